@@ -1,0 +1,2 @@
+//! The serial port, and the framed link to the host.
+fn main() {}

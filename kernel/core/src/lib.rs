@@ -1,0 +1,2 @@
+//! Kernel objects, capabilities, messages and scheduling as a value.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The kernel: start-up and glue.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The console server as a value.
+#![no_std]

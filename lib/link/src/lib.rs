@@ -1,0 +1,2 @@
+//! Frames over a serial line that lose and double nothing.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The Linux personality as a value.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The manifest: what runs, with what, who may call whom.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The name server as a value.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The supervisor as a value.
+#![no_std]

@@ -1,0 +1,2 @@
+//! A terminal line discipline.
+#![no_std]

@@ -1,0 +1,2 @@
+//! State that outlives a server: records that are whole or were never written.
+#![no_std]

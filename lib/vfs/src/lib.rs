@@ -1,0 +1,2 @@
+//! Linux files: tmpfs, pipes, descriptors, paths, as a value.
+#![no_std]

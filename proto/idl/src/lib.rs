@@ -1,0 +1,2 @@
+//! One definition per interface: client, dispatch and documentation.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The interfaces, one file each.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The Linux personality.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Gives out memory objects.
+fn main() {}

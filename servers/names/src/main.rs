@@ -1,0 +1,2 @@
+//! Path prefixes and who serves them.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Owns the estate, heals the supervisor.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Starts, watches and restarts every service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Native programs that test the kernel from inside the machine.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The host tool: run, test, bench, disk, image, trace.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Start-up, heap, owned handles, server loop, client retry.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Kernel call stubs.
+#![no_std]
