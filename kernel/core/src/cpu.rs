@@ -58,6 +58,8 @@ pub struct Post {
     pub idle: AtomicBool,
     /// It is up and takes mail.
     pub up: AtomicBool,
+    /// The root that it has loaded.
+    pub root: AtomicU64,
     /// The last epoch that it has acknowledged: it has left the kernel, and its TLB forgot what was unmapped before.
     pub seen: AtomicU64,
 }
@@ -69,6 +71,7 @@ impl Default for Post {
             pokes: AtomicU32::new(NONE),
             idle: AtomicBool::new(false),
             up: AtomicBool::new(false),
+            root: AtomicU64::new(0),
             seen: AtomicU64::new(0),
         }
     }

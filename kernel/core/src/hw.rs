@@ -28,21 +28,34 @@ pub trait Frame: Default + Clone + Send {
 
 /// Memory, as far as the life of other objects needs it. All calls come under the registry's lock.
 pub trait Backing {
-    /// A thread's message page isn't used any more.
-    fn unpin(&mut self, page: u32);
+    /// A thread's message page, in the native space with that raw id, isn't used any more.
+    fn unpin(&mut self, page: u32, space: u64);
     /// A capability more for a memory, space or budget.
     fn add_ref(&mut self, cap: &crate::table::Cap);
     /// A capability fewer.
     fn drop_ref(&mut self, cap: &crate::table::Cap);
-    /// A process that used this native space (a raw id) is gone.
+    /// A process that used this native space (a raw id), or a thread that attached this guest space, is gone.
     fn drop_space(&mut self, space: u64);
+    /// Does a piece of what closed memories and spaces left; true if there is more.
+    fn reap(&mut self) -> bool;
+    /// Is there something to reap?
+    fn has_doomed(&self) -> bool;
+    /// Every CPU has left the kernel since the last call: what was freed before may be used again.
+    fn advance(&mut self);
 }
 
 impl Backing for () {
-    fn unpin(&mut self, _page: u32) {}
+    fn unpin(&mut self, _page: u32, _space: u64) {}
     fn add_ref(&mut self, _cap: &crate::table::Cap) {}
     fn drop_ref(&mut self, _cap: &crate::table::Cap) {}
     fn drop_space(&mut self, _space: u64) {}
+    fn reap(&mut self) -> bool {
+        false
+    }
+    fn has_doomed(&self) -> bool {
+        false
+    }
+    fn advance(&mut self) {}
 }
 
 /// The machine.
@@ -52,9 +65,11 @@ pub trait Hardware: Sized + Sync {
     /// Storage for a CPU's deadlines: one entry per thread slot.
     type Timers: AsRef<[crate::timer::Entry]> + AsMut<[crate::timer::Entry]>;
     /// Memory.
-    type Vm: Backing + Send;
+    type Vm: Backing;
     /// Nanoseconds since boot.
     fn now(&self) -> u64;
+    /// Makes this CPU forget translations.
+    fn flush(&self, what: sal_kernel_mem::Shootdown);
     /// Makes CPU `cpu` enter the kernel soon.
     fn interrupt_cpu(&self, cpu: usize);
     /// Word `index` of a frame of memory.

@@ -13,7 +13,7 @@ use crate::reply::Replies;
 use crate::table::{Cap, Kind, Slots};
 use crate::thread::{Thread, Wait};
 use crate::threads::{NONE, Threads};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use sal_abi::{Error, Handle, Rights};
 use spin::Mutex;
 
@@ -39,6 +39,10 @@ pub struct Kernel<H: Hardware> {
     pub lines: Lines,
     /// Everything that is not on the message path.
     pub registry: Mutex<Registry<H::Vm>>,
+    /// The last shootdown announced.
+    pub(crate) epoch: AtomicU64,
+    /// Threads that wait for acknowledgements.
+    pub(crate) shots: AtomicU32,
     /// A process is to be reaped.
     pub(crate) reaping: AtomicBool,
 }

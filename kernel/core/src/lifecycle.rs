@@ -25,13 +25,17 @@ impl<H: Hardware> Kernel<H> {
         let Some(t) = self.threads.own(&mut cpu.hold, index) else {
             return;
         };
-        let (process, serves, page) = (t.process, t.serves, t.page);
+        let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
         *t = Thread::default();
         if let Some(mut at) = self.endpoints.lock_index(serves) {
             at.remove_server(index);
         }
         let mut registry = self.registry.lock();
-        registry.vm.unpin(page);
+        let space = self.processes.slot(process).map_or(0, |p| p.space.load(Ordering::Relaxed));
+        registry.vm.unpin(page, space);
+        if guest != 0 {
+            registry.vm.drop_space(guest);
+        }
         self.unlink_thread(process, index);
         self.free_thread(cpu, &mut registry, index);
         self.thread_gone(cpu, &mut registry, process);
@@ -104,8 +108,9 @@ impl<H: Hardware> Kernel<H> {
         use crate::free::Link;
         let mut registry = self.registry.lock();
         let Some(process) = registry.reaping else {
-            self.reaping.store(false, Ordering::Release);
-            return false;
+            let more = registry.vm.reap();
+            self.reaping.store(more, Ordering::Release);
+            return more;
         };
         if !self.close_table_piece(cpu, &mut registry, process) {
             return true;
@@ -121,10 +126,9 @@ impl<H: Hardware> Kernel<H> {
         if slot.refs.load(Ordering::Relaxed) == 0 {
             self.free_process(&mut registry, process);
         }
-        let more = registry.reaping.is_some();
         drop(registry);
         self.notify(cpu, notification, bits);
-        more
+        true
     }
 
     fn free_process(&self, registry: &mut Registry<H::Vm>, process: u32) {
@@ -241,7 +245,9 @@ impl<H: Hardware> Kernel<H> {
             drop(registry);
             return self.see(cpu, index);
         };
-        if let Some(process) = self.processes.slot(waits_for) {
+        if !self.unlink_shot(&mut registry, index)
+            && let Some(process) = self.processes.slot(waits_for)
+        {
             self.unlink_waiter(process, index);
         }
         self.threads.adopt(&cpu.hold, Won::from_queue(index));
@@ -328,7 +334,12 @@ impl<H: Hardware> Kernel<H> {
                     self.free_process(registry, index(cap));
                 }
             }
-            Kind::Memory | Kind::Space | Kind::Budget => registry.vm.drop_ref(cap),
+            Kind::Memory | Kind::Space | Kind::Budget => {
+                registry.vm.drop_ref(cap);
+                if registry.vm.has_doomed() {
+                    self.reaping.store(true, Ordering::Release);
+                }
+            }
             Kind::Thread | Kind::Interrupt | Kind::IoPorts | Kind::Log => {}
         }
     }

@@ -140,6 +140,10 @@ impl<H: Hardware> Kernel<H> {
         } else {
             Arrived::Message
         };
+        if c.wait == Wait::Fault {
+            let [offset, access] = c.fault;
+            r.frame.set_words([offset, access, 0, 0, 0, 0, 0, 0]);
+        }
         for (n, loan) in c.loans.iter().take(c.loan_count as usize).enumerate() {
             page::set_lent(&self.hw, r.page, n, loan.length);
         }

@@ -87,6 +87,8 @@ impl Answer {
 pub enum After {
     /// Its call returns this.
     Return(Answer),
+    /// Its call returns this when the CPUs named have acknowledged the epoch.
+    ReturnAcknowledged(Answer, (u64, u32)),
     /// It was dealt with: it waits, was answered already, or is no more.
     Done,
 }
@@ -109,12 +111,17 @@ impl<H: Hardware> Kernel<H> {
             Some(after) => after,
             None => self.hw.memory_call(self, cpu, op, &args)?,
         };
-        if let After::Return(answer) = after
-            && let Ok(t) = self.current(cpu)
-        {
-            t.frame.set_status(answer.status as i64);
-            t.frame.set_badge(answer.second);
-            t.frame.set_words(answer.words);
+        let (answer, shot) = match after {
+            After::Return(answer) => (answer, None),
+            After::ReturnAcknowledged(answer, shot) => (answer, Some(shot)),
+            After::Done => return Ok(()),
+        };
+        let t = self.current(cpu)?;
+        t.frame.set_status(answer.status as i64);
+        t.frame.set_badge(answer.second);
+        t.frame.set_words(answer.words);
+        if let Some(shot) = shot {
+            self.wait_for_acknowledgement(cpu, shot);
         }
         Ok(())
     }

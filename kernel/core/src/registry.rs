@@ -23,6 +23,10 @@ pub struct Registry<V> {
     pub(crate) chunks: Chunks,
     /// First process whose table is still to be closed, linked through the processes' slots; see `lifecycle`.
     pub(crate) reaping: Option<u32>,
+    /// First thread that waits for other CPUs' acknowledgement, linked through the mail links.
+    pub(crate) shot: u32,
+    /// Frames freed up to the last advance may be used when every CPU has acknowledged this epoch.
+    pub(crate) quarantine: u64,
     /// Memory: frames, memory objects, spaces, budgets.
     pub vm: V,
 }
@@ -39,6 +43,8 @@ impl<V> Registry<V> {
             processes: Free::default(),
             chunks: Chunks::default(),
             reaping: None,
+            shot: crate::threads::NONE,
+            quarantine: 0,
             vm,
         }
     }

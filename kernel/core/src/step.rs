@@ -93,6 +93,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// The timer: deadlines, and the end of a time slice.
     fn tick(&self, cpu: &mut Cpu<H>) {
+        self.acknowledge(cpu);
         self.account(cpu);
         self.expire(cpu);
         if cpu.accounted >= cpu.slice_end {
@@ -104,6 +105,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Other CPUs have posted something.
     fn post(&self, cpu: &mut Cpu<H>) {
+        self.acknowledge(cpu);
         self.read_post(cpu);
         self.settle(cpu);
     }
@@ -118,11 +120,8 @@ impl<H: Hardware> Kernel<H> {
 
     /// After anything but the message path: ended processes are taken apart, and the right thread runs.
     pub(crate) fn settle(&self, cpu: &mut Cpu<H>) {
-        if self.reaping.load(Ordering::Acquire) {
-            let more = (0..REAP).all(|_| self.reap(cpu));
-            if more {
-                self.hw.interrupt_cpu(cpu.number() as usize);
-            }
+        if self.reaping.load(Ordering::Acquire) && (0..REAP).all(|_| self.reap(cpu)) {
+            self.hw.interrupt_cpu(cpu.number() as usize);
         }
         if cpu.resched || cpu.current == NONE {
             self.schedule(cpu);

@@ -73,6 +73,10 @@ pub struct Thread<F> {
     pub serves: u32,
     /// Nanoseconds of CPU that it has used.
     pub used: u64,
+    /// What it waits to be acknowledged: epoch and CPUs; 0 CPUs for nothing.
+    pub shot: (u64, u32),
+    /// Offset and access of its page fault, for the pager.
+    pub fault: [u64; 2],
     /// Index of the process whose death it waits for.
     pub waits_for: u32,
 }
