@@ -34,17 +34,11 @@ impl Features {
     pub fn read() -> Features {
         let highest = __cpuid(0x8000_0000).eax;
         let one = __cpuid(1);
-        let seven = if __cpuid(0).eax >= 7 {
-            __cpuid_count(7, 0)
-        } else {
-            __cpuid(0x4000_ffff)
+        let (seven_ebx, seven_ecx) = match __cpuid(0).eax {
+            0..7 => (0, 0),
+            _ => (__cpuid_count(7, 0).ebx, __cpuid_count(7, 0).ecx),
         };
-        let seven = |n_ebx: u32| bit(seven.ebx, n_ebx) && __cpuid(0).eax >= 7;
-        let seven_ecx = if __cpuid(0).eax >= 7 {
-            __cpuid_count(7, 0).ecx
-        } else {
-            0
-        };
+        let seven = |n| bit(seven_ebx, n);
         let extended = __cpuid(0x8000_0001).edx;
         let xsave = bit(one.ecx, 26);
         Features {
@@ -82,6 +76,11 @@ impl Features {
         let wanted = [(self.smep, "SMEP"), (self.smap, "SMAP"), (self.umip, "UMIP")];
         wanted.into_iter().filter(|(has, _)| !has).map(|(_, name)| name)
     }
+}
+
+/// The id of this CPU's interrupt controller at power-on.
+pub(crate) fn initial_apic_id() -> u32 {
+    __cpuid(1).ebx >> 24
 }
 
 /// Reads a model-specific register.

@@ -15,21 +15,42 @@
 #[macro_use]
 extern crate std;
 
+pub mod acpi;
 pub mod bootinfo;
+pub mod fpu;
+pub mod frame;
 pub mod layout;
 pub mod paging;
 pub mod spans;
 
 #[cfg(target_os = "none")]
+pub mod apic;
+#[cfg(target_os = "none")]
+pub mod bug;
+#[cfg(target_os = "none")]
 pub mod cpu;
+#[cfg(target_os = "none")]
+pub mod guest;
+#[cfg(target_os = "none")]
+pub mod irq;
 #[cfg(target_os = "none")]
 pub mod machine;
 #[cfg(target_os = "none")]
+pub mod percpu;
+#[cfg(target_os = "none")]
 pub mod port;
+#[cfg(target_os = "none")]
+pub mod smp;
 #[cfg(target_os = "none")]
 pub mod start;
 #[cfg(target_os = "none")]
+mod sync;
+#[cfg(target_os = "none")]
+pub mod time;
+#[cfg(target_os = "none")]
 pub mod tlb;
+#[cfg(target_os = "none")]
+pub mod trap;
 #[cfg(target_os = "none")]
 pub mod uart;
 

@@ -4,12 +4,14 @@
 //! final tables are made from frames that no list mentions any more; then the identity map is gone.
 #![allow(unsafe_code)]
 
+use crate::acpi::{self, Acpi};
 use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, Span, Use};
 use crate::cpu::{self, Features};
-use crate::layout::{self, PAGE};
+use crate::layout::{self, MAX_CPUS, PAGE};
 use crate::paging::{self, Access, MapError, TableMemory};
 use crate::spans::{self, Spans};
-use crate::{log, machine, tlb, uart};
+use crate::{apic, fpu, irq, log, machine, percpu, time, tlb, trap, uart};
+use arrayvec::ArrayVec;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -32,8 +34,14 @@ pub struct Machine {
     pub ram: Spans,
     /// What of it is free: not the image, the tables made here, the boot image, the first MiB.
     pub free: Spans,
+    /// What ACPI says.
+    pub acpi: Acpi,
+    /// Controllers' ids of the CPUs, the boot CPU's first: a CPU's number is its place here.
+    pub cpu_ids: ArrayVec<u32, MAX_CPUS>,
     /// Physical address of the kernel's own root: the template for every other.
     pub root: u64,
+    /// The root by which other CPUs start.
+    pub(crate) start_root: u64,
 }
 
 struct MachineCell(UnsafeCell<MaybeUninit<Machine>>);
@@ -109,14 +117,41 @@ extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
     // SAFETY: the root maps the image where it runs and the stack that is switched to; nothing refers to the identity map any more.
     unsafe {
         tlb::load_root(machine.root);
-        cpu::protect(&machine.features);
+        trap::make_gates();
         let top = layout::stack(0, 0).1;
         asm!("mov rsp, {}", "xor ebp, ebp", "call {}", "ud2", in(reg) top, sym boot_cpu_main, in("rdi") machine, options(noreturn))
     }
 }
 
 extern "C" fn boot_cpu_main(machine: &'static Machine) -> ! {
+    // SAFETY: first thing on the boot CPU's own stack.
+    unsafe { init_cpu(machine, 0) };
+    irq::init(machine);
+    if let Err(error) = time::calibrate(machine) {
+        refuse(format_args!("clock: {error:?}"));
+    }
     kernel_main(machine)
+}
+
+/// The machine, for other CPUs.
+pub(crate) fn machine() -> &'static Machine {
+    // SAFETY: written before any other CPU started.
+    unsafe { (*MACHINE.0.get()).assume_init_ref() }
+}
+
+/// All that is per CPU.
+///
+/// # Safety
+/// Once per CPU, on its own stack and the kernel's final root.
+pub(crate) unsafe fn init_cpu(machine: &Machine, cpu: usize) {
+    // SAFETY: the caller's promise; protections first, since the per-CPU area needs FSGSBASE.
+    unsafe {
+        cpu::protect(&machine.features);
+        percpu::init(cpu);
+        trap::init();
+    }
+    fpu::init(&machine.features);
+    apic::init(machine);
 }
 
 /// Sorts memory into RAM and free RAM.
@@ -159,13 +194,27 @@ fn survey(boot: BootInfo, features: Features) -> Machine {
     if fits.is_err() {
         refuse(format_args!("memory is in more than 256 pieces"));
     }
+    let acpi = match acpi::read(boot.rsdp, &identity) {
+        Ok(acpi) => acpi,
+        Err(error) => refuse(format_args!("ACPI tables: {error:?}")),
+    };
     Machine {
+        cpu_ids: cpu_ids(&acpi),
         boot,
         features,
         ram,
         free,
+        acpi,
         root: 0,
+        start_root: 0,
     }
+}
+
+/// The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
+fn cpu_ids(acpi: &Acpi) -> ArrayVec<u32, MAX_CPUS> {
+    let own = cpu::initial_apic_id();
+    let others = acpi.cpus.iter().copied().filter(|id| *id != own);
+    core::iter::once(own).chain(others).take(MAX_CPUS).collect()
 }
 
 /// Frames for page tables, taken from the largest free range below the identity map's end.
@@ -223,8 +272,49 @@ fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     for i in 0..layout::ARENA_ROOTS {
         paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2)?;
     }
-    map_stacks(&mut frames, root, 0)?;
+    for cpu in 0..machine.cpu_ids.len() {
+        map_stacks(&mut frames, root, cpu)?;
+    }
+    map_devices(&mut frames, root, &machine.acpi)?;
+    machine.start_root = start_root(&mut frames, root)?;
     machine.root = root;
+    Ok(())
+}
+
+/// A copy of `root` that also maps the trampoline where it is. Used by starting CPUs alone, before they switch caches of global pages on.
+fn start_root(memory: &mut impl TableMemory, root: u64) -> Result<u64, MapError> {
+    let copy = memory.frame().ok_or(MapError::NoFrame)?;
+    for slot in (0..PAGE).step_by(8) {
+        memory.write(copy + slot, memory.read(root + slot));
+    }
+    let code = Access {
+        execute: true,
+        write: true,
+        ..Access::default()
+    };
+    paging::map(
+        memory,
+        copy,
+        layout::TRAMPOLINE,
+        layout::TRAMPOLINE,
+        PAGE,
+        code,
+        0,
+    )?;
+    Ok(copy)
+}
+
+/// Interrupt controllers, uncached, at their place in the physical map.
+fn map_devices(memory: &mut impl TableMemory, root: u64, acpi: &Acpi) -> Result<(), MapError> {
+    let device = Access {
+        write: true,
+        device: true,
+        ..Access::default()
+    };
+    let addresses = acpi.io_apics.iter().map(|io| io.address).chain([acpi.local_apic]);
+    for page in addresses.map(|address| address & !(PAGE - 1)) {
+        paging::map(memory, root, layout::PHYSMAP + page, page, PAGE, device, 0)?;
+    }
     Ok(())
 }
 
@@ -280,6 +370,17 @@ pub fn report(machine: &Machine) {
     );
     if let Some(module) = machine.boot.module {
         log!("boot image: {} bytes at {:#x}", module.length(), module.start);
+    }
+    let (hz, _) = time::tsc_rate();
+    log!("clock: {}.{:03} MHz", hz / 1_000_000, hz / 1000 % 1000);
+    if !machine.features.invariant_tsc {
+        log!("warning: the processor does not promise an invariant time-stamp counter");
+    }
+    if machine.acpi.more_cpus > 0 {
+        log!(
+            "warning: {} more CPUs than the {MAX_CPUS} that this kernel can use",
+            machine.acpi.more_cpus
+        );
     }
     for name in machine.features.unprotected() {
         log!("warning: the processor lacks the protection {name}");

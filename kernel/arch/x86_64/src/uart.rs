@@ -1,8 +1,8 @@
 //! COM1, polled: the kernel's log before the uart driver runs, and its last words. Raw text lines.
 
 use crate::port;
+use crate::sync::Spin;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
 
 const DATA: u16 = 0x3f8;
 const LINE_STATUS: u16 = DATA + 5;
@@ -10,7 +10,7 @@ const CAN_SEND: u8 = 0x20;
 /// Polls before a byte is given up: a machine without COM1 must not hang.
 const PATIENCE: u32 = 100_000;
 
-static BUSY: AtomicBool = AtomicBool::new(false);
+static COM1: Spin<Com1> = Spin::new(Com1);
 
 /// 115,200 baud, 8N1, FIFO on, interrupts off.
 pub fn init() {
@@ -42,11 +42,9 @@ impl Write for Com1 {
 
 /// Writes a line; lines of several CPUs don't mix.
 pub fn line(text: fmt::Arguments<'_>) {
-    while BUSY.swap(true, Ordering::Acquire) {
-        core::hint::spin_loop();
-    }
-    let _ = writeln!(Com1, "{text}");
-    BUSY.store(false, Ordering::Release);
+    COM1.with(|com1| {
+        let _ = writeln!(com1, "{text}");
+    });
 }
 
 /// Writes a line without waiting for anybody: for a kernel that is about to end.
