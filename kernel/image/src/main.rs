@@ -15,3 +15,5 @@ fn main() {}
 mod boot;
 #[cfg(target_os = "none")]
 mod bug;
+#[cfg(target_os = "none")]
+mod selftest;

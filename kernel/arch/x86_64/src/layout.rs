@@ -46,10 +46,10 @@ mod tests {
         for cpu in [0, 1, MAX_CPUS - 1] {
             let base = STACKS + ((cpu as u64) << STACK_WINDOW_SHIFT);
             let mut end = base;
-            for which in 0..STACK_PAGES.len() {
+            for (which, pages) in STACK_PAGES.iter().enumerate() {
                 let (bottom, top) = stack(cpu, which);
                 assert!(bottom >= end + PAGE, "a guard page lies below");
-                assert_eq!(top - bottom, STACK_PAGES[which] * PAGE);
+                assert_eq!(top - bottom, pages * PAGE);
                 end = top;
             }
             assert!(end < base + (1 << STACK_WINDOW_SHIFT));

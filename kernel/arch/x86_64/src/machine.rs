@@ -22,6 +22,11 @@ pub enum End {
 /// Ends the machine, or halts this CPU for ever where nothing can end it.
 pub fn end(how: End) -> ! {
     port::out32(DEBUG_EXIT, how as u32);
+    halt()
+}
+
+/// Stops this CPU for ever.
+pub fn halt() -> ! {
     loop {
         // SAFETY: stops this CPU; interrupts are off, so it stays so.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }

@@ -1,7 +1,7 @@
-//! Page tables: the format of entries (pure), and mapping in the kernel's half.
+//! Page tables: the format of entries, and mapping by the kernel for itself (pure, over [`TableMemory`]).
 //!
 //! Four levels of 512 entries (Intel SDM volume 3, 4.5). User entries are made by `kernel/mem` through [`entry`]; the kernel's own are
-//! made here: global, and never both writable and executable.
+//! made here: global, and (the trampoline aside) never both writable and executable.
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -104,7 +104,7 @@ pub trait TableMemory {
     fn frame(&mut self) -> Option<u64>;
 }
 
-/// Maps `length` bytes at `address` to `physical` in the kernel's half, with the largest pages that fit up to `top_level` (0: 4 KiB,
+/// Maps `length` bytes at `address` to `physical`, global unless it is for user mode, with the largest pages that fit up to `top_level` (0: 4 KiB,
 /// 1: 2 MiB, 2: 1 GiB). All three numbers are multiples of a page.
 ///
 /// # Errors
@@ -122,25 +122,38 @@ pub fn map(
         let fits = |l: &u32| (address | physical) & (reach(*l) - 1) == 0 && length >= reach(*l);
         let level = (0..=top_level).rev().find(fits).unwrap_or(0);
         let large = if level > 0 { LARGE } else { 0 };
-        let slot = descend(memory, root, address, level)?;
+        let global = if access.user { 0 } else { GLOBAL };
+        let slot = descend(memory, root, address, level, access)?;
         if memory.read(slot) != 0 {
             return Err(MapError::Occupied);
         }
-        memory.write(slot, entry(physical, access) | GLOBAL | large);
+        memory.write(slot, entry(physical, access) | global | large);
         let step = reach(level).min(length);
         (address, physical, length) = (address.wrapping_add(step), physical + step, length - step);
     }
     Ok(())
 }
 
-/// Physical address of the entry for `address` at `level`; makes the tables on the way.
-pub fn descend(memory: &mut impl TableMemory, root: u64, address: u64, level: u32) -> Result<u64, MapError> {
+/// Physical address of the entry for `address` at `level`; makes the tables on the way, for user mode only where `access` is.
+///
+/// # Errors
+/// `MapError`; tables made so far stay.
+pub fn descend(
+    memory: &mut impl TableMemory,
+    root: u64,
+    address: u64,
+    level: u32,
+    access: Access,
+) -> Result<u64, MapError> {
     let mut at = root;
     for l in (level + 1..LEVELS).rev() {
         let slot = at + 8 * index(address, l) as u64;
         let mut e = memory.read(slot);
         if e & PRESENT == 0 {
-            e = table(memory.frame().ok_or(MapError::NoFrame)?) & !USER;
+            e = table(memory.frame().ok_or(MapError::NoFrame)?);
+            if !access.user {
+                e &= !USER;
+            }
             memory.write(slot, e);
         } else if e & LARGE != 0 {
             return Err(MapError::Occupied);

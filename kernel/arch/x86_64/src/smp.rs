@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::layout::{self, PHYSMAP, TRAMPOLINE};
-use crate::{Machine, apic, log, start, time, tlb};
+use crate::{Machine, apic, log, machine, start, time, tlb};
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,8 +22,9 @@ const PATIENCE_NS: u64 = 500_000_000;
 const INIT_NS: u64 = 10_000_000;
 const STARTUP_NS: u64 = 200_000;
 
-/// Number of the CPU that came up last.
-static LAST_UP: AtomicUsize = AtomicUsize::new(0);
+/// Who may come in: twice the number of the CPU that is being started; one more when it has come in; 0: nobody. One that comes in too
+/// late finds it shut.
+static DOOR: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts every CPU; says how many run, this one included. CPUs are numbered in the order of [`Machine::cpu_ids`].
 pub fn start_all(machine: &'static Machine) -> usize {
@@ -64,6 +65,7 @@ fn start_one(cpu: usize, id: u32) -> bool {
         low_word(STACK).write_volatile(layout::stack(cpu, 0).1);
         low_word(NUMBER).write_volatile(cpu as u64);
     }
+    DOOR.store(2 * cpu, Ordering::Release);
     apic::send_init(id);
     wait(cpu, INIT_NS);
     apic::send_startup(id, TRAMPOLINE);
@@ -72,11 +74,15 @@ fn start_one(cpu: usize, id: u32) -> bool {
     }
     apic::send_startup(id, TRAMPOLINE);
     wait(cpu, PATIENCE_NS)
+        || DOOR
+            .compare_exchange(2 * cpu, 0, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
 }
 
+/// Waits until the CPU has come in, at most `ns`.
 fn wait(cpu: usize, ns: u64) -> bool {
     let end = time::now_ns() + ns;
-    while LAST_UP.load(Ordering::Acquire) != cpu {
+    while DOOR.load(Ordering::Acquire) != 2 * cpu + 1 {
         if time::now_ns() > end {
             return false;
         }
@@ -86,12 +92,14 @@ fn wait(cpu: usize, ns: u64) -> bool {
 }
 
 extern "C" fn ap_rust(cpu: usize) -> ! {
-    let machine = start::machine();
+    let found = start::machine();
     // SAFETY: the kernel's own root maps all that this CPU uses; first thing on this CPU, whose number is its own.
     unsafe {
-        tlb::load_root(machine.root);
-        start::init_cpu(machine, cpu);
+        tlb::load_root(found.root);
+        start::init_cpu(found, cpu);
     }
-    LAST_UP.store(cpu, Ordering::Release);
-    ap_main(cpu)
+    match DOOR.compare_exchange(2 * cpu, 2 * cpu + 1, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => ap_main(cpu),
+        Err(_) => machine::halt(),
+    }
 }

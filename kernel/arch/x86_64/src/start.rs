@@ -270,7 +270,7 @@ fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
         )?;
     }
     for i in 0..layout::ARENA_ROOTS {
-        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2)?;
+        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, data)?;
     }
     for cpu in 0..machine.cpu_ids.len() {
         map_stacks(&mut frames, root, cpu)?;
