@@ -20,7 +20,7 @@ pub enum Kind {
     Manifest = 2,
     /// A tar archive: the root file system.
     RamDisk = 3,
-    /// Addresses and names for the program (or kernel) of the same name: [`Symbols`].
+    /// Addresses and names of all programs' functions: [`Symbols`].
     Symbols = 4,
 }
 
@@ -163,9 +163,9 @@ impl<'a> Image<'a> {
         Program::open(module.bytes)
     }
 
-    /// The symbols of that program, its checksum and its table checked.
-    pub fn symbols(&self, name: &str) -> Result<Symbols<'a>, Error> {
-        let module = self.find(Kind::Symbols, name)?;
+    /// All programs' symbols, the module's checksum checked.
+    pub fn symbols(&self) -> Result<Symbols<'a>, Error> {
+        let module = self.find(Kind::Symbols, crate::SYMBOLS)?;
         module.check()?;
         Symbols::open(module.bytes)
     }

@@ -29,9 +29,10 @@
 //!
 //! # Symbols ([`Symbols`])
 //! ```text
-//! 0   magic "SALSYMS1"                 8    count u32                 12  length of the names u32
-//! 16  symbols, 16 bytes each, by address:  0 address u64   8 offset of the name u32   12 length of the name u32
-//! ..  names, UTF-8
+//! 0   magic "SALSYMS1"                 8    programs u32              12  symbols u32
+//! 16  programs, 40 bytes each:  0 name, zero-padded [32]   32 first symbol u32   36 number of symbols u32
+//! ..  symbols, 16 bytes each, by address within a program:  0 address u64   8 offset of the name u32   12 length of the name u32
+//! ..  names, UTF-8, to the module's end
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -73,9 +74,12 @@ pub const MAX_MODULES: usize = 512;
 pub const MANIFEST: &str = "manifest";
 
 /// The name of the RAM disk module ([`Kind::RamDisk`]): a tar archive of the root file system.
-pub const RAM_DISK: &str = "root";
+pub const RAM_DISK: &str = "ramdisk";
 
-/// The name under which the kernel's symbols stand ([`Kind::Symbols`]); they are absolute addresses.
+/// The name of the symbol module ([`Kind::Symbols`]).
+pub const SYMBOLS: &str = "symbols";
+
+/// The program name under which the kernel's symbols stand in [`Symbols`]; they are absolute addresses.
 pub const KERNEL: &str = "kernel";
 
 /// CRC-32C (Castagnoli), sixteen bytes a step: the checksum of everything in the image.

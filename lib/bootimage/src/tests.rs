@@ -32,19 +32,21 @@ fn small_program() -> ProgramParts {
     }
 }
 
+fn console_symbols() -> Vec<u8> {
+    symbols(vec![(
+        Name::new("console").unwrap(),
+        vec![(16, "start".to_string())],
+    )])
+    .unwrap()
+}
+
 fn small_image(order: Order) -> Vec<u8> {
     let mut writer = ImageWriter::new();
     writer.add(Kind::RamDisk, RAM_DISK, vec![1, 2, 3]).unwrap();
     writer
         .add(Kind::Program, "console", small_program().encode().unwrap())
         .unwrap();
-    writer
-        .add(
-            Kind::Symbols,
-            "console",
-            symbols(vec![(16, "start".to_string())]).unwrap(),
-        )
-        .unwrap();
+    writer.add(Kind::Symbols, SYMBOLS, console_symbols()).unwrap();
     writer.add(Kind::Manifest, MANIFEST, Vec::new()).unwrap();
     writer.finish(order)
 }
@@ -57,7 +59,7 @@ fn what_is_written_is_read() {
     assert_eq!(image.modules().count(), 4);
     assert_eq!(image.find(Kind::RamDisk, RAM_DISK).unwrap().bytes, [1, 2, 3]);
     assert!(image.find(Kind::Manifest, MANIFEST).unwrap().bytes.is_empty());
-    assert_eq!(image.symbols("console").unwrap().find(20), Some(("start", 4)));
+    assert_eq!(image.symbols().unwrap().find("console", 20), Some(("start", 4)));
     let program = image.program("console").unwrap();
     assert_eq!((program.entry, program.span), (0x10, 0x2000 + 0x5000));
     assert_eq!(program.relocations().collect::<Vec<_>>(), [0x2008, 0x2000 + 4992]);
@@ -193,17 +195,15 @@ fn names_are_checked() {
 
 #[test]
 fn a_symbol_is_found_by_every_address_up_to_the_next() {
-    let module = symbols(vec![
-        (0x200, "b".into()),
-        (0x100, "a::é".into()),
-        (0x200, "z".into()),
-    ])
-    .unwrap();
+    let console = vec![(0x200, "b".into()), (0x100, "a::é".into()), (0x200, "z".into())];
+    let [first, second] = ["console", "alone"].map(|name| Name::new(name).unwrap());
+    let module = symbols(vec![(first, console), (second, vec![(0, "x".into())])]).unwrap();
     let symbols = Symbols::open(&module).unwrap();
-    assert_eq!(symbols.len(), 2);
-    assert_eq!(symbols.find(0xff), None);
-    assert_eq!(symbols.find(0x1ff), Some(("a::é", 0xff)));
-    assert_eq!(symbols.find(u64::MAX), Some(("b", u64::MAX - 0x200)));
+    assert_eq!(symbols.find("console", 0xff), None);
+    assert_eq!(symbols.find("console", 0x1ff), Some(("a::é", 0xff)));
+    assert_eq!(symbols.find("console", u64::MAX), Some(("b", u64::MAX - 0x200)));
+    assert_eq!(symbols.find("alone", 0x1ff), Some(("x", 0x1ff)));
+    assert_eq!(symbols.find("other", 0x1ff), None);
 }
 
 /// Reads all that a reader can read, for its panics.
@@ -220,7 +220,7 @@ fn read_everything(bytes: &[u8]) {
         assert!(program.segments().all(|s| s.address + s.size <= program.span));
     }
     if let Ok(symbols) = Symbols::open(bytes) {
-        let _ = symbols.find(0x1234);
+        let _ = symbols.find("console", 0x1234);
     }
 }
 

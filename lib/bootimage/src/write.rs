@@ -126,14 +126,12 @@ impl ProgramParts {
         let segments = u16::try_from(self.segments.len()).map_err(|_| Error::Write("too many segments"))?;
         let relocations =
             u32::try_from(self.relocations.len()).map_err(|_| Error::Write("too many relocations"))?;
-        let ends = self
+        let last = self
             .segments
-            .iter()
-            .map(|s| page_up(s.size).and_then(|size| s.address.checked_add(size)));
-        let span = ends
             .last()
-            .flatten()
-            .ok_or(Error::Write("a program without segments, or larger than memory"))?;
+            .ok_or(Error::Write("a program without segments"))?;
+        let span = page_up(last.size).and_then(|size| last.address.checked_add(size));
+        let span = span.ok_or(Error::Write("a program larger than memory"))?;
         let mut module = Vec::new();
         module.extend_from_slice(program::MAGIC);
         module.extend_from_slice(&self.machine.to_le_bytes());
@@ -170,23 +168,30 @@ impl ProgramParts {
     }
 }
 
-/// A symbol module from (address, name) pairs in any order; of several names for one address the first by name is kept.
-pub fn symbols(mut list: Vec<(u64, String)>) -> Result<Vec<u8>, Error> {
-    list.sort();
-    list.dedup_by_key(|(address, _)| *address);
-    let (mut table, mut names) = (Vec::new(), String::new());
-    for (address, name) in &list {
-        table.extend_from_slice(&address.to_le_bytes());
-        for number in [names.len(), name.len()] {
-            let number = u32::try_from(number).map_err(|_| Error::Write("too many symbols"))?;
-            table.extend_from_slice(&number.to_le_bytes());
+/// The symbol module from (program, its functions' (address, name) pairs) in any order; of several names for one address the first by
+/// name is kept.
+pub fn symbols(mut programs: Vec<(Name, Vec<(u64, String)>)>) -> Result<Vec<u8>, Error> {
+    programs.sort();
+    let number = |count: usize| u32::try_from(count).map_err(|_| Error::Write("too many symbols"));
+    let (mut table, mut symbols, mut names) = (Vec::new(), Vec::new(), String::new());
+    for (program, list) in &mut programs {
+        list.sort();
+        list.dedup_by_key(|(address, _)| *address);
+        table.extend_from_slice(program.field());
+        table.extend_from_slice(&number(symbols.len() / crate::symbols::SYMBOL)?.to_le_bytes());
+        table.extend_from_slice(&number(list.len())?.to_le_bytes());
+        for (address, name) in list {
+            symbols.extend_from_slice(&address.to_le_bytes());
+            symbols.extend_from_slice(&number(names.len())?.to_le_bytes());
+            symbols.extend_from_slice(&number(name.len())?.to_le_bytes());
+            names.push_str(name);
         }
-        names.push_str(name);
     }
     let mut module = Vec::from(*crate::symbols::MAGIC);
-    module.extend_from_slice(&(list.len() as u32).to_le_bytes());
-    module.extend_from_slice(&(names.len() as u32).to_le_bytes());
-    module.extend_from_slice(&table);
-    module.extend_from_slice(names.as_bytes());
+    module.extend_from_slice(&number(programs.len())?.to_le_bytes());
+    module.extend_from_slice(&number(symbols.len() / crate::symbols::SYMBOL)?.to_le_bytes());
+    for part in [&table[..], &symbols, names.as_bytes()] {
+        module.extend_from_slice(part);
+    }
     Ok(module)
 }
