@@ -102,6 +102,22 @@ pub enum ProcessState {
     Dead = 1,
 }
 
+/// Reasons with which the run-time calls `Exit`; smaller than 16, so that a program's own begin there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum ExitReason {
+    /// It was done.
+    Done = 0,
+    /// It panicked; the line before in the log says where.
+    Panic = 1,
+    /// Its start-up page is none, or of another version.
+    BadStartup = 2,
+    /// The start-up page lacks a handle that the program can't do without; the log says which.
+    MissingGrant = 3,
+    /// The kernel refused what the run-time can't do without (a lock's endpoint, a heap page).
+    NoResources = 4,
+}
+
 /// Why a process died: the reason word of `ProcessInfo` is `kind | detail << 8`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
