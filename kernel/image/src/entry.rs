@@ -26,13 +26,24 @@ pub(crate) fn kernel() -> Option<&'static Kernel<Hw>> {
 #[inline(always)]
 pub(crate) fn enter(kernel: &'static Kernel<Hw>, event: u64, error: u64, address: u64) {
     // SAFETY: once per entry.
-    let Some(local) = (unsafe { local::local() }) else { return };
+    let Some(local) = (unsafe { local::local() }) else { return first(kernel, event) };
     match event {
         trap::SYSCALL if guest::inside() => kernel.step(&mut local.cpu, Event::GuestCall),
         trap::SYSCALL => kernel.step(&mut local.cpu, Event::Call),
         vector if vector < trap::FIRST_INTERRUPT => exception(kernel, local, vector, error, address),
         vector => interrupt(kernel, local, vector),
     }
+    local.load(kernel);
+}
+
+/// A CPU that was idle since it started: it takes its state and looks at its post.
+#[cold]
+fn first(kernel: &'static Kernel<Hw>, event: u64) {
+    crate::boot::first_entry();
+    irq::accept(kernel.hw.found, event);
+    // SAFETY: once; there was none before.
+    let Some(local) = (unsafe { local::local() }) else { return };
+    kernel.step(&mut local.cpu, Event::Post);
     local.load(kernel);
 }
 

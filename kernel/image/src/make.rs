@@ -96,13 +96,12 @@ pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(
         slots: region(&mut carver, sizes.threads * 16, Default::default)?,
     };
     let place = carve::<Kernel<Hw>>(&mut carver, 1)?;
-    let state = carve::<MemoryState<Pages>>(&mut carver, 1)?;
-    let mut ranges = [FrameRange { first: Frame(0), count: 0 }; sal_kernel_mem::MAX_RANGES];
+    let mut ranges = [FrameRange { start: 0, end: 0 }; sal_kernel_mem::MAX_RANGES];
     let mut count = 0;
     for span in &found.free {
         let span = if Some(*span) == largest { carver.rest() } else { *span };
         if let Some(range) = ranges.get_mut(count) {
-            *range = FrameRange { first: Frame((span.start / PAGE) as u32), count: (span.length() / PAGE) as u32 };
+            *range = FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };
             count += 1;
         }
     }
@@ -111,7 +110,6 @@ pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(
         .map_err(|_| NoKernel::Frames)?;
     let mut budgets = Budgets::default();
     budgets.root(vm.frames().available());
-    let _ = state;
     let kernel = Kernel::new(Hw { found, ram }, parts, MemoryState::new(vm, budgets, refs.0, refs.1));
     // SAFETY: carved for the kernel alone, mapped for ever.
     unsafe {

@@ -144,6 +144,18 @@ impl Carver {
     }
 }
 
+impl Carver {
+    /// Takes `frames` frames in a row; their content is whatever it was. Physical address of the first.
+    pub fn take(&mut self, frames: u64) -> Option<u64> {
+        let first = self.rest.start;
+        if frames * PAGE > self.rest.length() {
+            return None;
+        }
+        self.rest.start += frames * PAGE;
+        Some(first)
+    }
+}
+
 impl TableMemory for Carver {
     fn read(&self, at: u64) -> u64 {
         // SAFETY: page tables are RAM, mapped; `at` comes from an entry or from `frame`.
