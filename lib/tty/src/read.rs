@@ -96,6 +96,13 @@ impl Tty {
         Read::Bytes(length)
     }
 
+    /// Takes what was typed of a line that will never be finished: the terminal is gone. Returns how many bytes.
+    pub fn take_unfinished(&mut self, out: &mut [u8]) -> usize {
+        let length = self.take_raw(out);
+        self.canon = self.tail;
+        length
+    }
+
     /// Whether a raw read is done now; if not, when it is at the latest.
     fn raw_deadline(&self, wanted: usize, wait: Wait, now: u64) -> Result<(), Option<u64>> {
         let (least, time) = (self.control(cc::VMIN), self.control(cc::VTIME) * TENTH);
