@@ -241,7 +241,7 @@ fn a_change_that_does_not_fit_is_refused() {
     assert_eq!(redo.write(usize::MAX, &[1; 5]), Err(Full));
     assert_eq!(redo.write(0, &[1; 64]), Ok(()));
     assert_eq!(redo.write(0, &[1; 1]), Err(Full));
-    drop(redo);
+    let _ = redo;
     large.adopt().unwrap();
     assert_eq!(large.state, [b'.'; 64]);
 }
