@@ -22,7 +22,7 @@
 /// It makes: `Error`, `Server` (one method per operation), `dispatch`, `Client<T: Transport>` (one method per operation), per operation a module with
 /// `NUMBER`, `Arguments`, `Results` (what the server answers) and `Reply` (what the client gets), and `OPERATIONS`, `NAME`, `VERSION`, `ABOUT`.
 ///
-/// Operation 0 is the same everywhere: it opens a slot for a client thread (`Server::open`).
+/// Operation 0 is the same everywhere: it opens a slot for a client thread (`Server::open_slot`).
 ///
 /// Handles in `Arguments` are the server's if its method succeeds; otherwise the dispatcher closes them.
 #[macro_export]
@@ -103,7 +103,7 @@ macro_rules! interface {
 
             /// The slot of the client thread with this key ([`$crate::header::client_key`]), the same at each call. `None` (as it is here): the
             /// server keeps no answers, or has no room.
-            fn open(&mut self, key: u64) -> Option<u16> {
+            fn open_slot(&mut self, key: u64) -> Option<u16> {
                 let _ = key;
                 None
             }
@@ -128,7 +128,7 @@ macro_rules! interface {
             let [word0, ..] = *words;
             let header = $crate::Header::from_word(word0);
             match header.operation {
-                $crate::header::OPEN => $crate::server::open(arrival, badge, words, attachments, |key| server.open(key)),
+                $crate::header::OPEN => $crate::server::open(arrival, badge, words, attachments, |key| server.open_slot(key)),
                 $($op::NUMBER => $op::serve(server, arrival, header, badge, words, attachments),)*
                 _ => $crate::server::refuse(arrival, attachments, $crate::Status::UnknownOperation),
             }

@@ -47,7 +47,7 @@ impl sample::Server for Sample {
             .map(|(_, response)| response)
     }
 
-    fn open(&mut self, key: u64) -> Option<u16> {
+    fn open_slot(&mut self, key: u64) -> Option<u16> {
         self.served += 1;
         Some(key as u16)
     }
