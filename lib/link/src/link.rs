@@ -17,7 +17,8 @@ const BACKOFF: u32 = 5;
 /// Who speaks first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// Says hello, again and again, until somebody answers: the guest.
+    /// Says hello, again and again, until somebody answers: the guest, or a host tool that joins a machine which runs
+    /// already.
     Caller,
     /// Sends nothing until it was spoken to, so that a boot loader on the same line reads no frames: the host tool.
     Listener,
