@@ -9,6 +9,22 @@ use crate::Handle;
 /// "SALSTART".
 pub const STARTUP_MAGIC: u64 = u64::from_le_bytes(*b"SALSTART");
 
+/// Bytes in the area that holds a native thread's message page and stack, and the area's alignment: a thread finds its message page by
+/// rounding its stack pointer down to this, so no register or thread-local storage is spent on it. Whoever makes a thread (the kernel for
+/// the root task, the root task for a service's first thread, the run-time for further ones) lays the area out so:
+/// message page at [`AREA_MESSAGE_PAGE`], nothing mapped from there to [`AREA_STACK`], stack from [`AREA_STACK`] to the area's end.
+/// The stack is zero-fill, so that only the frames that it touches cost anything.
+pub const THREAD_AREA: u64 = 256 * 1024;
+/// Offset of the message page in the area.
+pub const AREA_MESSAGE_PAGE: u64 = 0;
+/// Offset of the stack's lowest byte in the area; the page below it is never mapped and catches an overflow.
+pub const AREA_STACK: u64 = 2 * crate::PAGE;
+
+/// The stack pointer with which the thread of the area at `base` starts: 16-byte aligned minus 8, as after a call.
+pub const fn first_stack_pointer(base: u64) -> u64 {
+    base + THREAD_AREA - 8
+}
+
 /// Named handles that fit in a start-up page.
 pub const GRANTS: usize = 96;
 
@@ -84,6 +100,22 @@ pub enum ProcessState {
     Alive = 0,
     /// It is gone from every CPU.
     Dead = 1,
+}
+
+/// Reasons with which the run-time calls `Exit`; smaller than 16, so that a program's own begin there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum ExitReason {
+    /// It was done.
+    Done = 0,
+    /// It panicked; the line before in the log says where.
+    Panic = 1,
+    /// Its start-up page is none, or of another version.
+    BadStartup = 2,
+    /// The start-up page lacks a handle that the program can't do without; the log says which.
+    MissingGrant = 3,
+    /// The kernel refused what the run-time can't do without (a lock's endpoint, a heap page).
+    NoResources = 4,
 }
 
 /// Why a process died: the reason word of `ProcessInfo` is `kind | detail << 8`.

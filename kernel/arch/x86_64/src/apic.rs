@@ -1,0 +1,144 @@
+//! The local interrupt controller of each CPU: end of interrupt, timer, interrupts to other CPUs.
+//!
+//! By memory-mapped registers, or as x2APIC by model-specific registers where the processor has it (QEMU without KVM has not: that path
+//! is untested there).
+#![allow(unsafe_code)]
+
+use crate::layout::PHYSMAP;
+use crate::{Machine, cpu};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Vectors of the kernel's own interrupts.
+pub const TIMER_VECTOR: u8 = 0xf0;
+/// Another CPU wants attention.
+pub const KICK_VECTOR: u8 = 0xf1;
+/// Delivered by the controller for nothing.
+pub const SPURIOUS_VECTOR: u8 = 0xff;
+
+const MSR_BASE: u32 = 0x1b;
+const ID: u32 = 0x20;
+const END_OF_INTERRUPT: u32 = 0xb0;
+const SPURIOUS: u32 = 0xf0;
+const COMMAND: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const TIMER: u32 = 0x320;
+const LINT0: u32 = 0x350;
+const LINT1: u32 = 0x360;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3e0;
+const MASKED: u32 = 1 << 16;
+const TSC_DEADLINE: u32 = 2 << 17;
+const MSR_TSC_DEADLINE: u32 = 0x6e0;
+
+/// Address of the registers in the physical map; 0: x2APIC.
+static REGISTERS: AtomicU64 = AtomicU64::new(0);
+
+fn read(register: u32) -> u32 {
+    match REGISTERS.load(Ordering::Relaxed) {
+        // SAFETY: x2APIC is on; the register exists there.
+        0 => unsafe { cpu::read_msr(0x800 + (register >> 4)) as u32 },
+        // SAFETY: the registers are mapped, uncached, for ever.
+        base => unsafe { ((base + u64::from(register)) as *const u32).read_volatile() },
+    }
+}
+
+fn write(register: u32, value: u32) {
+    match REGISTERS.load(Ordering::Relaxed) {
+        // SAFETY: as for `read`.
+        0 => unsafe { cpu::write_msr(0x800 + (register >> 4), u64::from(value)) },
+        // SAFETY: as for `read`.
+        base => unsafe { ((base + u64::from(register)) as *mut u32).write_volatile(value) },
+    }
+}
+
+/// Switches this CPU's controller on; its timer is masked until set.
+pub(crate) fn init(machine: &Machine) {
+    // SAFETY: the register exists on every CPU with a local APIC; enabling it changes nothing that is in use.
+    unsafe {
+        let base = cpu::read_msr(MSR_BASE);
+        let mode = if machine.features.x2apic { 3 << 10 } else { 1 << 11 };
+        cpu::write_msr(MSR_BASE, base | mode);
+    }
+    let registers = if machine.features.x2apic {
+        0
+    } else {
+        PHYSMAP + machine.acpi.local_apic
+    };
+    REGISTERS.store(registers, Ordering::Relaxed);
+    write(LINT0, MASKED);
+    write(LINT1, MASKED);
+    write(TIMER, MASKED | u32::from(TIMER_VECTOR));
+    write(DIVIDE, 0b1011);
+    write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
+    end_of_interrupt();
+}
+
+/// This CPU's id among the controllers.
+pub fn id() -> u32 {
+    if REGISTERS.load(Ordering::Relaxed) == 0 {
+        read(ID)
+    } else {
+        read(ID) >> 24
+    }
+}
+
+/// The interrupt in service is done with.
+#[inline(always)]
+pub fn end_of_interrupt() {
+    write(END_OF_INTERRUPT, 0);
+}
+
+/// Sends a vector to the CPU whose controller has this id.
+pub fn send(id: u32, vector: u8) {
+    command(id, 0x4000 | u32::from(vector));
+}
+
+/// INIT, and start-up at `page` (below 1 MiB): for `smp`.
+pub(crate) fn send_init(id: u32) {
+    command(id, 0x4500);
+}
+
+pub(crate) fn send_startup(id: u32, page: u64) {
+    command(id, 0x4600 | (page >> 12) as u32);
+}
+
+fn command(id: u32, what: u32) {
+    if REGISTERS.load(Ordering::Relaxed) == 0 {
+        // SAFETY: x2APIC's command register; one write sends.
+        unsafe { cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(what)) };
+        return;
+    }
+    while read(COMMAND) & 1 << 12 != 0 {
+        core::hint::spin_loop();
+    }
+    write(COMMAND_HIGH, id << 24);
+    write(COMMAND, what);
+}
+
+/// Interrupts once after `count` ticks of the controller's timer; 0 never.
+pub(crate) fn timer_after(count: u32) {
+    write(TIMER, u32::from(TIMER_VECTOR));
+    write(INITIAL_COUNT, count);
+}
+
+/// Interrupts when the time-stamp counter reaches `tsc`; 0 never.
+pub(crate) fn timer_at(tsc: u64) {
+    write(TIMER, TSC_DEADLINE | u32::from(TIMER_VECTOR));
+    // SAFETY: the caller checked the feature; the fence orders the mode before the deadline (SDM 11.5.4.1).
+    unsafe {
+        core::arch::asm!("mfence", options(nostack, preserves_flags));
+        cpu::write_msr(MSR_TSC_DEADLINE, tsc);
+    }
+}
+
+/// Starts the timer at its highest count without an interrupt, to measure it.
+pub(crate) fn timer_measure() {
+    write(TIMER, MASKED);
+    write(INITIAL_COUNT, u32::MAX);
+}
+
+/// Ticks left.
+pub(crate) fn timer_left() -> u32 {
+    read(CURRENT_COUNT)
+}

@@ -1,0 +1,108 @@
+//! Bugs of the kernel: registers and a backtrace on COM1, then the machine ends with its own status.
+#![allow(unsafe_code)]
+
+use crate::layout::{self, MAX_CPUS, STACK_PAGES};
+use crate::{machine, percpu, uart};
+use core::arch::asm;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// What `trap.s` pushes.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct KernelTrap {
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    rbp: u64,
+    rdi: u64,
+    rsi: u64,
+    rdx: u64,
+    rcx: u64,
+    rbx: u64,
+    rax: u64,
+    vector: u64,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the machine for `what`, with the calls that led to `frame_pointer`. A second bug on the way ends it without words.
+pub fn end(what: fmt::Arguments<'_>, frame_pointer: u64) -> ! {
+    if !ENDING.swap(true, Ordering::AcqRel) {
+        uart::last_words(format_args!("salamandra: kernel bug: {what}"));
+        backtrace(frame_pointer);
+    }
+    machine::end(machine::End::Bug)
+}
+
+/// Ends the machine for a panic.
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    let frame_pointer;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) frame_pointer, options(nomem, nostack, preserves_flags)) }
+    end(format_args!("{info}"), frame_pointer)
+}
+
+/// An exception in kernel mode.
+pub(crate) extern "C" fn kernel_trap(t: &KernelTrap) -> ! {
+    let cr2: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) }
+    let guard = if stack_of(cr2.wrapping_add(layout::PAGE)).is_some()
+        && stack_of(cr2).is_none()
+        && matches!(t.vector, 8 | 14)
+    {
+        " (guard page of a kernel stack)"
+    } else {
+        ""
+    };
+    let last = format_args!(
+        "exception {} error {:#x} cpu {} address {cr2:#x}{guard}\n{t:#018x?}",
+        t.vector,
+        t.error,
+        percpu::index()
+    );
+    end(last, t.rbp)
+}
+
+/// The stack that holds `address`, as bottom and top.
+fn stack_of(address: u64) -> Option<(u64, u64)> {
+    let cpu = (address.checked_sub(layout::STACKS)? >> layout::STACK_WINDOW_SHIFT) as usize;
+    let mut stacks = (0..STACK_PAGES.len()).map(|which| layout::stack(cpu, which));
+    stacks.find(|(bottom, top)| cpu < MAX_CPUS && (*bottom..*top).contains(&address))
+}
+
+/// Prints return addresses, as far as frame pointers stay on one stack and go up it.
+fn backtrace(mut frame_pointer: u64) {
+    let Some((_, top)) = stack_of(frame_pointer) else {
+        return;
+    };
+    for _ in 0..32 {
+        if frame_pointer & 7 != 0 || frame_pointer + 16 > top {
+            return;
+        }
+        // SAFETY: two words inside a mapped stack.
+        let (next, address) = unsafe {
+            (
+                (frame_pointer as *const u64).read(),
+                (frame_pointer as *const u64).add(1).read(),
+            )
+        };
+        uart::last_words(format_args!("  at {address:#x}"));
+        if next <= frame_pointer {
+            return;
+        }
+        frame_pointer = next;
+    }
+}

@@ -1,0 +1,105 @@
+//! Starting the other CPUs, one after the other, through a page below 1 MiB that is mapped there only in a root of its own.
+#![allow(unsafe_code)]
+
+use crate::layout::{self, PHYSMAP, TRAMPOLINE};
+use crate::{Machine, apic, log, machine, start, time, tlb};
+use core::arch::global_asm;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+global_asm!(include_str!("ap.s"), TRAMPOLINE = const TRAMPOLINE, ENTRY = sym ap_rust);
+
+unsafe extern "C" {
+    static trampoline_start: u8;
+    static trampoline_end: u8;
+}
+
+unsafe extern "Rust" {
+    safe fn ap_main(cpu: usize) -> !;
+}
+
+/// A CPU that doesn't come up in this time is left out.
+const PATIENCE_NS: u64 = 500_000_000;
+const INIT_NS: u64 = 10_000_000;
+const STARTUP_NS: u64 = 200_000;
+
+/// Who may come in: twice the number of the CPU that is being started; one more when it has come in; 0: nobody. One that comes in too
+/// late finds it shut.
+static DOOR: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts every CPU; says how many run, this one included. CPUs are numbered in the order of [`Machine::cpu_ids`].
+pub fn start_all(machine: &'static Machine) -> usize {
+    copy_trampoline(machine);
+    let mut running = 1;
+    for (cpu, id) in machine.cpu_ids.iter().enumerate().skip(1) {
+        if !start_one(cpu, *id) {
+            log!("cpu {cpu} (APIC {id}) does not start; going on with {running}");
+            return running;
+        }
+        running += 1;
+    }
+    running
+}
+
+/// Offsets of the words that `ap.s` reads.
+const ROOT: u64 = 8;
+const STACK: u64 = 16;
+const NUMBER: u64 = 24;
+
+fn low_word(offset: u64) -> *mut u64 {
+    (PHYSMAP + TRAMPOLINE + offset) as *mut u64
+}
+
+fn copy_trampoline(machine: &Machine) {
+    let start = &raw const trampoline_start;
+    let length = &raw const trampoline_end as usize - start as usize;
+    // SAFETY: the first MiB is mapped and nobody's; the code is shorter than a page.
+    unsafe {
+        core::ptr::copy_nonoverlapping(start, (PHYSMAP + TRAMPOLINE) as *mut u8, length);
+        low_word(ROOT).write_volatile(machine.start_root);
+    }
+}
+
+fn start_one(cpu: usize, id: u32) -> bool {
+    // SAFETY: no CPU is in the trampoline now: the one before has come up.
+    unsafe {
+        low_word(STACK).write_volatile(layout::stack(cpu, 0).1);
+        low_word(NUMBER).write_volatile(cpu as u64);
+    }
+    DOOR.store(2 * cpu, Ordering::Release);
+    apic::send_init(id);
+    wait(cpu, INIT_NS);
+    apic::send_startup(id, TRAMPOLINE);
+    if wait(cpu, STARTUP_NS) {
+        return true;
+    }
+    apic::send_startup(id, TRAMPOLINE);
+    wait(cpu, PATIENCE_NS)
+        || DOOR
+            .compare_exchange(2 * cpu, 0, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+}
+
+/// Waits until the CPU has come in, at most `ns`.
+fn wait(cpu: usize, ns: u64) -> bool {
+    let end = time::now_ns() + ns;
+    while DOOR.load(Ordering::Acquire) != 2 * cpu + 1 {
+        if time::now_ns() > end {
+            return false;
+        }
+        core::hint::spin_loop();
+    }
+    true
+}
+
+extern "C" fn ap_rust(cpu: usize) -> ! {
+    let found = start::machine();
+    // SAFETY: the kernel's own root maps all that this CPU uses; first thing on this CPU, whose number is its own.
+    unsafe {
+        tlb::load_root(found.root);
+        start::init_cpu(found, cpu);
+    }
+    match DOOR.compare_exchange(2 * cpu, 2 * cpu + 1, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => ap_main(cpu),
+        Err(_) => machine::halt(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Filling and emptying capability tables; the derivation tree.
+//!
+//! What must always hold: every filled slot stands once in its object's tree, under the capability it was derived from; `close` hands a slot's
+//! children to its parent, `revoke` empties them. All under the registry's lock.
+
+use crate::cpu::Cpu;
+use crate::hw::Hardware;
+use crate::kernel::Kernel;
+use crate::page;
+use crate::registry::{Chunks, Registry};
+use crate::table::{CHUNK, CHUNKS, Cap, Kind, Slot, Slots};
+use core::sync::atomic::{AtomicU32, Ordering};
+use sal_abi::{Error, Handle, Rights};
+
+fn load(link: &AtomicU32) -> u32 {
+    link.load(Ordering::Relaxed)
+}
+
+fn store(link: &AtomicU32, value: u32) {
+    link.store(value, Ordering::Relaxed);
+}
+
+/// The slot that a tree link (global number + 1) names.
+fn at(slots: &Slots, link: u32) -> Option<&Slot> {
+    slots.get(link.checked_sub(1)?)
+}
+
+/// Puts slot `global` under the slot `parent` (links: number + 1, 0 for none).
+fn attach(slots: &Slots, global: u32, parent: u32) {
+    let Some(slot) = slots.get(global) else { return };
+    store(&slot.parent, parent);
+    store(&slot.child, 0);
+    store(&slot.prev, 0);
+    let first = at(slots, parent).map_or(0, |p| load(&p.child));
+    store(&slot.next, first);
+    if let Some(f) = at(slots, first) {
+        store(&f.prev, global + 1);
+    }
+    if let Some(p) = at(slots, parent) {
+        store(&p.child, global + 1);
+    }
+}
+
+/// Takes slot `global` out of its tree; its children go to its parent.
+fn detach(slots: &Slots, global: u32) {
+    let Some(slot) = slots.get(global) else { return };
+    let (parent, prev, next) = (load(&slot.parent), load(&slot.prev), load(&slot.next));
+    match at(slots, prev) {
+        Some(p) => store(&p.next, next),
+        None => {
+            if let Some(p) = at(slots, parent) {
+                store(&p.child, next);
+            }
+        }
+    }
+    if let Some(n) = at(slots, next) {
+        store(&n.prev, prev);
+    }
+    let mut child = load(&slot.child);
+    while let Some(c) = at(slots, child) {
+        let after = load(&c.next);
+        attach_keeping_children(slots, child - 1, parent);
+        child = after;
+    }
+    for link in [&slot.parent, &slot.child, &slot.next, &slot.prev] {
+        store(link, 0);
+    }
+}
+
+/// As `attach`, for a slot that has children of its own.
+fn attach_keeping_children(slots: &Slots, global: u32, parent: u32) {
+    let Some(slot) = slots.get(global) else { return };
+    let children = load(&slot.child);
+    attach(slots, global, parent);
+    store(&slot.child, children);
+}
+
+impl Chunks {
+    fn take(&mut self, slots: &Slots) -> Option<u32> {
+        if let Some(chunk) = self.free.checked_sub(1) {
+            self.free = slots.get(chunk * CHUNK).map_or(0, |s| load(&s.next));
+            return Some(chunk);
+        }
+        if (self.fresh + 1) * CHUNK <= slots.len() {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
+        }
+        None
+    }
+
+    fn give(&mut self, slots: &Slots, chunk: u32) {
+        if let Some(s) = slots.get(chunk * CHUNK) {
+            store(&s.next, self.free);
+            self.free = chunk + 1;
+        }
+    }
+}
+
+impl<H: Hardware> Kernel<H> {
+    /// Puts a capability into a free slot of process `process`, derived from slot `parent` (global number) if there is one.
+    ///
+    /// # Errors
+    /// `TableFull`; `Dead` if the process is not alive.
+    pub(crate) fn install(
+        &self,
+        registry: &mut Registry<H::Vm>,
+        process: u32,
+        cap: Cap,
+        parent: Option<u32>,
+    ) -> Result<Handle, Error> {
+        let slot = self.processes.slot(process).ok_or(Error::Dead)?;
+        if slot.state() != crate::process::State::Alive {
+            return Err(Error::Dead);
+        }
+        let index = self.free_slot(registry, process)?;
+        let global = slot.table.global(index).ok_or(Error::TableFull)?;
+        let place = self.slots.get(global).ok_or(Error::TableFull)?;
+        let generation = place.fill(cap);
+        attach(&self.slots, global, parent.map_or(0, |p| p + 1));
+        self.add_ref(registry, &cap);
+        Ok(Handle::new(generation, index))
+    }
+
+    /// Index of a free slot in a process's table, which may grow for it.
+    fn free_slot(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<u32, Error> {
+        let table = self.processes.table(process).ok_or(Error::Dead)?;
+        for n in 0..CHUNKS {
+            if table.chunk(n).is_none() {
+                let chunk = self.new_chunk(registry)?;
+                table.set_chunk(n, Some(chunk));
+            }
+            let base = n as u32 * CHUNK;
+            let free = (base..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
+            if let Some(index) = free {
+                return Ok(index);
+            }
+        }
+        Err(Error::TableFull)
+    }
+
+    fn new_chunk(&self, registry: &mut Registry<H::Vm>) -> Result<u32, Error> {
+        registry.chunks.take(&self.slots).ok_or(Error::NoBudget)
+    }
+
+    /// Global number of the slot behind a handle that is valid.
+    pub(crate) fn global(&self, process: u32, handle: Handle) -> Result<u32, Error> {
+        let table = self.processes.table(process).ok_or(Error::BadHandle)?;
+        table.look(&self.slots, handle)?;
+        table.global(handle.index()).ok_or(Error::BadHandle)
+    }
+
+    /// Empties a slot; its children go to its parent; the object may end with it.
+    pub(crate) fn close_slot(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, global: u32) {
+        let Some(slot) = self.slots.get(global) else {
+            return;
+        };
+        let Some((_, cap)) = slot.current() else { return };
+        slot.clear();
+        detach(&self.slots, global);
+        self.drop_ref(cpu, registry, &cap);
+    }
+
+    /// Empties slots derived from slot `global`, at most `limit`; true when none is left.
+    pub(crate) fn revoke_slot(
+        &self,
+        cpu: &mut Cpu<H>,
+        registry: &mut Registry<H::Vm>,
+        global: u32,
+        limit: u32,
+    ) -> bool {
+        for _ in 0..limit {
+            let Some(child) = self.slots.get(global).and_then(|s| load(&s.child).checked_sub(1)) else {
+                return true;
+            };
+            self.close_slot(cpu, registry, child);
+        }
+        false
+    }
+
+    /// Closes a piece of a dying process's table; true when it is empty.
+    pub(crate) fn close_table_piece(
+        &self,
+        cpu: &mut Cpu<H>,
+        registry: &mut Registry<H::Vm>,
+        process: u32,
+    ) -> bool {
+        let Some(slot) = self.processes.slot(process) else {
+            return true;
+        };
+        let n = load(&slot.reaped) as usize;
+        if n >= CHUNKS {
+            return true;
+        }
+        if let Some(chunk) = slot.table.chunk(n) {
+            for global in chunk * CHUNK..(chunk + 1) * CHUNK {
+                self.close_slot(cpu, registry, global);
+            }
+            slot.table.set_chunk(n, None);
+            registry.chunks.give(&self.slots, chunk);
+        }
+        store(&slot.reaped, n as u32 + 1);
+        false
+    }
+
+    /// Moves the capabilities of a message from the thread `from` to the thread `to`, both of this CPU; returns how many arrived.
+    ///
+    /// What can't be installed (the receiver's table is full) arrives as handle 0.
+    pub(crate) fn move_caps(&self, cpu: &mut Cpu<H>, from: u32, to: u32) -> usize {
+        let Some((f, t)) = self.threads.pair(&mut cpu.hold, from, to) else {
+            return 0;
+        };
+        let (count, caps) = (f.cap_count as usize, f.caps);
+        let (source, target, page) = (f.process, t.process, t.page);
+        if count == 0 {
+            return 0;
+        }
+        let mut registry = self.registry.lock();
+        for (n, arg) in caps.iter().take(count).enumerate() {
+            let moved = arg.moved != 0;
+            let handle = self
+                .copy_cap(&mut registry, (source, arg.handle), target, Rights(arg.rights), 0)
+                .unwrap_or(Handle::NONE);
+            if moved
+                && !handle.is_none()
+                && let Ok(global) = self.global(source, arg.handle)
+            {
+                self.close_slot(cpu, &mut registry, global);
+            }
+            page::set_received(&self.hw, page, n, handle);
+        }
+        count
+    }
+
+    /// Derives a capability of one process into the table of another (or the same), with fewer rights and perhaps a badge.
+    ///
+    /// # Errors
+    /// `BadHandle`; `NoRight` for a badge without the right to give one; `TableFull`; `Dead`.
+    pub(crate) fn copy_cap(
+        &self,
+        registry: &mut Registry<H::Vm>,
+        (process, handle): (u32, Handle),
+        target: u32,
+        mask: Rights,
+        badge: u64,
+    ) -> Result<Handle, Error> {
+        let table = self.processes.table(process).ok_or(Error::BadHandle)?;
+        let mut cap = table.look(&self.slots, handle)?;
+        if badge != 0 {
+            if cap.kind != Kind::Endpoint {
+                return Err(Error::WrongKind);
+            }
+            if !cap.rights.has(Rights::BADGE) || cap.badge != 0 {
+                return Err(Error::NoRight);
+            }
+            cap.badge = badge;
+        }
+        cap.rights = cap.rights.and(mask);
+        let parent = self.global(process, handle)?;
+        self.install(registry, target, cap, Some(parent))
+    }
+}

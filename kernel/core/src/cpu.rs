@@ -1,0 +1,126 @@
+//! A processor: what it alone touches ([`Cpu`]), and what others may post to it ([`Post`]).
+
+use crate::hw::{Frame, Hardware};
+use crate::ready::Ready;
+use crate::threads::{Hold, NONE, Slot, Threads, Won};
+use crate::timer::Timers;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// Processors at most.
+pub const CPUS: usize = 16;
+
+/// What one CPU alone touches.
+#[derive(Debug)]
+pub struct Cpu<H: Hardware> {
+    /// Its right to its threads.
+    pub hold: Hold,
+    /// The thread that runs, or [`NONE`]: idle.
+    pub current: u32,
+    /// Threads that could run.
+    pub ready: Ready,
+    /// Deadlines of threads that blocked here.
+    pub timers: Timers<H::Timers>,
+    /// When the running thread's time slice ends.
+    pub slice_end: u64,
+    /// Until when CPU time has been accounted.
+    pub accounted: u64,
+    /// The message path asks for a look at the ready queue.
+    pub resched: bool,
+}
+
+impl<H: Hardware> Cpu<H> {
+    /// An idle processor.
+    pub fn new(hold: Hold, timers: H::Timers) -> Self {
+        Cpu {
+            hold,
+            current: NONE,
+            ready: Ready::default(),
+            timers: Timers::new(timers),
+            slice_end: 0,
+            accounted: 0,
+            resched: false,
+        }
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub fn number(&self) -> u32 {
+        self.hold.cpu()
+    }
+}
+
+/// What other CPUs may do to a CPU: hand threads over, poke, ask for acknowledgement.
+#[derive(Debug)]
+pub struct Post {
+    mail: AtomicU32,
+    pokes: AtomicU32,
+    /// It has nothing to run.
+    pub idle: AtomicBool,
+    /// It is up and takes mail.
+    pub up: AtomicBool,
+    /// The root that it has loaded.
+    pub root: AtomicU64,
+    /// The last epoch that it has acknowledged: it has left the kernel, and its TLB forgot what was unmapped before.
+    pub seen: AtomicU64,
+}
+
+impl Default for Post {
+    fn default() -> Self {
+        Post {
+            mail: AtomicU32::new(NONE),
+            pokes: AtomicU32::new(NONE),
+            idle: AtomicBool::new(false),
+            up: AtomicBool::new(false),
+            root: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+        }
+    }
+}
+
+fn push(head: &AtomicU32, index: u32, link: &AtomicU32) {
+    let mut old = head.load(Ordering::Relaxed);
+    loop {
+        link.store(old, Ordering::Relaxed);
+        match head.compare_exchange_weak(old, index, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => old = now,
+        }
+    }
+}
+
+impl Post {
+    /// Is there anything to look at?
+    #[inline(always)]
+    pub fn has_mail(&self) -> bool {
+        self.mail.load(Ordering::Relaxed) != NONE || self.pokes.load(Ordering::Relaxed) != NONE
+    }
+
+    /// Hands a thread over: its location says `Mail` already.
+    pub fn hand_over<F: Frame>(&self, index: u32, slot: &Slot<F>) {
+        push(&self.mail, index, &slot.mail_next);
+    }
+
+    /// Asks it to look at a thread's pending word, unless that was asked already.
+    pub fn poke<F: Frame>(&self, index: u32, slot: &Slot<F>) {
+        if !slot.poked.swap(true, Ordering::AcqRel) {
+            push(&self.pokes, index, &slot.poke_next);
+        }
+    }
+
+    /// Takes the threads handed over: the first of a chain through `mail_next`, oldest last.
+    pub fn take_mail(&self) -> u32 {
+        self.mail.swap(NONE, Ordering::Acquire)
+    }
+
+    /// Takes the pokes: the first of a chain through `poke_next`.
+    pub fn take_pokes(&self) -> u32 {
+        self.pokes.swap(NONE, Ordering::Acquire)
+    }
+}
+
+/// Walks a chain of handed-over threads.
+pub(crate) fn next_mail<F: Frame>(threads: &Threads<F>, index: u32) -> Option<(Won, u32)> {
+    let slot = threads.slot(index)?;
+    let next = slot.mail_next.swap(NONE, Ordering::Relaxed);
+    Some((Won::from_queue(index), next))
+}

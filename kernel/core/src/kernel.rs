@@ -1,0 +1,221 @@
+//! The kernel as a value.
+
+use crate::cpu::{CPUS, Cpu, Post};
+use crate::endpoint::{Endpoint, Endpoints};
+use crate::hw::{Frame, Hardware};
+use crate::id::Id;
+use crate::line::Lines;
+use crate::location::Location;
+use crate::notification::Notifications;
+use crate::process::Processes;
+use crate::registry::Registry;
+use crate::reply::Replies;
+use crate::table::{Cap, Kind, Slots};
+use crate::thread::{Thread, Wait};
+use crate::threads::{NONE, Threads};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use sal_abi::{Error, Handle, Rights};
+use spin::Mutex;
+
+/// Everything that the kernel knows.
+pub struct Kernel<H: Hardware> {
+    /// The machine.
+    pub hw: H,
+    /// Threads.
+    pub threads: Threads<H::Frame>,
+    /// Endpoints.
+    pub endpoints: Endpoints,
+    /// Notifications.
+    pub notifications: Notifications,
+    /// Reply objects.
+    pub replies: Replies,
+    /// Processes and their capability tables.
+    pub processes: Processes,
+    /// Capability slots of all tables.
+    pub slots: Slots,
+    /// What CPUs post to each other.
+    pub posts: [Post; CPUS],
+    /// Interrupt lines and whom they notify.
+    pub lines: Lines,
+    /// Everything that is not on the message path.
+    pub registry: Mutex<Registry<H::Vm>>,
+    /// The last shootdown announced.
+    pub(crate) epoch: AtomicU64,
+    /// Threads that wait for acknowledgements.
+    pub(crate) shots: AtomicU32,
+    /// A process is to be reaped.
+    pub(crate) reaping: AtomicBool,
+}
+
+/// Nanoseconds that a thread may run while others of its priority wait.
+pub const SLICE: u64 = 5_000_000;
+
+impl<H: Hardware> Kernel<H> {
+    /// The thread that runs on this CPU.
+    #[inline(always)]
+    pub(crate) fn current<'a>(&'a self, cpu: &'a mut Cpu<H>) -> Result<&'a mut Thread<H::Frame>, Error> {
+        self.threads.own(&mut cpu.hold, cpu.current).ok_or(Error::BadCall)
+    }
+
+    /// A capability of process `process`, of one kind and with some rights.
+    #[inline]
+    pub(crate) fn need(
+        &self,
+        process: u32,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Result<Cap, Error> {
+        let table = self.processes.table(process).ok_or(Error::BadHandle)?;
+        table.need(&self.slots, handle, kind, rights)
+    }
+
+    /// The endpoint (and badge) that a handle of this process names, on the message path.
+    #[inline(always)]
+    pub(crate) fn endpoint(
+        &self,
+        process: u32,
+        handle: Handle,
+        rights: Rights,
+    ) -> Result<(Id<Endpoint>, u64), Error> {
+        let table = self.processes.table(process).ok_or(Error::BadHandle)?;
+        let fast = table
+            .slot(&self.slots, handle.index())
+            .and_then(|s| s.expect(handle.generation(), Kind::Endpoint, rights));
+        match fast {
+            Some((object, badge)) => Ok((Id::from_raw(object), badge)),
+            None => {
+                let cap = table.need(&self.slots, handle, Kind::Endpoint, rights)?;
+                Ok((Id::from_raw(cap.object), cap.badge))
+            }
+        }
+    }
+
+    /// A thread of this CPU, in no queue, can run: here, or where it belongs.
+    pub(crate) fn make_ready(&self, cpu: &mut Cpu<H>, index: u32) {
+        let me = cpu.number();
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
+            return;
+        };
+        if t.home != me {
+            let home = t.home;
+            self.hand_over(cpu, index, home);
+            return;
+        }
+        let (priority, pinned) = (t.priority, t.pinned);
+        if !pinned && let Some(other) = self.idle_cpu(cpu) {
+            if let Some(t) = self.threads.own(&mut cpu.hold, index) {
+                t.home = other;
+            }
+            self.hand_over(cpu, index, other);
+            return;
+        }
+        cpu.ready.push(&self.threads, &mut cpu.hold, index);
+        let running = self.threads.own_ref(&cpu.hold, cpu.current).map(|t| t.priority);
+        if running.is_none_or(|r| priority > r) {
+            cpu.resched = true;
+        }
+    }
+
+    /// Another CPU that has nothing to do while this one is busy.
+    fn idle_cpu(&self, cpu: &Cpu<H>) -> Option<u32> {
+        if cpu.current == NONE {
+            return None;
+        }
+        let me = cpu.number() as usize;
+        let idle = |n: &usize| {
+            *n != me
+                && self.posts.get(*n).is_some_and(|p| {
+                    p.up.load(Ordering::Relaxed) && p.idle.load(Ordering::Relaxed) && !p.has_mail()
+                })
+        };
+        (0..CPUS).find(idle).map(|n| n as u32)
+    }
+
+    /// Gives a thread of this CPU to another one.
+    pub(crate) fn hand_over(&self, cpu: &mut Cpu<H>, index: u32, to: u32) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        let Some(post) = self.posts.get(to as usize) else {
+            return;
+        };
+        let sequence = slot.location().sequence();
+        if self
+            .threads
+            .leave(&mut cpu.hold, index, Location::Mail(to), sequence)
+        {
+            post.hand_over(index, slot);
+            self.hw.interrupt_cpu(to as usize);
+        }
+    }
+
+    /// Chooses who runs next: the current thread if it still may and nobody ranks above it.
+    pub fn schedule(&self, cpu: &mut Cpu<H>) {
+        cpu.resched = false;
+        let running = self.threads.own_ref(&cpu.hold, cpu.current).map(|t| t.priority);
+        if let Some(priority) = running {
+            if !cpu.ready.beats(priority) {
+                return;
+            }
+            let index = cpu.current;
+            cpu.ready.push_front(&self.threads, &mut cpu.hold, index);
+        }
+        self.run_next(cpu);
+    }
+
+    /// The running thread is gone or queued: takes the next one.
+    pub(crate) fn run_next(&self, cpu: &mut Cpu<H>) {
+        self.account(cpu);
+        let next = cpu.ready.pop(&self.threads, &mut cpu.hold).unwrap_or(NONE);
+        self.switch_to(cpu, next);
+        cpu.slice_end = cpu.accounted.saturating_add(SLICE);
+    }
+
+    /// Lets `index` run, with what is left of the time slice: a direct switch.
+    #[inline(always)]
+    pub(crate) fn switch_to(&self, cpu: &mut Cpu<H>, index: u32) {
+        cpu.current = index;
+    }
+
+    /// Books the time since the last look to whoever runs.
+    pub(crate) fn account(&self, cpu: &mut Cpu<H>) {
+        let now = self.hw.now();
+        let spent = now.saturating_sub(cpu.accounted);
+        cpu.accounted = now;
+        if let Some(t) = self.threads.own(&mut cpu.hold, cpu.current) {
+            t.used += spent;
+            let process = t.process;
+            self.processes.add_time(process, spent);
+        }
+    }
+
+    /// The running thread goes behind those of its priority.
+    pub(crate) fn rotate(&self, cpu: &mut Cpu<H>) {
+        let index = cpu.current;
+        if self.threads.own_ref(&cpu.hold, index).is_some() {
+            cpu.ready.push(&self.threads, &mut cpu.hold, index);
+            self.run_next(cpu);
+        }
+    }
+
+    /// Ends a wait with an error: the thread is this CPU's, out of every queue, and becomes ready.
+    pub(crate) fn finish_with_error(&self, cpu: &mut Cpu<H>, index: u32, error: Error, code: u64) {
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
+            return;
+        };
+        fail(t, error, code);
+        t.wait = Wait::None;
+        self.make_ready(cpu, index);
+    }
+}
+
+/// Delivers an error to a thread that waited. Who waits for a page raises its fault again instead.
+pub(crate) fn fail<F: Frame>(t: &mut Thread<F>, error: Error, code: u64) {
+    if t.wait == Wait::Fault {
+        return;
+    }
+    t.frame.set_status(error.status());
+    t.frame.set_badge(code);
+    t.frame.set_words([0; sal_abi::WORDS]);
+}

@@ -1,0 +1,181 @@
+//! Page faults and other exceptions of user code: repaired here, asked of a pager, handed to a guest's personality, or the end of the process.
+
+use super::MemoryHardware;
+use crate::cpu::Cpu;
+use crate::hw::Frame;
+use crate::id::Id;
+use crate::kernel::Kernel;
+use crate::page;
+use crate::thread::Wait;
+use core::sync::atomic::Ordering;
+use sal_abi::Error;
+use sal_abi::boot::DeathKind;
+use sal_abi::x86_64::{Exit, GUEST_END};
+use sal_kernel_mem::{Access, Outcome, PagerAsk, Shootdown, SpaceId};
+
+/// A fault or exception of user code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trap {
+    /// A page fault: address, access, the processor's error code for the personality.
+    Page(u64, Access, u64),
+    /// Another exception: vector, error code.
+    Exception(u64, u64),
+}
+
+impl<H: MemoryHardware> Kernel<H> {
+    /// Handles a trap of the running thread or of its guest.
+    #[inline]
+    pub fn trap(&self, cpu: &mut Cpu<H>, trap: Trap) {
+        match trap {
+            Trap::Page(address, access, code) => self.page_fault(cpu, address, access, code),
+            Trap::Exception(vector, code) => self.exception(cpu, vector, code),
+        }
+        self.settle(cpu);
+    }
+
+    fn exception(&self, cpu: &mut Cpu<H>, vector: u64, code: u64) {
+        let Ok(t) = self.current(cpu) else { return };
+        if t.in_guest {
+            crate::guest::leave(t, Exit::Exception, [vector, code, 0]);
+        } else {
+            self.die(cpu, DeathKind::Exception, vector, 0);
+        }
+    }
+
+    fn page_fault(&self, cpu: &mut Cpu<H>, address: u64, access: Access, code: u64) {
+        let Ok(t) = self.current(cpu) else { return };
+        let (guest, process) = (t.guest_space, t.process);
+        let space = if address < GUEST_END {
+            SpaceId::from_word(guest)
+        } else {
+            let raw = self.processes.slot(process).map_or(0, |p| p.space.load(Ordering::Relaxed));
+            SpaceId::from_word(raw)
+        };
+        let mut registry = self.registry.lock();
+        let state = &mut registry.vm;
+        let mut outcome = state.vm.fault(&mut state.budgets, space, address, access);
+        if outcome == Outcome::NoFrames {
+            // Twice: what was freed before the last advance, then what was freed since.
+            self.leave_quarantine(cpu, &mut registry);
+            self.leave_quarantine(cpu, &mut registry);
+            let state = &mut registry.vm;
+            outcome = state.vm.fault(&mut state.budgets, space, address, access);
+        }
+        let roots = registry.vm.vm.space(space).map(|s| [s.root().0 as u64, s.attached_root().0 as u64]);
+        drop(registry);
+        match outcome {
+            Outcome::Mapped(what) => self.mapped(cpu, what, roots.filter(|_| address < GUEST_END)),
+            Outcome::NeedsPager(ask) => self.ask_pager(cpu, &ask, access, (address, code)),
+            // Other CPUs have been asked to let frames go: the access is repeated until they have.
+            Outcome::NoFrames => {}
+            Outcome::NoBudget => self.unrepaired(cpu, address, code, DeathKind::NoBudget),
+            Outcome::NotMapped | Outcome::Denied | Outcome::PastEnd => {
+                self.unrepaired(cpu, address, code, DeathKind::PageFault);
+            }
+        }
+    }
+
+    fn mapped(&self, cpu: &mut Cpu<H>, what: Shootdown, roots: Option<[u64; 2]>) {
+        if let Some(shot) = self.shoot(cpu, what, roots) {
+            self.wait_for_acknowledgement(cpu, shot);
+        }
+    }
+
+    /// The faulting thread becomes a caller of its page's pager; the answer, whatever it says, lets it repeat the access.
+    fn ask_pager(&self, cpu: &mut Cpu<H>, ask: &PagerAsk, access: Access, (address, code): (u64, u64)) {
+        let me = cpu.current;
+        let Ok(t) = self.current(cpu) else { return };
+        (t.wait, t.badge) = (Wait::Fault, ask.badge);
+        t.fault = [ask.offset, access.right().0 as u64];
+        t.sequence = t.sequence.wrapping_add(1);
+        (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
+        if self.send(cpu, me, Id::from_raw(ask.endpoint)).is_err() {
+            if let Ok(t) = self.current(cpu) {
+                t.wait = Wait::None;
+            }
+            self.unrepaired(cpu, address, code, DeathKind::PageFault);
+        }
+    }
+
+    /// Nobody repairs it: a guest's is its personality's affair; a personality's own access to its guest goes on at its fixup; else the process dies.
+    fn unrepaired(&self, cpu: &mut Cpu<H>, address: u64, code: u64, kind: DeathKind) {
+        let Ok(t) = self.current(cpu) else { return };
+        if t.in_guest {
+            let spent = u64::from(kind == DeathKind::NoBudget);
+            crate::guest::leave(t, Exit::PageFault, [address, code, spent]);
+            return;
+        }
+        let fixup = if address < GUEST_END { page::fixup(&self.hw, t.page) } else { 0 };
+        if fixup != 0 {
+            t.frame.jump(fixup);
+            return;
+        }
+        self.die(cpu, kind, 0, address);
+    }
+
+    /// The address of a place in the calling process's own half, made present.
+    pub(super) fn own_place(
+        &self,
+        cpu: &Cpu<H>,
+        args: &crate::object::Args,
+        address: u64,
+        access: Access,
+    ) -> Result<(u32, usize), Error> {
+        let space = self.own_space(args)?;
+        let (frame, at) = self.in_state(cpu, |s| {
+            let (frame, at, what) = s.vm.resolve(&mut s.budgets, space, address, access).map_err(fault_error)?;
+            self.hw.flush(what);
+            Ok((frame, at))
+        })?;
+        Ok((frame.0, at))
+    }
+
+    /// Reads bytes of the calling process; fewer than asked for where they end.
+    pub(super) fn read_own(
+        &self,
+        cpu: &Cpu<H>,
+        args: &crate::object::Args,
+        (address, length): (u64, u64),
+        bytes: &mut [u8],
+    ) -> Result<usize, Error> {
+        let count = bytes.len().min(length as usize);
+        let mut done = 0;
+        while done < count {
+            let from = address.checked_add(done as u64).ok_or(Error::BadAddress)?;
+            let (frame, at) = self.own_place(cpu, args, from, Access::Read)?;
+            let n = (sal_abi::PAGE as usize - at).min(count - done);
+            self.hw.read_bytes((frame, at), bytes.get_mut(done..done + n).unwrap_or_default());
+            done += n;
+        }
+        Ok(count)
+    }
+
+    /// Writes bytes of the calling process.
+    pub(super) fn write_own(
+        &self,
+        cpu: &Cpu<H>,
+        args: &crate::object::Args,
+        address: u64,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let to = address.checked_add(done as u64).ok_or(Error::BadAddress)?;
+            let (frame, at) = self.own_place(cpu, args, to, Access::Write)?;
+            let n = (sal_abi::PAGE as usize - at).min(bytes.len() - done);
+            self.hw.write_bytes((frame, at), bytes.get(done..done + n).unwrap_or_default());
+            done += n;
+        }
+        Ok(())
+    }
+}
+
+/// The error that stands for a fault's outcome.
+pub(super) fn fault_error(outcome: Outcome) -> sal_kernel_mem::Error {
+    match outcome {
+        Outcome::NoBudget => sal_kernel_mem::Error::NoBudget,
+        Outcome::NoFrames => sal_kernel_mem::Error::NoFrames,
+        Outcome::NeedsPager(_) => sal_kernel_mem::Error::Absent,
+        _ => sal_kernel_mem::Error::BadAddress,
+    }
+}

@@ -1,0 +1,351 @@
+//! Changing a thread that is somewhere else: interrupt, deadline, boost, kick, kill.
+//!
+//! What must always hold: a request sticks in the thread's pending word before anybody looks where the thread is, so wherever it goes
+//! meanwhile, its next owner finds it; a wait is ended only by whoever won the thread from its queue or cell, for that wait's number.
+
+use crate::cell::Cancel;
+use crate::cpu::{Cpu, next_mail};
+use crate::endpoint::SERVERS;
+use crate::hw::Hardware;
+use crate::kernel::Kernel;
+use crate::location::{Location, Word};
+use crate::threads::{NONE, Won, pending};
+use core::sync::atomic::Ordering;
+use sal_abi::Error;
+
+/// How many servers of servers a boost follows in one go.
+const CHAIN: usize = 8;
+
+impl<H: Hardware> Kernel<H> {
+    /// Asks for a change of a thread: carries it out if the thread is here or waits somewhere, else asks its CPU.
+    pub(crate) fn poke(&self, cpu: &mut Cpu<H>, index: u32, what: u32) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        slot.pending.fetch_or(what, Ordering::AcqRel);
+        self.see(cpu, index);
+    }
+
+    /// Looks at a thread with something pending, wherever it is.
+    pub(crate) fn see(&self, cpu: &mut Cpu<H>, index: u32) {
+        let me = cpu.number();
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        let word = slot.location();
+        match word.at() {
+            Location::Cpu(n) if n == me => self.act(cpu, index),
+            Location::Cpu(n) | Location::Mail(n) => {
+                if let Some(post) = self.posts.get(n as usize) {
+                    post.poke(index, slot);
+                    self.hw.interrupt_cpu(n as usize);
+                }
+            }
+            Location::Queued(_) | Location::Receiving(_) | Location::Served(_) | Location::Kept(_) => {
+                self.act_on_waiting(cpu, index, word);
+            }
+            Location::Parked => self.act_on_parked(cpu, index),
+            Location::Free => {}
+        }
+    }
+
+    /// Carries out what is pending for a thread of this CPU.
+    fn act(&self, cpu: &mut Cpu<H>, index: u32) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        let asked = slot.pending.load(Ordering::Acquire);
+        if asked & pending::KILL != 0 {
+            self.take_from_cpu(cpu, index);
+            self.destroy_thread(cpu, index);
+            return;
+        }
+        if asked & pending::BOOST != 0 {
+            slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+            let boost = slot.boost.load(Ordering::Acquire);
+            self.raise_here(cpu, index, boost);
+        }
+        if asked & pending::KICK != 0 {
+            self.kick_here(cpu, index);
+        }
+    }
+
+    /// Makes a guest that runs (or is ready to run) here return to its personality. Otherwise the kick waits for the next `GuestEnter`.
+    fn kick_here(&self, cpu: &mut Cpu<H>, index: u32) {
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
+            return;
+        };
+        if !t.in_guest {
+            return;
+        }
+        if let Some(slot) = self.threads.slot(index) {
+            slot.pending.fetch_and(!pending::KICK, Ordering::AcqRel);
+        }
+        crate::guest::leave(t, sal_abi::x86_64::Exit::Kicked, [0; 3]);
+    }
+
+    /// Carries out what is pending for a thread that waits: a kill or an interrupt ends its wait, a boost goes on to whom it waits for.
+    fn act_on_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        let asked = slot.pending.load(Ordering::Acquire);
+        if asked & pending::KILL != 0 {
+            self.end_wait(cpu, index, word, Error::Interrupted);
+        } else if asked & pending::INTERRUPT != 0 {
+            if self.end_wait(cpu, index, word, Error::Interrupted) {
+                slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
+            }
+        } else if asked & pending::BOOST != 0 {
+            slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+            self.raise_waiting(cpu, index, word);
+        }
+    }
+
+    /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
+    pub(crate) fn end_wait(&self, cpu: &mut Cpu<H>, index: u32, word: Word, error: Error) -> bool {
+        let Some(won) = self.win(index, word, error) else {
+            return false;
+        };
+        let index = self.threads.adopt(&cpu.hold, won);
+        let killed = self
+            .threads
+            .slot(index)
+            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
+        if killed {
+            self.destroy_thread(cpu, index);
+        } else {
+            self.finish_with_error(cpu, index, error, 0);
+        }
+        true
+    }
+
+    /// Wins a waiting thread from its queue or cell, if it is still in that wait.
+    fn win(&self, index: u32, word: Word, error: Error) -> Option<Won> {
+        match word.at() {
+            Location::Queued(e) | Location::Receiving(e) => {
+                let mut at = self.endpoints.lock_index(e)?;
+                if self.threads.slot(index)?.location() != word {
+                    return None;
+                }
+                at.remove(&self.threads, index)
+            }
+            Location::Served(server) => {
+                let cell = &self.threads.slot(server)?.cell;
+                won(cell.cancel(index, word.sequence(), error as u8))
+            }
+            Location::Kept(reply) => {
+                let cell = &self.replies.slot(reply)?.cell;
+                won(cell.cancel(index, word.sequence(), error as u8))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a thread of this CPU out of the ready queue, or off the processor.
+    pub(crate) fn take_from_cpu(&self, cpu: &mut Cpu<H>, index: u32) {
+        if cpu.current == index {
+            self.account(cpu);
+            cpu.current = NONE;
+            cpu.resched = true;
+        } else {
+            cpu.ready.remove(&self.threads, &mut cpu.hold, index);
+        }
+    }
+
+    /// Deadlines that have passed: the waits that they belong to end.
+    pub(crate) fn expire(&self, cpu: &mut Cpu<H>) {
+        let now = self.hw.now();
+        while let Some((thread, sequence)) = cpu.timers.expire(now) {
+            let Some(slot) = self.threads.slot(thread) else {
+                continue;
+            };
+            let word = slot.location();
+            if word.sequence() == sequence {
+                self.end_wait(cpu, thread, word, Error::DeadlinePassed);
+            }
+        }
+    }
+
+    /// What others posted to this CPU: threads handed over, then pokes.
+    pub(crate) fn read_post(&self, cpu: &mut Cpu<H>) {
+        let Some(post) = self.posts.get(cpu.number() as usize) else {
+            return;
+        };
+        let mut mail = post.take_mail();
+        while let Some((thread, next)) = next_mail(&self.threads, mail) {
+            let index = self.threads.adopt(&cpu.hold, thread);
+            self.arrived(cpu, index);
+            mail = next;
+        }
+        let mut poke = post.take_pokes();
+        while let Some(slot) = self.threads.slot(poke) {
+            let index = poke;
+            poke = slot.poke_next.swap(NONE, Ordering::Relaxed);
+            slot.poked.store(false, Ordering::Release);
+            self.see(cpu, index);
+        }
+    }
+
+    /// A thread came by mail: it is ready here now.
+    fn arrived(&self, cpu: &mut Cpu<H>, index: u32) {
+        let me = cpu.number();
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
+            return;
+        };
+        t.home = me;
+        self.make_ready(cpu, index);
+        if self
+            .threads
+            .slot(index)
+            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0)
+        {
+            self.act(cpu, index);
+        }
+    }
+
+    /// Lends a priority to the threads that serve an endpoint.
+    pub(crate) fn boost_servers(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8) {
+        for index in servers {
+            self.boost(cpu, index, priority);
+        }
+    }
+
+    fn boost(&self, cpu: &mut Cpu<H>, index: u32, priority: u8) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        if matches!(slot.location().at(), Location::Receiving(_) | Location::Free) {
+            return;
+        }
+        if slot.boost.fetch_max(priority, Ordering::AcqRel) < priority {
+            slot.pending.fetch_or(pending::BOOST, Ordering::AcqRel);
+            self.see_boost(cpu, index);
+        }
+    }
+
+    /// As `see`, for a boost alone: a waiting thread is followed by `raise_waiting`, in bounded steps.
+    fn see_boost(&self, cpu: &mut Cpu<H>, index: u32) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        match slot.location().at() {
+            Location::Cpu(n) if n == cpu.number() => self.act(cpu, index),
+            Location::Cpu(n) | Location::Mail(n) => {
+                if let Some(post) = self.posts.get(n as usize) {
+                    post.poke(index, slot);
+                    self.hw.interrupt_cpu(n as usize);
+                }
+            }
+            _ => {
+                slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+                self.raise_waiting(cpu, index, slot.location());
+            }
+        }
+    }
+
+    /// Raises a thread of this CPU.
+    fn raise_here(&self, cpu: &mut Cpu<H>, index: u32, priority: u8) {
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
+            return;
+        };
+        if t.priority >= priority {
+            return;
+        }
+        if index == cpu.current {
+            t.priority = priority;
+            return;
+        }
+        cpu.ready.remove(&self.threads, &mut cpu.hold, index);
+        if let Some(t) = self.threads.own(&mut cpu.hold, index) {
+            t.priority = priority;
+        }
+        cpu.ready.push(&self.threads, &mut cpu.hold, index);
+        let running = self.threads.own_ref(&cpu.hold, cpu.current).map(|t| t.priority);
+        if running.is_none_or(|r| priority > r) {
+            cpu.resched = true;
+        }
+    }
+
+    /// A boosted thread waits itself: the boost goes on to whom it waits for, along a chain of calls.
+    fn raise_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
+        let Some(boost) = self.threads.slot(index).map(|s| s.boost.load(Ordering::Acquire)) else {
+            return;
+        };
+        let (mut word, mut index) = (word, index);
+        for _ in 0..CHAIN {
+            match word.at() {
+                Location::Queued(e) => return self.raise_queued(cpu, index, e, boost),
+                Location::Served(server) => index = server,
+                Location::Kept(reply) => return self.raise_keepers(cpu, reply, boost),
+                _ => return,
+            }
+            let Some(slot) = self.threads.slot(index) else {
+                return;
+            };
+            if slot.boost.fetch_max(boost, Ordering::AcqRel) >= boost {
+                return;
+            }
+            word = slot.location();
+            if matches!(word.at(), Location::Cpu(_) | Location::Mail(_)) {
+                return self.poke(cpu, index, pending::BOOST);
+            }
+        }
+    }
+
+    /// A boosted thread waits in a queue: it moves up, and its servers are boosted.
+    fn raise_queued(&self, cpu: &mut Cpu<H>, index: u32, endpoint: u32, boost: u8) {
+        let Some(mut at) = self.endpoints.lock_index(endpoint) else {
+            return;
+        };
+        let Some(t) = self.threads.waiting(&mut at, index) else {
+            return;
+        };
+        if t.priority >= boost {
+            return;
+        }
+        t.priority = boost;
+        if at.remove(&self.threads, index).is_some() {
+            at.push_caller(&self.threads, index);
+        }
+        let servers = at.servers;
+        drop(at);
+        for server in servers.into_iter().filter(|s| *s != index) {
+            if let Some(slot) = self.threads.slot(server)
+                && matches!(slot.location().at(), Location::Cpu(_) | Location::Mail(_))
+                && slot.boost.fetch_max(boost, Ordering::AcqRel) < boost
+            {
+                self.poke(cpu, server, pending::BOOST);
+            }
+        }
+    }
+
+    /// A boosted thread's call is kept: whoever serves that endpoint is boosted.
+    fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8) {
+        let Some(endpoint) = self
+            .replies
+            .slot(reply)
+            .map(|r| r.endpoint.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        let Some(servers) = self.endpoints.lock_index(endpoint).map(|at| at.servers) else {
+            return;
+        };
+        for server in servers {
+            if let Some(slot) = self.threads.slot(server)
+                && matches!(slot.location().at(), Location::Cpu(_) | Location::Mail(_))
+                && slot.boost.fetch_max(boost, Ordering::AcqRel) < boost
+            {
+                self.poke(cpu, server, pending::BOOST);
+            }
+        }
+    }
+}
+
+fn won(result: Cancel) -> Option<Won> {
+    match result {
+        Cancel::Won(won) => Some(won),
+        Cancel::Deferred | Cancel::Gone => None,
+    }
+}

@@ -1,0 +1,60 @@
+//! The registry: what one lock guards, because it is not on the message path: which slots are free, derivation of capabilities, parked
+//! threads, processes that are ending, memory.
+//!
+//! What must always hold: the lock order is registry, then endpoint; nothing that a message needs takes the registry's lock.
+
+use crate::free::Free;
+
+/// The right to touch parked threads: one, inside the registry's lock.
+#[derive(Debug)]
+pub struct Token {
+    _one: (),
+}
+
+/// What the registry's lock guards, besides memory.
+#[derive(Debug)]
+pub struct Registry<V> {
+    pub(crate) token: Token,
+    pub(crate) threads: Free,
+    pub(crate) endpoints: Free,
+    pub(crate) notifications: Free,
+    pub(crate) replies: Free,
+    pub(crate) processes: Free,
+    pub(crate) chunks: Chunks,
+    /// First process whose table is still to be closed, linked through the processes' slots; see `lifecycle`.
+    pub(crate) reaping: Option<u32>,
+    /// First thread that waits for other CPUs' acknowledgement, linked through the mail links.
+    pub(crate) shot: u32,
+    /// Frames freed up to the last advance may be used when every CPU has acknowledged this epoch.
+    pub(crate) quarantine: u64,
+    /// Memory: frames, memory objects, spaces, budgets.
+    pub vm: V,
+}
+
+impl<V> Registry<V> {
+    /// Nothing made yet.
+    pub fn new(vm: V) -> Self {
+        Registry {
+            token: Token { _one: () },
+            threads: Free::default(),
+            endpoints: Free::default(),
+            notifications: Free::default(),
+            replies: Free::default(),
+            processes: Free::default(),
+            chunks: Chunks::default(),
+            reaping: None,
+            shot: crate::threads::NONE,
+            quarantine: 0,
+            vm,
+        }
+    }
+}
+
+/// Chunks of capability slots: a stack of free ones through their first slot's `next` link.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    /// Number + 1 of the first free chunk.
+    pub(crate) free: u32,
+    /// Chunks handed out so far.
+    pub(crate) fresh: u32,
+}

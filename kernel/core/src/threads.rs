@@ -1,0 +1,287 @@
+//! The arena of threads: who may touch a thread is decided here, once, by its location word.
+//!
+//! Soundness, in numbered conditions:
+//! 1. A `&mut Thread` is made only from (a) a CPU's [`Hold`], for a thread whose location is that CPU; (b) an endpoint's locked body, for a
+//!    thread that waits there; (c) a [`Held`] cell, for the caller in it; (d) the registry's lock, for a parked thread.
+//! 2. Each of those tokens exists once: a CPU has one `Hold`, an endpoint one body behind its lock, a cell is held once, the registry has one lock.
+//! 3. The location changes only by the token holder it names, or by whoever holds a [`Won`], which only queues and cells make when
+//!    they let go of the thread. So no two tokens reach one thread.
+//! 4. The borrow of a token lasts as long as the `&mut Thread`, so one token makes one at a time (or two different ones, by `pair`).
+#![allow(unsafe_code)]
+
+use crate::cell::{Cell, Held};
+use crate::endpoint::Body;
+use crate::hw::Frame;
+use crate::location::{Location, Word};
+use crate::region::Region;
+use crate::thread::Thread;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// No thread, in a link.
+pub const NONE: u32 = u32::MAX;
+
+/// One CPU's right to its own threads.
+#[derive(Debug)]
+pub struct Hold {
+    cpu: u32,
+}
+
+impl Hold {
+    /// The token of CPU `cpu`.
+    ///
+    /// # Safety
+    /// Made once per CPU and kernel, and used by that CPU alone.
+    pub const unsafe fn new(cpu: u32) -> Hold {
+        Hold { cpu }
+    }
+
+    /// Which CPU.
+    #[inline(always)]
+    pub fn cpu(&self) -> u32 {
+        self.cpu
+    }
+}
+
+/// A thread taken out of a queue or a cell: its finder may, and must, put it somewhere.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a thread that was won and put nowhere is lost"]
+pub struct Won {
+    index: u32,
+}
+
+impl Won {
+    #[inline(always)]
+    pub(crate) fn from_cell(index: u32) -> Won {
+        Won { index }
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_queue(index: u32) -> Won {
+        Won { index }
+    }
+
+    /// Which thread.
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+/// Changes asked of a thread by others; its owner carries them out.
+pub mod pending {
+    /// End it.
+    pub const KILL: u32 = 1;
+    /// End its blocked call, or the next one.
+    pub const INTERRUPT: u32 = 2;
+    /// Leave the guest, or the next one.
+    pub const KICK: u32 = 4;
+    /// Look at its boost.
+    pub const BOOST: u32 = 8;
+}
+
+/// A thread's slot: what anybody may read, and the body that only its owner touches.
+pub struct Slot<F> {
+    pub(crate) generation: AtomicU32,
+    location: AtomicU64,
+    /// The built-in reply: who waits for this thread's answer.
+    pub(crate) cell: Cell,
+    /// See [`pending`].
+    pub(crate) pending: AtomicU32,
+    /// Priority lent by callers that wait for this thread's endpoint.
+    pub(crate) boost: AtomicU8,
+    /// Link in a mailbox: threads handed over.
+    pub(crate) mail_next: AtomicU32,
+    /// Link in a mailbox: pokes.
+    pub(crate) poke_next: AtomicU32,
+    pub(crate) poked: AtomicBool,
+    /// Next thread of its process; under the registry's lock.
+    pub(crate) sibling: AtomicU32,
+    body: UnsafeCell<Thread<F>>,
+}
+
+impl<F: Frame> Slot<F> {
+    /// A free slot.
+    pub fn free() -> Self {
+        Slot {
+            generation: AtomicU32::new(0),
+            location: AtomicU64::new(0),
+            cell: Cell::empty(),
+            pending: AtomicU32::new(0),
+            boost: AtomicU8::new(0),
+            mail_next: AtomicU32::new(NONE),
+            poke_next: AtomicU32::new(NONE),
+            poked: AtomicBool::new(false),
+            sibling: AtomicU32::new(NONE),
+            body: UnsafeCell::new(Thread::default()),
+        }
+    }
+
+    /// Where the thread is now; anybody may ask, the answer may be old.
+    #[inline(always)]
+    pub fn location(&self) -> Word {
+        Word(self.location.load(Ordering::Acquire))
+    }
+}
+
+impl<F> crate::free::Link for Slot<F> {
+    fn link(&self) -> &AtomicU32 {
+        &self.mail_next
+    }
+}
+
+/// All threads.
+pub struct Threads<F> {
+    region: Region<Slot<F>>,
+}
+
+// SAFETY: the body is reached by the rules of the module head only, which give one CPU at a time access; everything else is atomic.
+unsafe impl<F: Send> Sync for Threads<F> {}
+// SAFETY: as above.
+unsafe impl<F: Send> Send for Threads<F> {}
+
+impl<F: Frame> Threads<F> {
+    /// Over a region of free slots.
+    pub fn new(region: Region<Slot<F>>) -> Self {
+        Threads { region }
+    }
+
+    /// The region, to grow it.
+    pub fn region(&self) -> &Region<Slot<F>> {
+        &self.region
+    }
+
+    /// What anybody may see of a thread.
+    #[inline(always)]
+    pub fn slot(&self, index: u32) -> Option<&Slot<F>> {
+        self.region.get(index)
+    }
+
+    /// A thread on the CPU whose token this is.
+    #[inline(always)]
+    pub fn own<'a>(&'a self, hold: &'a mut Hold, index: u32) -> Option<&'a mut Thread<F>> {
+        let slot = self.region.get(index)?;
+        if !slot.location().is_on(hold.cpu) {
+            return None;
+        }
+        // SAFETY: conditions 1a, 2 and 4 of the module head.
+        Some(unsafe { &mut *slot.body.get() })
+    }
+
+    /// The same, to read.
+    #[inline(always)]
+    pub fn own_ref<'a>(&'a self, hold: &'a Hold, index: u32) -> Option<&'a Thread<F>> {
+        let slot = self.region.get(index)?;
+        if !slot.location().is_on(hold.cpu) {
+            return None;
+        }
+        // SAFETY: conditions 1a and 2; the shared borrow of the token excludes `own`.
+        Some(unsafe { &*slot.body.get() })
+    }
+
+    /// Two different threads on this CPU.
+    #[inline(always)]
+    pub fn pair<'a>(
+        &'a self,
+        hold: &'a mut Hold,
+        a: u32,
+        b: u32,
+    ) -> Option<(&'a mut Thread<F>, &'a mut Thread<F>)> {
+        let (slot_a, slot_b) = (self.region.get(a)?, self.region.get(b)?);
+        if a == b || !slot_a.location().is_on(hold.cpu) || !slot_b.location().is_on(hold.cpu) {
+            return None;
+        }
+        // SAFETY: conditions 1a, 2 and 4; a and b are different slots.
+        Some(unsafe { (&mut *slot_a.body.get(), &mut *slot_b.body.get()) })
+    }
+
+    /// A thread that waits at the endpoint whose locked body this is.
+    #[inline(always)]
+    pub fn waiting<'a>(&'a self, at: &'a mut Body, index: u32) -> Option<&'a mut Thread<F>> {
+        let slot = self.region.get(index)?;
+        match slot.location().at() {
+            // SAFETY: conditions 1b, 2 and 4.
+            Location::Queued(e) | Location::Receiving(e) if e == at.index() => {
+                Some(unsafe { &mut *slot.body.get() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The caller that is held for a copy.
+    pub fn held<'a>(&'a self, held: &'a mut Held) -> Option<&'a mut Thread<F>> {
+        let slot = self.region.get(held.index())?;
+        // SAFETY: conditions 1c, 2 and 4.
+        Some(unsafe { &mut *slot.body.get() })
+    }
+
+    /// A thread parked under the registry's lock, whose token `registry` is.
+    pub fn parked<'a>(
+        &'a self,
+        registry: &'a mut crate::registry::Token,
+        index: u32,
+    ) -> Option<&'a mut Thread<F>> {
+        let _ = registry;
+        let slot = self.region.get(index)?;
+        if slot.location().at() != Location::Parked {
+            return None;
+        }
+        // SAFETY: conditions 1d, 2 and 4.
+        Some(unsafe { &mut *slot.body.get() })
+    }
+
+    /// Makes a won thread this CPU's own.
+    #[inline(always)]
+    pub fn adopt(&self, hold: &Hold, won: Won) -> u32 {
+        if let Some(slot) = self.region.get(won.index) {
+            let word = Word::new(Location::Cpu(hold.cpu), slot.location().sequence());
+            slot.location.store(word.0, Ordering::Release);
+        }
+        won.index
+    }
+
+    /// Moves a thread of this CPU elsewhere, as wait number `sequence`. From now on it is not this CPU's any more.
+    ///
+    /// The caller links it into the queue or cell that `to` names before anybody can find it there: under the endpoint's lock, or
+    /// by filling the cell afterwards.
+    #[inline(always)]
+    pub fn leave(&self, hold: &mut Hold, index: u32, to: Location, sequence: u32) -> bool {
+        let Some(slot) = self.region.get(index) else {
+            return false;
+        };
+        if !slot.location().is_on(hold.cpu) {
+            return false;
+        }
+        slot.location.store(Word::new(to, sequence).0, Ordering::Release);
+        true
+    }
+
+    /// Moves a queued caller into service without touching its CPU: it was won from the queue.
+    #[inline(always)]
+    pub fn place(&self, won: &Won, to: Location, sequence: u32) {
+        if let Some(slot) = self.region.get(won.index) {
+            slot.location.store(Word::new(to, sequence).0, Ordering::Release);
+        }
+    }
+
+    /// Moves a thread between `Free`, `Parked` and a CPU's mailbox, under the registry's lock.
+    pub fn registry_move(
+        &self,
+        registry: &mut crate::registry::Token,
+        index: u32,
+        from: Location,
+        to: Location,
+    ) -> bool {
+        let _ = registry;
+        let Some(slot) = self.region.get(index) else {
+            return false;
+        };
+        let word = slot.location();
+        if word.at() != from || !matches!(from, Location::Free | Location::Parked) {
+            return false;
+        }
+        slot.location
+            .store(Word::new(to, word.sequence()).0, Ordering::Release);
+        true
+    }
+}

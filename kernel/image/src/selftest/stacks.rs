@@ -1,0 +1,39 @@
+//! Guard pages under the kernel's stacks.
+
+use super::world::World;
+use sal_arch_x86_64::layout::{self, PAGE, STACK_PAGES};
+use sal_arch_x86_64::{Machine, log, paging};
+
+pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
+    for cpu in 0..found.cpu_ids.len() {
+        for which in 0..STACK_PAGES.len() {
+            let (bottom, top) = layout::stack(cpu, which);
+            assert_eq!(
+                world.entry(found.root, bottom - PAGE),
+                0,
+                "guard below stack {which} of CPU {cpu}"
+            );
+            for page in (bottom..top).step_by(PAGE as usize) {
+                let (_, access) = paging::decode(world.entry(found.root, page)).expect("a stack page");
+                assert!(access.write && !access.execute && !access.user);
+            }
+        }
+    }
+    log!("selftest: guard pages lie under every kernel stack");
+}
+
+/// Calls itself until the stack is used up: must end as a bug that names the guard page.
+pub(super) fn overflow() {
+    log!("selftest: running over the end of the kernel stack");
+    log!(
+        "selftest: {} calls came back: the guard page is missing",
+        deeper(1)
+    );
+}
+
+#[expect(unconditional_recursion, reason = "this is the test")]
+#[inline(never)]
+fn deeper(calls: u64) -> u64 {
+    let here = core::hint::black_box([calls; 32]);
+    deeper(calls + 1) + here.iter().sum::<u64>()
+}

@@ -1,0 +1,151 @@
+//! A little world for the tests: frames, a native root, a guest root, and the programs of `programs.s`.
+
+use core::arch::global_asm;
+use sal_abi::x86_64::{GUEST_END, GuestRegisters, NATIVE_START};
+use sal_arch_x86_64::frame::Frame;
+use sal_arch_x86_64::layout::{FIRST_SHARED_ROOT_ENTRY, PAGE, PHYSMAP};
+use sal_arch_x86_64::paging::{self, Access, TableMemory};
+use sal_arch_x86_64::{Machine, tlb, trap};
+
+global_asm!(include_str!("programs.s"));
+
+unsafe extern "C" {
+    static programs_start: u8;
+    static programs_end: u8;
+}
+
+/// Where the programs are, in the native window.
+pub(super) const NATIVE: u64 = NATIVE_START + 0x10_0000;
+/// And in the guest half.
+pub(super) const GUEST: u64 = 0x40_0000;
+/// A page whose last two bytes are `syscall`, at the very end of the guest half.
+pub(super) const GUEST_LAST: u64 = GUEST_END - PAGE;
+
+/// Free frames, through the physical map.
+struct Frames {
+    next: u64,
+    end: u64,
+}
+
+impl TableMemory for Frames {
+    fn read(&self, at: u64) -> u64 {
+        // SAFETY: page tables are RAM, and all RAM is mapped.
+        unsafe { ((PHYSMAP + at) as *const u64).read() }
+    }
+
+    fn write(&mut self, at: u64, entry: u64) {
+        // SAFETY: as for `read`; only tables of the test's own roots are written.
+        unsafe { ((PHYSMAP + at) as *mut u64).write(entry) }
+    }
+
+    fn frame(&mut self) -> Option<u64> {
+        let frame = self.next;
+        if frame + PAGE > self.end {
+            return None;
+        }
+        self.next += PAGE;
+        // SAFETY: a free frame.
+        unsafe { ((PHYSMAP + frame) as *mut [u64; 512]).write([0; 512]) };
+        Some(frame)
+    }
+}
+
+/// See the module's head.
+pub(super) struct World {
+    frames: Frames,
+    /// Guest half and native window.
+    pub(super) native_root: u64,
+    /// Guest half alone.
+    pub(super) guest_root: u64,
+    /// The thread that runs.
+    pub(super) thread: Frame,
+    /// The guest's registers, as they would be in the message page.
+    pub(super) block: *mut GuestRegisters,
+}
+
+impl World {
+    pub(super) fn new(found: &Machine) -> World {
+        let free = found.free.iter().max_by_key(|s| s.length()).expect("free memory");
+        let mut frames = Frames {
+            next: free.start,
+            end: free.end,
+        };
+        let mut root = || {
+            let root = frames.frame().expect("a frame");
+            for i in FIRST_SHARED_ROOT_ENTRY as u64..512 {
+                frames.write(root + 8 * i, frames.read(found.root + 8 * i));
+            }
+            root
+        };
+        let (native_root, guest_root) = (root(), root());
+        let block = (PHYSMAP + frames.frame().expect("a frame")) as *mut GuestRegisters;
+        let mut world = World {
+            frames,
+            native_root,
+            guest_root,
+            thread: Frame::default(),
+            block,
+        };
+        world.place(native_root, NATIVE, PAGE as usize - 2);
+        world.place(guest_root, GUEST, PAGE as usize - 2);
+        world.place(guest_root, GUEST_LAST, PAGE as usize - 2);
+        for i in 0..256 {
+            let entry = world.frames.read(guest_root + 8 * i);
+            world.frames.write(native_root + 8 * i, entry);
+        }
+        world
+    }
+
+    /// Maps a page with the programs at its start and a `syscall` at `at`.
+    fn place(&mut self, root: u64, address: u64, at: usize) {
+        let frame = self.frames.frame().expect("a frame");
+        let start = &raw const programs_start;
+        let length = &raw const programs_end as usize - start as usize;
+        assert!(length <= at);
+        // SAFETY: a frame of our own, mapped; the programs are shorter than a page.
+        unsafe {
+            let page = (PHYSMAP + frame) as *mut u8;
+            core::ptr::copy_nonoverlapping(start, page, length);
+            page.add(at).cast::<[u8; 2]>().write_unaligned([0x0f, 0x05]);
+        }
+        let code = Access {
+            execute: true,
+            user: true,
+            ..Access::default()
+        };
+        paging::map(&mut self.frames, root, address, frame, PAGE, code, 0).expect("a mapping");
+    }
+
+    /// The entry of the last level for `address` in `root`.
+    pub(super) fn entry(&mut self, root: u64, address: u64) -> u64 {
+        let slot = paging::descend(&mut self.frames, root, address, 0, Access::default()).expect("tables");
+        self.frames.read(slot)
+    }
+
+    /// Makes the thread current: native code at `program`.
+    pub(super) fn native(&mut self, program: *const u8) {
+        self.thread = Frame::start(NATIVE + offset(program), 0, 0, 0);
+        // SAFETY: no guest runs; the world outlives the tests; the root has the kernel's entries.
+        unsafe {
+            trap::set_current(&raw mut self.thread);
+            tlb::load_root(self.native_root);
+        }
+    }
+
+    /// The guest's registers, set to start at `program`.
+    pub(super) fn guest(&mut self, program: *const u8) -> &mut GuestRegisters {
+        // SAFETY: a frame of our own; the guest doesn't run now.
+        let block = unsafe { &mut *self.block };
+        *block = GuestRegisters {
+            rip: GUEST + offset(program),
+            rflags: 2,
+            ..GuestRegisters::default()
+        };
+        block
+    }
+}
+
+/// Where a program is in its page.
+pub(super) fn offset(program: *const u8) -> u64 {
+    program as u64 - &raw const programs_start as u64
+}

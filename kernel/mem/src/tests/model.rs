@@ -1,0 +1,1 @@
+//! A naive model, and random operations on both.

@@ -1,0 +1,37 @@
+//! What every service does beside its own interface: heartbeats, and orders that tests give. No messages: notifications only, so that the
+//! supervisor never waits for whom it watches. The run-time's server loop (`sal-rt`) does all of it.
+//!
+//! The supervisor raises [`signal`] bits at the service's endpoint; they arrive with badge [`SIGNAL_BADGE`]. The service answers [`signal::PING`] by
+//! raising [`answer::BEAT`] at the notification that it was granted as [`HEARTBEAT`].
+//!
+//! While a request is served, its badge and its word 0 stand in the run-time's words [`REQUEST_BADGE`] and [`REQUEST_WORD`] of the thread's message
+//! page, and zero in both while none is: so the root task can read from a dead process what it was serving (poison).
+
+/// Badge of the supervisor's signals. No client's badge is this.
+pub const SIGNAL_BADGE: u64 = u64::MAX;
+
+/// Name of the grant through which heartbeats are answered; a service without it is not watched.
+pub const HEARTBEAT: &str = "heartbeat";
+
+/// Word of `MessagePage::user`: the badge of the request in service.
+pub const REQUEST_BADGE: usize = 1;
+/// Word of `MessagePage::user`: word 0 of the request in service; 0 if there is none.
+pub const REQUEST_WORD: usize = 2;
+
+/// What the supervisor raises.
+pub mod signal {
+    /// Answer with [`super::answer::BEAT`].
+    pub const PING: u64 = 1;
+    /// Spin for ever: for tests of the heartbeat.
+    pub const HANG: u64 = 2;
+    /// Take no further call until [`RESUME`]; heartbeats are answered.
+    pub const PAUSE: u64 = 4;
+    /// Go on.
+    pub const RESUME: u64 = 8;
+}
+
+/// What the service raises.
+pub mod answer {
+    /// Alive.
+    pub const BEAT: u64 = 1;
+}

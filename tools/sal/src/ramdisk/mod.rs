@@ -1,0 +1,15 @@
+//! The RAM disk: a tar archive of the root file system. The same folder gives the same bytes.
+
+mod busybox;
+mod pack;
+
+use anyhow::Result;
+use std::path::Path;
+
+/// The archive of this folder; without one, of the default root: Debian's busybox.
+pub(crate) fn make(root: Option<&Path>) -> Result<Vec<u8>> {
+    match root {
+        Some(folder) => pack::folder(folder),
+        None => busybox::archive(),
+    }
+}
