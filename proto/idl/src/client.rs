@@ -108,7 +108,7 @@ pub struct TransportError {
 
 /// Carries requests to a server.
 pub trait Transport {
-    /// Sends and waits for the answer. Repeats by itself what is to be repeated: `ServerDied`, absent pages.
+    /// Sends and waits for the answer. Repeats by itself what is to be repeated: `ServerDied`, absent pages, `Later`.
     ///
     /// # Errors
     /// What repeating can't mend.
@@ -132,6 +132,8 @@ pub enum Failure<E> {
     Malformed,
     /// The server does not know the operation.
     UnknownOperation,
+    /// The request killed the server twice and is not served any more.
+    Poisoned,
     /// The reply is not one of this protocol's.
     BadReply,
 }
@@ -172,6 +174,7 @@ pub fn done<E>(
         Some(Status::Error(number)) => Err(error(number).map_or(Failure::BadReply, Failure::Refused)),
         Some(Status::Malformed) => Err(Failure::Malformed),
         Some(Status::UnknownOperation) => Err(Failure::UnknownOperation),
-        Some(Status::Done | Status::Absent) | None => Err(Failure::BadReply),
+        Some(Status::Poisoned) => Err(Failure::Poisoned),
+        Some(Status::Done | Status::Absent | Status::Later) | None => Err(Failure::BadReply),
     }
 }

@@ -7,9 +7,9 @@ pub struct Header {
     pub operation: u16,
     /// [`REPEATED`] or nothing.
     pub flags: u8,
-    /// The client thread's slot at this server; 0 for requests that need no memory of their answer.
+    /// The client thread's slot at this server; counts only with a sequence number.
     pub slot: u16,
-    /// The request's number in that slot, below 2^24, ascending and wrapping, never 0; 0 where slots don't matter.
+    /// The request's number in that slot, below 2^24, ascending and wrapping, never 0; 0 for a client without a slot.
     pub sequence: u32,
 }
 
@@ -75,6 +75,10 @@ pub enum Status {
     Malformed,
     /// The server has no such operation.
     UnknownOperation,
+    /// The server takes no calls now (it is paused): wait a little and repeat.
+    Later,
+    /// The request killed the server twice; it is not served any more.
+    Poisoned,
     /// A page of a lent buffer is missing: word 1 loan number, word 2 offset. Touch it and repeat.
     Absent,
 }
@@ -82,6 +86,8 @@ pub enum Status {
 const MALFORMED: u64 = 0x1_0000;
 const UNKNOWN: u64 = 0x1_0001;
 const ABSENT: u64 = 0x1_0002;
+const LATER: u64 = 0x1_0003;
+const POISONED: u64 = 0x1_0004;
 
 impl Status {
     /// As a word.
@@ -93,6 +99,8 @@ impl Status {
             Status::Malformed => MALFORMED,
             Status::UnknownOperation => UNKNOWN,
             Status::Absent => ABSENT,
+            Status::Later => LATER,
+            Status::Poisoned => POISONED,
         }
     }
 
@@ -105,6 +113,8 @@ impl Status {
             MALFORMED => Some(Status::Malformed),
             UNKNOWN => Some(Status::UnknownOperation),
             ABSENT => Some(Status::Absent),
+            LATER => Some(Status::Later),
+            POISONED => Some(Status::Poisoned),
             _ => None,
         }
     }

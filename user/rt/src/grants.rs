@@ -1,5 +1,6 @@
 //! The named handles of the start-up page.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use sal_abi::Handle;
 use sal_abi::boot::{ExitReason, Grant, Startup};
 
@@ -33,5 +34,18 @@ impl<'a> Grants<'a> {
                 format_args!("this program needs a grant named `{name}`; its manifest entry has none"),
             ),
         }
+    }
+
+    /// The vault's memory, mapped at the start by the grant `vault`. Once only: the second caller gets `None`, as does a program without a vault.
+    pub fn vault(self) -> Option<&'static mut [u8]> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        let grant = self.get("vault").filter(|grant| grant.address != 0)?;
+        let length = sal_sys::memory::memory_info(grant.handle).ok()?.length;
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: the root task mapped the whole memory there for good, for this process alone: its predecessor is gone (fence). `TAKEN` makes this
+        // the only reference.
+        Some(unsafe { core::slice::from_raw_parts_mut(grant.address as *mut u8, length as usize) })
     }
 }

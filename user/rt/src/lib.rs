@@ -12,12 +12,20 @@
 extern crate alloc;
 
 pub mod clock;
+pub mod connection;
 pub mod grants;
+pub mod guest;
+pub mod handle;
 mod heap;
 pub mod lock;
 pub mod logger;
+pub mod map;
+pub mod server;
 pub mod start;
+pub mod thread;
 
+pub use connection::Connection;
+pub use grants::Grants;
 pub use lock::Mutex;
 pub use log;
 pub use sal_abi as abi;

@@ -1,0 +1,160 @@
+//! Owned handles: dropping one closes it.
+//!
+//! A handle that was granted at the start is owned by nobody and lives as long as the program: use it as a plain [`Handle`].
+
+use crate::start::own;
+use sal_abi::{Error, Handle, Rights};
+use sal_sys::ipc::EndpointInfo;
+use sal_sys::{capability, ipc, memory, process};
+
+macro_rules! owned {
+    ($($(#[$doc:meta])* $name:ident,)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, PartialEq, Eq)]
+        pub struct $name(Handle);
+
+        impl $name {
+            /// Takes over a handle to such an object; it is closed when the value is dropped.
+            pub const fn own(handle: Handle) -> $name {
+                $name(handle)
+            }
+
+            /// The handle, which stays owned.
+            pub const fn handle(&self) -> Handle {
+                self.0
+            }
+
+            /// The handle, which is the caller's to close.
+            pub fn into_handle(self) -> Handle {
+                let handle = self.0;
+                core::mem::forget(self);
+                handle
+            }
+
+            /// A further capability with at most these rights.
+            ///
+            /// # Errors
+            /// The kernel's.
+            pub fn derive(&self, rights: Rights) -> Result<$name, Error> {
+                capability::derive(self.0, rights, 0).map($name)
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                if !self.0.is_none() {
+                    let _ = capability::close(self.0);
+                }
+            }
+        }
+    )*};
+}
+
+owned! {
+    /// Where calls and notifications are received.
+    Endpoint,
+    /// Bits that stay set until received.
+    Notification,
+    /// A place for a kept caller.
+    Reply,
+    /// A sparse array of pages.
+    Memory,
+    /// An address space.
+    Space,
+    /// A process.
+    Process,
+    /// A thread.
+    Thread,
+    /// Frames that may be spent.
+    Budget,
+}
+
+impl Endpoint {
+    /// A new one, paid by this program.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create() -> Result<Endpoint, Error> {
+        ipc::endpoint_create(own::budget()).map(Endpoint)
+    }
+
+    /// A capability to call it, whose messages arrive with `badge`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn badged(&self, rights: Rights, badge: u64) -> Result<Endpoint, Error> {
+        capability::derive(self.0, rights, badge).map(Endpoint)
+    }
+
+    /// Its state.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn info(&self) -> Result<EndpointInfo, Error> {
+        ipc::endpoint_info(self.0)
+    }
+}
+
+impl Notification {
+    /// A new one, bound to `endpoint`, whose receiver sees `badge`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create(endpoint: Handle, badge: u64) -> Result<Notification, Error> {
+        ipc::notification_create(own::budget(), endpoint, badge).map(Notification)
+    }
+
+    /// Raises bits.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn raise(&self, bits: u64) -> Result<(), Error> {
+        ipc::notify(self.0, bits)
+    }
+}
+
+impl Reply {
+    /// A new empty one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create() -> Result<Reply, Error> {
+        ipc::reply_create(own::budget()).map(Reply)
+    }
+}
+
+impl Memory {
+    /// New zero-fill memory, paid by this program.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create(bytes: u64) -> Result<Memory, Error> {
+        memory::memory_create(own::budget(), bytes).map(Memory)
+    }
+
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn length(&self) -> Result<u64, Error> {
+        memory::memory_info(self.0).map(|info| info.length)
+    }
+}
+
+impl Thread {
+    /// Ends its blocked call, or its next one, with `Interrupted`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn interrupt(&self) -> Result<(), Error> {
+        process::interrupt(self.0)
+    }
+
+    /// Its guest leaves, or does not enter, once.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kick(&self) -> Result<(), Error> {
+        sal_sys::guest::guest_kick(self.0)
+    }
+}
