@@ -1,7 +1,7 @@
 //! An ISO image with GRUB that boots by BIOS and by UEFI. The same contents give the same bytes: dates, serial numbers and folder order
 //! are fixed.
 
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::Image;
 use crate::cmdline::{CommandLine, Console};
 use crate::command::output;
@@ -29,7 +29,7 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
         command: Vec::new(),
         environment: Vec::new(),
     };
-    make(&bundle, &line, &options.out)?;
+    make((&bundle.kernel, &bundle.image), &line.encode(), &options.out)?;
     let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;
     eprintln!(
         "sal: {}: {} KiB, sha256 {}",
@@ -41,21 +41,21 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
 }
 
 /// The ISO file of a run, in the target folder; made anew only if its contents changed.
-pub(crate) fn for_run(workspace: &Workspace, bundle: &Bundle, line: &CommandLine) -> Result<PathBuf> {
-    let names = [&bundle.kernel, &bundle.image].map(|file| file.display().to_string());
-    let key = bundle::digest(format!("{}\n{}\n{}", names[0], names[1], line.encode()).as_bytes());
+pub(crate) fn for_run(workspace: &Workspace, kernel: &Path, image: &Path, line: &str) -> Result<PathBuf> {
+    // The files are named after their contents.
+    let key = bundle::digest(format!("{}\n{}\n{line}", kernel.display(), image.display()).as_bytes());
     let file = workspace
         .target
         .join("bare/images")
         .join(format!("boot-{}.iso", &key[..16]));
     if !file.exists() {
-        make(bundle, line, &file)?;
+        make((kernel, image), line, &file)?;
     }
     Ok(file)
 }
 
 /// Makes the image beside and puts it into place.
-fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
+fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> Result<()> {
     let _step = Step::start("making the ISO image");
     let folder = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -65,8 +65,8 @@ fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
         tempfile::tempdir_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
     let tree = work.path().join("tree");
     fs::create_dir_all(tree.join("boot/grub"))?;
-    fs::copy(&bundle.kernel, tree.join("boot/kernel"))?;
-    fs::copy(&bundle.image, tree.join("boot/image"))?;
+    fs::copy(kernel, tree.join("boot/kernel"))?;
+    fs::copy(image, tree.join("boot/image"))?;
     fs::write(tree.join("boot/grub/grub.cfg"), menu(line))?;
     let made = work.path().join("image.iso");
     let mut command = Command::new("grub-mkrescue");
@@ -91,10 +91,9 @@ fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
 }
 
 /// GRUB's menu: one entry, at once.
-fn menu(line: &CommandLine) -> String {
+fn menu(line: &str) -> String {
     format!(
         "set timeout=0\nset default=0\nserial --unit=0 --speed=115200\nterminal_output serial\ninsmod all_video\n\
-         menuentry \"Salamandra\" {{\n  multiboot2 /boot/kernel {}\n  module2 /boot/image boot-image\n  boot\n}}\n",
-        line.encode()
+         menuentry \"Salamandra\" {{\n  multiboot2 /boot/kernel {line}\n  module2 /boot/image boot-image\n  boot\n}}\n"
     )
 }

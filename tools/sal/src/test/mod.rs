@@ -47,6 +47,7 @@ pub(crate) fn test(options: &Test) -> Result<u8> {
     let machine = cases::jobs(&lab);
     if machine.iter().any(|job| job.matches(filter)) {
         ensure(&[Need::Qemu, Need::Iso, Need::Ovmf])?;
+        lab.build_kernel()?;
     }
     run(machine, filter, &lab, &mut report);
     Ok(report.finish())
