@@ -1,19 +1,19 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab};
+use super::{Job, Lab, commands, image, native};
 use crate::cli::Firmware;
 use std::time::Instant;
 
 /// A test in the machine.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     /// Rows of heritage.md.
-    rows: &'static [&'static str],
+    pub(crate) rows: &'static [&'static str],
     /// Is what it needs there already?
-    exists: fn(&Lab) -> bool,
+    pub(crate) exists: fn(&Lab) -> bool,
     /// Runs it: figures to print, or why it failed.
-    run: fn(&Lab) -> Result<Option<String>, String>,
+    pub(crate) run: fn(&Lab) -> Result<Option<String>, String>,
 }
 
 const CASES: [Case; 5] = [
@@ -51,7 +51,12 @@ const CASES: [Case; 5] = [
 
 /// One job per test whose parts exist.
 pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
-    CASES.iter().filter(|case| (case.exists)(lab)).map(job).collect()
+    let cases = CASES
+        .iter()
+        .chain(image::CASES)
+        .filter(|case| (case.exists)(lab))
+        .map(job);
+    cases.chain(native::job(lab)).chain(commands::jobs(lab)).collect()
 }
 
 fn job(case: &'static Case) -> Job {
@@ -72,7 +77,7 @@ fn job(case: &'static Case) -> Job {
 }
 
 /// The figures with the rows before them.
-fn note(rows: &[&str], figures: Option<String>) -> Option<String> {
+pub(crate) fn note(rows: &[&str], figures: Option<String>) -> Option<String> {
     let rows = (!rows.is_empty()).then(|| format!("[{}]", rows.join(" ")));
     let all = rows.into_iter().chain(figures).collect::<Vec<_>>();
     (!all.is_empty()).then(|| all.join(" "))
@@ -82,7 +87,8 @@ fn kernel_exists(lab: &Lab) -> bool {
     lab.workspace.root.join("kernel/image/link.ld").exists()
 }
 
-fn text(error: anyhow::Error) -> String {
+/// An error as a reason.
+pub(crate) fn text(error: anyhow::Error) -> String {
     format!("{error:#}")
 }
 

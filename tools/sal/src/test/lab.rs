@@ -8,6 +8,7 @@ use crate::machine::log::Log;
 use crate::machine::outcome::Outcome;
 use crate::machine::qemu::{Boot, Machine};
 use crate::machine::session::{self, Signals, Streams};
+use crate::manifest;
 use crate::run;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -59,10 +60,17 @@ impl Finished {
 
     /// The program's exit status, or why there is none.
     pub(crate) fn status(&self) -> Result<u8, String> {
-        match self.outcome.status(&self.log) {
-            Ok(status) => Ok(status),
-            Err(error) => Err(format!("{error:#}\n{}", self.console())),
-        }
+        let reason = match self.outcome.status(&self.log) {
+            Ok(status) => return Ok(status),
+            Err(error) => format!("{error:#}"),
+        };
+        // Most reasons show the log's end already.
+        let whole = reason.contains('\n');
+        Err(if whole {
+            reason
+        } else {
+            format!("{reason}\n{}", self.console())
+        })
     }
 }
 
@@ -75,6 +83,16 @@ impl Lab {
             bundles: Mutex::default(),
             alone: Mutex::default(),
         }
+    }
+
+    /// Are all programs of that manifest written?
+    pub(crate) fn has_system(&self, name: &str) -> bool {
+        let written = |program: &&str| {
+            self.workspace
+                .program(program)
+                .is_some_and(|program| program.written)
+        };
+        manifest::read(&self.workspace, name).is_ok_and(|checked| checked.programs().iter().all(written))
     }
 
     /// What these contents build to; built once.

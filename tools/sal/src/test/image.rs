@@ -1,0 +1,38 @@
+//! Tests of what is built: it comes out the same twice, and damage is noticed.
+
+use super::Lab;
+use super::cases::{Case, text};
+use crate::build;
+use crate::bundle::digest;
+use crate::toolchain;
+use crate::workspace::Workspace;
+use anyhow::Result;
+use std::path::Path;
+
+/// They need the kernel only.
+pub(crate) const CASES: &[Case] = &[Case {
+    name: "image/kernel-built-twice",
+    rows: &["Q10"],
+    exists: |lab| lab.workspace.root.join("kernel/image/link.ld").exists(),
+    run: |lab| built_twice(lab).map_err(text)?,
+}];
+
+/// Builds the kernel again in an empty folder: the same bytes must come out.
+fn built_twice(lab: &Lab) -> Result<Result<Option<String>, String>> {
+    let (first, _) = lab.build_kernel()?;
+    let folder = tempfile::tempdir()?;
+    let other = Workspace {
+        root: lab.workspace.root.clone(),
+        target: folder.path().to_path_buf(),
+        programs: Vec::new(),
+    };
+    let second = build::kernel(&other, &toolchain::bare_metal()?)?;
+    let hash = |file: &Path| anyhow::Ok(digest(&std::fs::read(file)?));
+    let (first, second) = (hash(&first)?, hash(&second)?);
+    let same = first == second;
+    Ok(if same {
+        Ok(Some(format!("sha256 {}", &first[..16])))
+    } else {
+        Err(format!("sha256 {first}, then {second}"))
+    })
+}
