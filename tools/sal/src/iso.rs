@@ -5,11 +5,14 @@ use crate::bundle;
 use crate::cli::Image;
 use crate::cmdline::{CommandLine, Console};
 use crate::command::output;
+use crate::host;
 use crate::install::{Need, ensure};
 use crate::progress::Step;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,7 +58,7 @@ pub(crate) fn for_run(workspace: &Workspace, kernel: &Path, image: &Path, line: 
 }
 
 /// Makes the image beside and puts it into place.
-fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> Result<()> {
+pub(crate) fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> Result<()> {
     let _step = Step::start("making the ISO image");
     let folder = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -85,9 +88,29 @@ fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> Result<()> {
         DATE,
     ]);
     command.args(["-alter_date_r", "b", DATE, "/", "--"]);
-    command.env("SOURCE_DATE_EPOCH", DATE_UNIX);
+    command
+        .env("SOURCE_DATE_EPOCH", DATE_UNIX)
+        .env("PATH", fixed_mformat(work.path())?);
     output(&mut command, "making the ISO image")?;
     fs::rename(&made, out).with_context(|| format!("cannot write {}", out.display()))
+}
+
+/// grub-mkrescue calls mformat for the UEFI part, and mformat makes up a serial number. Returns a PATH with an mformat before it that
+/// does not.
+fn fixed_mformat(work: &Path) -> Result<OsString> {
+    let real = host::find("mformat").context("mformat is not on the PATH")?;
+    let folder = work.join("bin");
+    fs::create_dir(&folder)?;
+    let script = folder.join("mformat");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\nexec '{}' -N 5a1a3a4d \"$@\"\n", real.display()),
+    )?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(
+        [folder].into_iter().chain(std::env::split_paths(&path)),
+    )?)
 }
 
 /// GRUB's menu: one entry, at once.
