@@ -53,7 +53,8 @@ impl<M: Machine> Vm<M> {
         })
     }
 
-    /// Gives a memory another length. Pages wholly beyond it are given back, a bounded piece per call; the length counts at once. The rest
+    /// Gives a memory another length. Pages wholly beyond it are given back, a bounded piece per call; the length counts at once; a
+    /// pager that was asked for such a page refuses it. The rest
     /// of the last page keeps its bytes.
     ///
     /// # Errors

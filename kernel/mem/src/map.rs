@@ -60,11 +60,9 @@ impl<M: Machine> Vm<M> {
         check_rights(request.rights)?;
         self.check_layer(request.lower, length)?;
         let (upper, upper_offset) = request.upper.unwrap_or((MemoryId::NONE, 0));
-        if !upper.is_none() {
-            if self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill || upper == request.lower.0
-            {
-                return Err(Error::BadArgument);
-            }
+        let lone = upper.is_none();
+        if !lone && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill || upper == request.lower.0) {
+            return Err(Error::BadArgument);
         }
         let end = address + length;
         if space
