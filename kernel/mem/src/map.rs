@@ -61,7 +61,10 @@ impl<M: Machine> Vm<M> {
         self.check_layer(request.lower, length)?;
         let (upper, upper_offset) = request.upper.unwrap_or((MemoryId::NONE, 0));
         let lone = upper.is_none();
-        if !lone && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill || upper == request.lower.0) {
+        if !lone
+            && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill
+                || upper == request.lower.0)
+        {
             return Err(Error::BadArgument);
         }
         let end = address + length;

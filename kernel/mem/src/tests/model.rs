@@ -455,6 +455,7 @@ impl World {
                     let memory = self.at(id);
                     memory.length = length;
                     memory.pages.retain(|p, _| *p < length);
+                    memory.asked.retain(|p| *p < length);
                     return;
                 }
                 Err(e) => return self.failed(e, fixed),
@@ -670,11 +671,11 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_operations_agree_with_a_naive_model(
-        steps in prop::collection::vec(any::<Step>(), 1..250),
+        steps in prop::collection::vec(any::<Step>(), 1..600),
         limit in 12u64..200,
         frames in 150u32..600,
     ) {
