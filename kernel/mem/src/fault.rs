@@ -299,6 +299,14 @@ impl<M: Machine> Vm<M> {
             }
             _ => {
                 let frame = memory.fill(&mut pool, page, None)?;
+                if memory.as_upper != 0 {
+                    let shootdown = self.forget_elsewhere(charge, id, page, via);
+                    return Ok(Provided {
+                        frame,
+                        shootdown,
+                        ..found
+                    });
+                }
                 Ok(Provided { frame, ..found })
             }
         }

@@ -154,6 +154,7 @@ impl<M: Machine> Vm<M> {
             memory.layered = Layered::Mixed;
         }
         memory.mappings += 1;
+        memory.as_upper += u64::from(record.upper == id);
     }
 
     /// Takes a record out of a memory's list. A closed memory without mappings is doomed.
@@ -173,6 +174,7 @@ impl<M: Machine> Vm<M> {
             next.set(ram, previous_field(ram, next, id), previous.0);
         }
         memory.mappings -= 1;
+        memory.as_upper -= u64::from(at.get(ram, Field::Upper) == id.word());
         if memory.mappings == 0 && memory.closed {
             self.doom(id);
         }

@@ -155,7 +155,15 @@ impl World {
             5 => self.unmap(a, b, c),
             6 => self.protect(a, b, c, d),
             7..=11 => self.touch(a, b, Access::Write),
-            12 | 13 => self.touch(a, b, if c % 4 == 0 { Access::Execute } else { Access::Read }),
+            12 | 13 => self.touch(
+                a,
+                b,
+                if c.is_multiple_of(4) {
+                    Access::Execute
+                } else {
+                    Access::Read
+                },
+            ),
             14 | 15 => self.clone_range(a, b, c, d),
             16 => self.discard(a, b, c),
             17 => self.resize(a, b),
@@ -198,7 +206,7 @@ impl World {
         if self.spaces.len() > 3 {
             return;
         }
-        let kind = if a % 3 == 0 {
+        let kind = if a.is_multiple_of(3) {
             SpaceKind::Native
         } else {
             SpaceKind::Guest
@@ -216,12 +224,12 @@ impl World {
         let start = World::address(kind, b);
         let length = (u64::from(c) % LONGEST + 1) * PAGE;
         let lower = (lower, pick(d, &MEMORY_PAGES) * PAGE);
-        let upper = self.open(d / 8).filter(|_| c % 3 == 0);
+        let upper = self.open(d / 8).filter(|_| c.is_multiple_of(3));
         // Half of the private mappings have the upper at offset = address.
         let upper = upper.map(|u| {
             (
                 u,
-                if d % 2 == 0 {
+                if d.is_multiple_of(2) {
                     start % (1 << 47)
                 } else {
                     pick(c, &MEMORY_PAGES) * PAGE
@@ -365,7 +373,7 @@ impl World {
         };
         // Mostly at a mapping.
         let mapped: Vec<_> = self.mappings.iter().filter(|m| m.space == space).collect();
-        let address = if mapped.is_empty() || b % 8 == 0 {
+        let address = if mapped.is_empty() || b.is_multiple_of(8) {
             World::address(kind, b)
         } else {
             let m = mapped[b as usize / 8 % mapped.len()];
@@ -403,9 +411,13 @@ impl World {
         };
         let (first, target) = (
             pick(b, &MEMORY_PAGES),
-            pick(if c % 2 == 0 { b } else { d }, &MEMORY_PAGES),
+            pick(if c.is_multiple_of(2) { b } else { d }, &MEMORY_PAGES),
         );
-        let pages = if c % 5 == 0 { 1 << 18 } else { u64::from(c) % 40 };
+        let pages = if c.is_multiple_of(5) {
+            1 << 18
+        } else {
+            u64::from(c) % 40
+        };
         let overlap = from == to && first < target + pages && target < first + pages;
         let destination = self.at(to).clone();
         let bad =
@@ -433,7 +445,11 @@ impl World {
     fn discard(&mut self, a: u16, b: u16, c: u16) {
         let Some(id) = self.open(a) else { return };
         let first = pick(b, &MEMORY_PAGES);
-        let pages = if c % 5 == 0 { 1 << 35 } else { u64::from(c) % 40 };
+        let pages = if c.is_multiple_of(5) {
+            1 << 35
+        } else {
+            u64::from(c) % 40
+        };
         let fixed = matches!(self.at(id).kind, Kind::Fixed { .. });
         match self.vm.discard(&mut self.money, id, first * PAGE, pages * PAGE) {
             Ok(done) => {
@@ -469,11 +485,11 @@ impl World {
         };
         let asked = self.at(to).asked.iter().next().copied();
         let to_page = asked
-            .filter(|_| b % 4 != 0)
+            .filter(|_| !b.is_multiple_of(4))
             .unwrap_or_else(|| pick(b, &MEMORY_PAGES));
         let held = self.at(from).pages.keys().nth(d as usize % 5).copied();
         let from_page = held.unwrap_or_else(|| pick(d, &MEMORY_PAGES));
-        let mode = if c % 2 == 0 {
+        let mode = if c.is_multiple_of(2) {
             SupplyMode::Move
         } else {
             SupplyMode::Share
@@ -548,7 +564,7 @@ impl World {
 
     /// Pins a mapped page, or lets one go.
     fn pin(&mut self, a: u16, b: u16, c: u16) {
-        if c % 3 == 0 && !self.pins.is_empty() {
+        if c.is_multiple_of(3) && !self.pins.is_empty() {
             let (frame, payer) = self.pins.swap_remove(c as usize % self.pins.len());
             return self.vm.unpin(&mut self.money, payer, frame).unwrap();
         }
