@@ -17,3 +17,17 @@ mod boot;
 mod bug;
 #[cfg(target_os = "none")]
 mod selftest;
+#[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
+mod frame;
+#[cfg(target_os = "none")]
+mod hardware;
+#[cfg(target_os = "none")]
+mod klog;
+#[cfg(target_os = "none")]
+mod local;
+#[cfg(target_os = "none")]
+mod make;
+#[cfg(target_os = "none")]
+mod root;

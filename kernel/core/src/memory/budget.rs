@@ -39,6 +39,11 @@ impl Budgets {
         self.open(u32::MAX, frames).unwrap_or(0)
     }
 
+    /// The first budget's raw id.
+    pub fn first(&self) -> u64 {
+        self.accounts.first().map_or(0, |a| (a.generation as u64) << 32)
+    }
+
     fn open(&mut self, parent: u32, frames: u64) -> Result<u64, Error> {
         let index = self.accounts.iter().position(|a| !a.open).ok_or(Error::NoBudget)?;
         let account = self.accounts.get_mut(index).ok_or(Error::NoBudget)?;

@@ -29,16 +29,16 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const PIECE: usize = 4096;
 
 /// Where a session's bytes go to and come from.
-pub(crate) struct Streams {
+pub(crate) struct Streams<'a> {
     /// What the host's end is.
     pub(crate) console: Console,
     /// Standard input of the program in the machine; none: it is at its end.
     pub(crate) input: Option<Box<dyn Read + Send>>,
     /// Its standard output.
-    pub(crate) output: Box<dyn Write>,
+    pub(crate) output: &'a mut dyn Write,
     /// Its standard error.
-    pub(crate) error: Box<dyn Write>,
-    /// Do signals end the session?
+    pub(crate) error: &'a mut dyn Write,
+    /// Who looks at the tool's signals?
     pub(crate) signals: Signals,
     /// The session ends after so long.
     pub(crate) timeout: Option<Duration>,
@@ -63,7 +63,7 @@ enum Event {
 }
 
 /// Runs the machine to its end.
-pub(crate) fn run(mut machine: Running, mut streams: Streams, log: &mut Log) -> Result<Outcome> {
+pub(crate) fn run<'a>(mut machine: Running, mut streams: Streams<'a>, log: &'a mut Log) -> Result<Outcome> {
     let (sender, events) = channel();
     let (to, from) = machine
         .serial()
@@ -95,7 +95,7 @@ pub(crate) fn run(mut machine: Running, mut streams: Streams, log: &mut Log) -> 
 struct Session<'a> {
     link: Link,
     log: &'a mut Log,
-    streams: Streams,
+    streams: Streams<'a>,
     keys: Keys,
     started: Instant,
     /// Time by which it has to have ended, and why then.
@@ -115,7 +115,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(
-        streams: Streams,
+        streams: Streams<'a>,
         log: &'a mut Log,
         pieces: SyncSender<Vec<u8>>,
         more_input: Option<Sender<()>>,
