@@ -46,6 +46,7 @@ pub(crate) fn spawn(
     poison: Poison,
 ) -> Result<(), Error> {
     clear(entry);
+    settle(entry)?;
     let mut start = Start {
         means,
         entry,
@@ -59,6 +60,22 @@ pub(crate) fn spawn(
         Err(_) => clear(entry),
     }
     result
+}
+
+/// The kernel takes a dead space apart in pieces, some at each entry: waits until the start's budget is whole again, or nothing has come
+/// back for so many entries that nothing will.
+fn settle(entry: &Entry) -> Result<(), Error> {
+    const IDLE_ENTRIES: u32 = 1024;
+    let (mut left, mut idle) = (0, 0);
+    while idle < IDLE_ENTRIES {
+        let info = capability::budget_info(entry.start_budget)?;
+        if info.left >= info.given {
+            break;
+        }
+        idle = if info.left > left { 0 } else { idle + 1 };
+        left = info.left;
+    }
+    Ok(())
 }
 
 /// Kills whatever there is of the newest incarnation and gives its space back.
