@@ -7,7 +7,7 @@ use sal_abi::boot::{
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Error, Handle, PAGE, Rights, VERSION};
 use sal_bootimage::{Kind, Program, Segment};
-use sal_proto::service::answer::DEATH;
+use sal_proto::service::{POISON, answer::DEATH};
 use sal_sys::memory::{Half, Mapping};
 use sal_sys::process::{Purpose, ThreadStart};
 use sal_sys::{capability, memory, process};
@@ -116,8 +116,8 @@ impl Start<'_> {
         let area = (startup + 2 * PAGE).next_multiple_of(THREAD_AREA);
         self.next = area + THREAD_AREA + PAGE;
         self.stack(area)?;
-        self.grants()?;
-        self.startup(startup, incarnation, poison)?;
+        self.grants(poison)?;
+        self.startup(startup, incarnation)?;
         self.entry.message_page = area + AREA_MESSAGE_PAGE;
         self.entry.thread = raw::thread(
             self.entry.process,
@@ -220,7 +220,7 @@ impl Start<'_> {
     }
 
     /// Everything that the service gets, by name.
-    fn grants(&mut self) -> Result<(), Error> {
+    fn grants(&mut self, (badge, word): Poison) -> Result<(), Error> {
         let e = *self.entry;
         let manage = Rights::READ.or(Rights::MANAGE);
         let serve = Rights::RECEIVE
@@ -247,6 +247,9 @@ impl Start<'_> {
         }
         for row in e.rows.iter().flatten() {
             self.row(row)?;
+        }
+        if word != 0 {
+            self.put(&name(POISON.as_bytes()), Handle(word), badge);
         }
         Ok(())
     }
@@ -290,7 +293,7 @@ impl Start<'_> {
         place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     }
 
-    fn startup(&mut self, address: u64, incarnation: u32, (badge, word): Poison) -> Result<(), Error> {
+    fn startup(&mut self, address: u64, incarnation: u32) -> Result<(), Error> {
         let free = self.next.next_multiple_of(THREAD_AREA);
         let [ticks, zero, cpus] = self.means.clock;
         let words = [
@@ -306,8 +309,6 @@ impl Start<'_> {
             (offset_of!(Startup, ticks_per_us), ticks),
             (offset_of!(Startup, tick_zero), zero),
             (offset_of!(Startup, cpus), cpus),
-            (offset_of!(Startup, poison), badge),
-            (offset_of!(Startup, poison) + 8, word),
         ];
         words
             .iter()

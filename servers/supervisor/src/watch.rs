@@ -104,7 +104,7 @@ fn rest_kib(log: Handle, least: u32) -> u64 {
 fn adopted(grants: Grants<'static>) -> &'static mut Vault {
     let grant = grants.need("vault");
     let length = memory::memory_info(grant.handle).map_or(0, |info| info.length);
-    match raw::vault(grant, length) {
+    match raw::vault(grant.address, length) {
         Some(vault) => vault,
         None => die(format_args!(
             "the supervisor's vault must have {} bytes",
