@@ -58,7 +58,7 @@ pub struct WaitOn {
 
 /// All wait queues, and the tasks that were woken since the last drain.
 #[derive(Clone, Debug, Default)]
-pub struct Waits {
+pub(crate) struct Waits {
     queues: Arena<WaitQueue>,
     woken: Vec<TaskId>,
 }
@@ -96,7 +96,7 @@ impl Waits {
     }
 
     /// Queues `task`. False: the queue is gone, so the task must make its call again at once.
-    pub fn wait(&mut self, on: WaitOn, task: TaskId) -> bool {
+    pub(crate) fn wait(&mut self, on: WaitOn, task: TaskId) -> bool {
         let Some(queue) = self.queues.get_mut(on.queue) else {
             return false;
         };
@@ -108,19 +108,19 @@ impl Waits {
     }
 
     /// Takes `task` out of `queue` (woken elsewhere, signal, deadline, death).
-    pub fn unwait(&mut self, queue: QueueId, task: TaskId) {
+    pub(crate) fn unwait(&mut self, queue: QueueId, task: TaskId) {
         if let Some(queue) = self.queues.get_mut(queue) {
             queue.waiters.retain(|w| w.0 != task);
         }
     }
 
     /// Whether there is someone to wake.
-    pub fn any_woken(&self) -> bool {
+    pub(crate) fn any_woken(&self) -> bool {
         !self.woken.is_empty()
     }
 
     /// The tasks woken since the last call; each may come more than once.
-    pub fn drain(&mut self) -> impl Iterator<Item = TaskId> + '_ {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = TaskId> + '_ {
         self.woken.drain(..)
     }
 }

@@ -24,6 +24,8 @@ const MAX_LINKS: u32 = 40;
 pub(crate) enum Follow {
     /// Follow a symbolic link.
     Yes,
+    /// As `Yes`, for `O_CREAT`: a slash behind the last name is `EISDIR`, whatever is there.
+    Create,
     /// Don't, unless a slash follows.
     No,
     /// Never: the name itself is meant (create, remove, rename).
@@ -106,6 +108,18 @@ struct Walker<'a> {
     root: Place,
     follow: Follow,
     links: u32,
+}
+
+impl Walker<'_> {
+    /// Whether a link at the last component is followed.
+    #[inline]
+    fn follows(&self, slash: bool) -> bool {
+        match self.follow {
+            Follow::Yes | Follow::Create => true,
+            Follow::No => slash,
+            Follow::Name => false,
+        }
+    }
 }
 
 impl<C: Contents> Vfs<C> {
@@ -195,7 +209,10 @@ impl<C: Contents> Vfs<C> {
             };
             let found = self.step(walker, at, component)?;
             let name = last_of(component)?;
-            let must_follow = !last || walker.follow == Follow::Yes || (slash && walker.follow == Follow::No);
+            let must_follow = !last || walker.follows(slash);
+            if last && slash && walker.follow == Follow::Create && matches!(name, Last::Name(_)) {
+                return Err(Errno::EISDIR);
+            }
             let place = match self.link_at(walker, found, must_follow)? {
                 Step::Text(target) => {
                     let mut joined = target;
