@@ -72,7 +72,7 @@ struct Slot<T> {
 
 /// A growing table of `T`, freed slots used again under a new generation.
 #[derive(Clone, Debug)]
-pub struct Arena<T> {
+pub(crate) struct Arena<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
@@ -88,7 +88,7 @@ impl<T> Default for Arena<T> {
 
 impl<T> Arena<T> {
     /// Puts `value` in and names it.
-    pub fn insert(&mut self, value: T) -> Id<T> {
+    pub(crate) fn insert(&mut self, value: T) -> Id<T> {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
@@ -111,7 +111,7 @@ impl<T> Arena<T> {
     }
 
     /// Takes the object out; its id names nothing from now on.
-    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+    pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self
             .slots
             .get_mut(id.index as usize)
@@ -127,7 +127,7 @@ impl<T> Arena<T> {
 
     /// The object, if the id is not stale.
     #[inline]
-    pub fn get(&self, id: Id<T>) -> Option<&T> {
+    pub(crate) fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
         if slot.generation == id.generation {
             slot.value.as_ref()
@@ -138,7 +138,7 @@ impl<T> Arena<T> {
 
     /// The object to change, if the id is not stale.
     #[inline]
-    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation == id.generation {
             slot.value.as_mut()
@@ -147,18 +147,8 @@ impl<T> Arena<T> {
         }
     }
 
-    /// How many objects are in it.
-    pub fn len(&self) -> usize {
-        self.slots.iter().filter(|s| s.value.is_some()).count()
-    }
-
-    /// Whether nothing is in it.
-    pub fn is_empty(&self) -> bool {
-        self.slots.iter().all(|s| s.value.is_none())
-    }
-
     /// Every object with its id, in index order.
-    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.slots.iter().enumerate().filter_map(|(i, s)| {
             let value = s.value.as_ref()?;
             Some((

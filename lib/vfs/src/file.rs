@@ -12,7 +12,7 @@ pub(crate) type DescId = Id<Description>;
 
 /// One open of a file: offset and flags are shared by every descriptor that refers to it.
 #[derive(Clone, Debug)]
-pub struct Description {
+pub(crate) struct Description {
     pub(crate) place: Place,
     /// The directory through which it was opened: where its name is looked for.
     pub(crate) dir: Option<InodeId>,

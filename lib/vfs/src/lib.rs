@@ -19,10 +19,12 @@ extern crate std;
 
 mod arena;
 mod contents;
+mod devfs;
 mod dir;
 mod errno;
 mod fd;
 mod file;
+mod locks;
 mod mount;
 mod name;
 mod node;
@@ -31,9 +33,12 @@ mod pipe;
 mod procfs;
 mod procfs_tree;
 mod remote;
+mod tar;
+mod tmpfs;
 mod types;
 mod vfs;
 mod wait;
+mod walk;
 
 pub use arena::Id;
 pub use contents::{
@@ -41,17 +46,19 @@ pub use contents::{
 };
 pub use errno::Errno;
 pub use fd::{FdTable, FsContext};
+pub use locks::{Flock, LockKind};
 pub use mount::{MountId, MountKind};
 pub use name::{NAME_MAX, PATH_MAX};
 pub use node::{FileType, Inode, InodeId, Place};
-pub use ops::lock::{Flock, LockKind};
 pub use ops::map::MapTarget;
 pub use ops::poll::Readiness;
 pub use ops::stat::SetTime;
+pub use pipe::PIPE_BUF;
 pub use procfs::{NoProcesses, ProcFile, ProcOwner, ProcSource};
 pub use remote::{
     Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target,
 };
+pub use tar::TarError;
 pub use types::{
     Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,
 };

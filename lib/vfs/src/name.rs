@@ -12,7 +12,7 @@ const INLINE: usize = 22;
 
 /// The name of a directory entry: 1 to 255 bytes without `/` and NUL; not `.` and `..`.
 #[derive(Clone)]
-pub struct Name(Repr);
+pub(crate) struct Name(Repr);
 
 #[derive(Clone)]
 enum Repr {
@@ -22,7 +22,7 @@ enum Repr {
 
 impl Name {
     /// `ENAMETOOLONG` over 255 bytes.
-    pub fn new(bytes: &[u8]) -> Result<Name, Errno> {
+    pub(crate) fn new(bytes: &[u8]) -> Result<Name, Errno> {
         if bytes.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -38,7 +38,7 @@ impl Name {
 
     /// Its bytes.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Short(len, bytes) => bytes.get(..*len as usize).unwrap_or(&[]),
             Repr::Long(bytes) => bytes,

@@ -6,10 +6,9 @@
 use crate::arena::Id;
 use crate::contents::ContentId;
 use crate::dir::Directory;
-use crate::mount::{MountId, SuperId};
+use crate::mount::{MountId, RemoteNodeId, SuperId};
 use crate::pipe::PipeId;
 use crate::procfs_tree::ProcNode;
-use crate::remote::RemoteFile;
 use crate::types::Time;
 use alloc::boxed::Box;
 use linux_raw_sys::general as sys;
@@ -31,8 +30,8 @@ pub(crate) enum Node {
     Inode(InodeId),
     /// Made up on the spot from the table of /proc.
     Proc(ProcNode),
-    /// The root of a prefix served elsewhere, or an open file there.
-    Remote(Option<RemoteFile>),
+    /// A file of a prefix that is served elsewhere.
+    Remote(RemoteNodeId),
 }
 
 impl Place {

@@ -1,12 +1,14 @@
 //! What mmap and exec need of files.
 
-use crate::contents::Contents;
-use crate::contents::{ContentId, Dest};
+use crate::contents::{ContentId, Contents, Dest};
 use crate::errno::Errno;
-use crate::node::Place;
-use crate::types::{Ctx, Fd, Try};
+use crate::file::{Device, What};
+use crate::node::{Body, FileType, Place};
+use crate::tmpfs::EXEC;
+use crate::types::{Ctx, Fd, Outcome, Try};
 use crate::vfs::Vfs;
-use alloc::vec::Vec;
+use crate::walk::Walked;
+use linux_raw_sys::general as sys;
 
 /// What stands behind a mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,43 +28,63 @@ pub enum MapTarget {
 
 impl<C: Contents> Vfs<C> {
     /// mmap(2) of `fd`: checks the access mode against `PROT_*` and `MAP_SHARED`. The file is pinned until [`Vfs::unpin`].
-    #[allow(unused_variables)]
     pub fn map_target(&mut self, ctx: &Ctx, fd: Fd, prot: u32, shared: bool) -> Result<MapTarget, Errno> {
-        Err(Errno::ENOSYS)
+        let (_, desc) = self.file(ctx, fd)?;
+        let access = desc.flags & sys::O_ACCMODE;
+        if access == sys::O_WRONLY || (shared && prot & sys::PROT_WRITE != 0 && access != sys::O_RDWR) {
+            return Err(Errno::EACCES);
+        }
+        let place = desc.place;
+        match desc.what {
+            What::File => {
+                let (content, size) = self.content_of(place)?;
+                self.pin(place)?;
+                Ok(MapTarget::Contents { content, size, place })
+            }
+            What::Device(Device::Zero) => Ok(MapTarget::Zero),
+            _ => Err(Errno::ENODEV),
+        }
     }
 
-    /// execve(2), execveat(2): finds a regular file that the caller may execute, pinned.
-    #[allow(unused_variables)]
+    /// execve(2), execveat(2): finds a regular file that the caller may execute, pinned. (`EACCES` for a file of a server:
+    /// it can't be mapped.)
     pub fn open_exec(&mut self, ctx: &Ctx, dirfd: Fd, path: &[u8], flags: u32) -> Try<Place> {
-        Err(Errno::ENOSYS)
+        let Walked::Local(spot) = self.walk_at(ctx, dirfd, path, flags)? else {
+            return Err(Errno::EACCES);
+        };
+        let place = spot.existing()?;
+        let inode = self.inode(place.inode().ok_or(Errno::EACCES)?)?;
+        match inode.kind() {
+            FileType::Symlink => return Err(Errno::ELOOP),
+            FileType::Regular if inode.permits(ctx.cred, EXEC) => {}
+            _ => return Err(Errno::EACCES),
+        }
+        self.pin(place)?;
+        Ok(Outcome::Done(place))
     }
 
     /// Reads a pinned regular file: headers of a program.
-    #[allow(unused_variables)]
     pub fn read_place(&mut self, place: Place, offset: u64, to: &mut dyn Dest) -> Result<usize, Errno> {
-        Err(Errno::ENOSYS)
+        let (content, size) = self.content_of(place)?;
+        let want = size.saturating_sub(offset).min(to.room() as u64) as usize;
+        if want == 0 {
+            Ok(0)
+        } else {
+            self.contents.read(content, offset, want, to)
+        }
     }
 
     /// The bytes of a pinned regular file, and its size.
-    #[allow(unused_variables)]
     pub fn content_of(&self, place: Place) -> Result<(ContentId, u64), Errno> {
-        Err(Errno::ENOSYS)
+        let inode = self.inode(place.inode().ok_or(Errno::ENODEV)?)?;
+        match inode.body {
+            Body::File(content) => Ok((content, inode.size)),
+            _ => Err(Errno::ENODEV),
+        }
     }
 
-    /// One more user of a pinned file (fork copies mappings).
-    #[allow(unused_variables)]
-    pub fn pin(&mut self, place: Place) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// The path of a place as the caller sees it; ` (deleted)` behind it if it has no name.
-    #[allow(unused_variables)]
-    pub fn path_of(&self, ctx: &Ctx, place: Place) -> Result<Vec<u8>, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// A mapping or program image is gone.
-    pub fn unpin(&mut self, place: Place) {
-        let _ = place;
+    /// Attributes of a pinned file in memory: set-id bits for exec, device and inode for /proc/PID/maps.
+    pub fn attributes(&self, ctx: &Ctx, place: Place) -> Result<crate::types::Stat, Errno> {
+        self.stat_place(ctx, place)
     }
 }
