@@ -113,7 +113,7 @@ impl Linux {
         mem: &mut dyn UserMemory,
         platform: &mut dyn Platform,
     ) -> Step {
-        self.enter(task, regs, mem, platform, Ctx::resume)
+        self.enter(task, regs, mem, platform, |ctx| ctx.resume())
     }
 
     /// The answer to [`Step::Remote`].

@@ -214,7 +214,7 @@ fn put_sets(ctx: &mut Ctx, asked: &[Asked], holds: &[u32], at: [u64; 3], bytes: 
     let mut total = 0;
     for (address, (wants, counts)) in at.into_iter().zip(SETS).filter(|(at, _)| *at != 0) {
         let mut set = alloc::vec![0u8; bytes];
-        for (item, ready) in asked.iter().zip(holds).filter(|(a, h)| a.events & wants != 0 && **h & counts != 0) {
+        for (item, _) in asked.iter().zip(holds).filter(|(a, h)| a.events & wants != 0 && **h & counts != 0) {
             if let Some(byte) = set.get_mut(item.fd as usize / 8) {
                 *byte |= 1 << (item.fd % 8);
                 total += 1;
