@@ -162,3 +162,25 @@ fn long_operations_end_piece_by_piece() {
     assert_eq!(w.vm.memory(m).unwrap().info().present, 0);
     assert_eq!(w.vm.memory(copy).unwrap().info().present, 4000);
 }
+
+#[test]
+fn ending_a_sharing_is_seen_by_every_mapping() {
+    let mut w = World::new();
+    let (m, copy, one, two) = (w.memory(8), w.memory(8), w.guest(), w.guest());
+    w.map(one, 0x40_0000, 8, (m, 0), RW);
+    w.map(two, 0x90_0000, 8, (m, 0), RW);
+    for (round, via) in [(1, Access::Write), (2, Access::Read)] {
+        w.poke(one, 0x40_0000, round).unwrap();
+        assert_eq!(w.peek(two, 0x90_0000), Ok(round));
+        w.vm.clone_range(&mut w.money, (m, 0), PAGE, (copy, 0)).unwrap();
+        assert_eq!(w.peek(two, 0x90_0000), Ok(round));
+        if via == Access::Write {
+            w.poke(one, 0x40_0000, 10 + round).unwrap();
+        } else {
+            w.vm.memory_write(&mut w.money, m, 0, &(10 + round).to_le_bytes())
+                .unwrap();
+        }
+        assert_eq!(w.peek(two, 0x90_0000), Ok(10 + round), "round {round}");
+        w.ok();
+    }
+}
