@@ -109,7 +109,7 @@ impl<'a, P: Ports> Driver<'a, P> {
             self.epoch = self.link.epoch();
             self.told = 0;
             let all = (1 << CHANNELS) - 1;
-            return all * READABLE | all * WRITABLE;
+            return (all * READABLE) | (all * WRITABLE);
         }
         let ready = self.ready();
         let news = ready & !self.told;
