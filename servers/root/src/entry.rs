@@ -3,7 +3,7 @@
 use sal_abi::boot::GRANTS;
 use sal_abi::{Error, Handle, PAGE, Rights};
 use sal_bootimage::Image;
-use sal_load::{Random, Row, Running, Spec, What, fill, name, text};
+use sal_load::{Random, Row, Running, Spec, What, fill, text};
 use sal_manifest::SERVICES;
 use sal_proto::estate::flags::WIRED;
 use sal_proto::service::{POISON, SIGNAL_BADGE, TABLE, answer::DEATH};
@@ -78,20 +78,16 @@ impl Entry {
         let frames = u64::from(shape.memory_kib) * 1024 / PAGE;
         // Page tables of what the service maps are charged to its space, so to the start's budget.
         let start = start + frames / 128;
-        let own = frames
-            .checked_sub(start)
-            .filter(|n| *n > 0)
-            .ok_or(Error::BadArgument)?;
+        let own = frames.checked_sub(start).ok_or(Error::BadArgument)?;
         let vault_bytes = (u64::from(shape.vault_kib) * 1024).next_multiple_of(PAGE);
         // The vault, its table and the three objects at which it is called are paid here, once.
         let kept = capability::budget_create(means.budget, vault_bytes / PAGE + 16)?;
         let endpoint = ipc::endpoint_create(kept)?;
-        let supervisor = if means.supervisor.is_none() {
-            endpoint
+        let listener = if index == 0 {
+            means.endpoint
         } else {
             means.supervisor
         };
-        let listener = if index == 0 { means.endpoint } else { supervisor };
         let (vault, table) = match vault_bytes {
             0 => (Handle::NONE, Handle::NONE),
             bytes => (
@@ -123,12 +119,8 @@ impl Entry {
         if self.rows.iter().flatten().any(|r| r.name == row.name) {
             return Ok(());
         }
-        let free = self
-            .rows
-            .iter_mut()
-            .find(|r| r.is_none())
-            .ok_or(Error::TableFull)?;
-        *free = Some(row);
+        let free = self.rows.iter_mut().find(|r| r.is_none());
+        *free.ok_or(Error::TableFull)? = Some(row);
         Ok(())
     }
 
@@ -171,12 +163,7 @@ impl Entry {
             .or(Rights::SEND)
             .or(Rights::BADGE)
             .or(Rights::TRANSFER);
-        let row = |n: &str, what| {
-            Some(Row {
-                name: name(n.as_bytes()),
-                what,
-            })
-        };
+        let row = |n, what| Some(Row::new(n, what));
         let kept = !self.vault.is_none();
         [
             row("budget", What::Capability(self.budget, spend, 0)),

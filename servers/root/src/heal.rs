@@ -119,23 +119,15 @@ fn entry_of_supervisor(root: &Root) -> Result<Entry, Error> {
         flags: WIRED | ENDPOINT,
     };
     let mut entry = Entry::new(&root.means, 0, shape)?;
-    let write = Rights::SEND.or(Rights::WRITE);
-    let row = |n: &str, what| Row {
-        name: name(n.as_bytes()),
-        what,
-    };
-    entry.add(row(
-        "estate",
-        What::Capability(root.means.endpoint, Rights::SEND, 0),
-    ))?;
-    entry.add(row(
-        "log",
-        What::Capability(root.means.log, write.or(Rights::READ), 0),
-    ))?;
+    let log_rights = Rights::SEND.or(Rights::WRITE).or(Rights::READ);
+    let estate = What::Capability(root.means.endpoint, Rights::SEND, 0);
+    let log = What::Capability(root.means.log, log_rights, 0);
+    entry.add(Row::new("estate", estate))?;
+    entry.add(Row::new("log", log))?;
     let symbols = image.find(Kind::Symbols, SYMBOLS).ok();
     for (n, found) in [("module:manifest", Some(manifest)), ("module:symbols", symbols)] {
         if let Some(m) = found {
-            entry.add(row(n, What::Module(m.offset, m.bytes.len() as u64)))?;
+            entry.add(Row::new(n, What::Module(m.offset, m.bytes.len() as u64)))?;
         }
     }
     Ok(entry)
@@ -153,11 +145,8 @@ fn heal(root: &mut Root, deaths: &mut u32, born: &mut u64) -> Result<(), &'stati
     }
     let ordered = info.reason & 0xff == DeathKind::Killed as u64;
     let now = machine::clock();
-    *deaths = if ordered || now.saturating_sub(*born) > HEALTHY_NS {
-        0
-    } else {
-        *deaths + 1
-    };
+    let counts = !ordered && now.saturating_sub(*born) <= HEALTHY_NS;
+    *deaths = if counts { *deaths + 1 } else { 0 };
     log::warn!(
         "root: supervisor died, reason {:#x} at image+{:#x}",
         info.reason,

@@ -63,6 +63,16 @@ pub struct Row {
     pub what: What,
 }
 
+impl Row {
+    /// Of a name, cut to what a field holds.
+    pub fn new(text: &str, what: What) -> Row {
+        Row {
+            name: name(text.as_bytes()),
+            what,
+        }
+    }
+}
+
 /// What is to run.
 pub struct Spec<'a> {
     /// The boot image.
