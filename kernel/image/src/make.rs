@@ -1,14 +1,14 @@
 //! Makes the core: sizes its arenas by the machine's memory and carves them from the largest free range.
 #![allow(unsafe_code)]
 
-use crate::hardware::{Hw, Pages};
+use crate::hardware::Hw;
 use core::ptr::NonNull;
 use sal_arch_x86_64::arena::Region as Arena;
 use sal_arch_x86_64::format::LAYOUT;
 use sal_arch_x86_64::layout::PHYSMAP;
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
 use sal_arch_x86_64::{Machine, paging::MapError};
-use sal_kernel_core::memory::{Budgets, MemoryState};
+use sal_kernel_core::memory::{Account, Budgets, MemoryState};
 use sal_kernel_core::region::Region;
 use sal_kernel_core::threads::Hold;
 use sal_kernel_core::timer::Entry;
@@ -25,6 +25,9 @@ pub(crate) enum NoKernel {
     /// The frames can't even hold their own metadata.
     Frames,
 }
+
+/// Budgets that there may be.
+const BUDGETS: usize = 512;
 
 /// How many of each there may be.
 struct Sizes {
@@ -70,6 +73,7 @@ fn slice<T: Default>(carver: &mut Carver, count: usize) -> Result<&'static mut [
 }
 
 /// The core and the CPUs' own states, with `cpus` CPUs.
+#[inline(never)]
 pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(usize, Cpu<Hw>)) -> Result<&'static Kernel<Hw>, NoKernel> {
     // SAFETY: once, by the owner of the machine's free memory.
     let (ram, mut carver) = unsafe { (PhysicalMemory::new(found), Carver::new(found)) };
@@ -108,7 +112,7 @@ pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(
     let template = Frame((found.root / PAGE) as u32);
     let vm = Vm::new(ram, ranges.get(..count).unwrap_or_default(), (memories, spaces), LAYOUT, template)
         .map_err(|_| NoKernel::Frames)?;
-    let mut budgets = Budgets::default();
+    let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
     budgets.root(vm.frames().available());
     let kernel = Kernel::new(Hw { found, ram }, parts, MemoryState::new(vm, budgets, refs.0, refs.1));
     // SAFETY: carved for the kernel alone, mapped for ever.

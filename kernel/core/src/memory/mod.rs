@@ -11,7 +11,7 @@ mod loan;
 mod make;
 mod state;
 
-pub use budget::Budgets;
+pub use budget::{Account, Budgets};
 pub use call::memory_call;
 pub use fault::Trap;
 pub use state::MemoryState;
