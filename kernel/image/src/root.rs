@@ -90,6 +90,7 @@ impl Maker<'_> {
     }
 
     /// A segment: mapped as it lies if it is never written and never relocated, else copied and relocated.
+    #[inline(never)]
     fn segment(&mut self, program: &Program<'_>, segment: &Segment<'_>, image: (MemoryId, u64)) -> Made<()> {
         let at = IMAGE_AT + segment.address;
         let end = segment.address + segment.size;
@@ -126,6 +127,7 @@ fn image_bytes(span: Span) -> &'static [u8] {
 }
 
 /// Checks the boot image and makes the root task; it is ready on this CPU afterwards.
+#[inline(never)]
 pub(crate) fn start(kernel: &Kernel<Hw>, cpu: &mut Cpu<Hw>, found: &Machine, cpus: usize) -> Made<()> {
     let span = found.boot.module.ok_or(NoRoot::NoImage)?;
     let image = Image::open(image_bytes(span)).map_err(NoRoot::Image)?;
@@ -201,6 +203,7 @@ fn grant(name: &str, handle: Handle, address: u64) -> Grant {
     Grant { name: bytes, handle, address }
 }
 
+#[inline(never)]
 fn startup(span: u64, cpus: usize) -> Startup {
     let (rate, zero) = time::tsc_rate();
     Startup {

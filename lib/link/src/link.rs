@@ -118,7 +118,7 @@ impl Link {
         link
     }
 
-    /// As [`Link::new`], in place (a link is some 85 KiB).
+    /// As [`Link::new`], in place (a link is some 42 KiB).
     pub fn start(&mut self, role: Role, session: u32, timeout: u64) {
         self.zero();
         self.streams.caller = u32::from(role == Role::Caller);

@@ -9,7 +9,7 @@ use sal_vault::store;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes kept for a stream in one direction. A power of two.
-pub const RING: usize = 8192;
+pub const RING: usize = 4096;
 
 const RING_WORD: u32 = RING as u32;
 

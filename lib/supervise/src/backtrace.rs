@@ -38,7 +38,7 @@ fn push(crash: &mut Crash, address: u64) {
 
 /// Return address and caller's frame, from the two words that a frame pointer points at.
 fn step(world: &mut impl World, service: usize, incarnation: u32, frame: u64) -> Option<(u64, u64)> {
-    if frame == 0 || frame % 8 != 0 {
+    if frame == 0 || !frame.is_multiple_of(8) {
         return None;
     }
     let mut words = [0; 16];

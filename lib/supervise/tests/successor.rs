@@ -96,7 +96,7 @@ fn an_order_to_kill_the_supervisor_is_carried_out_once() {
 fn successors_that_die_while_they_adopt_are_continued_too() {
     let m = manifest();
     let points = story(&m, u64::MAX, Vec::new()).sim.points;
-    for point in (1..=points).step_by(61) {
+    for point in (1..=points).step_by(151) {
         for again in [1, 2, 3, 5, 8, 12] {
             let run = story(&m, point, vec![again, 1 + point % again, again + 3]);
             assert!(run.deaths >= 4, "three more deaths after point {point}");

@@ -34,7 +34,8 @@ pub mod flags {
     pub const NONBLOCK: u32 = 1;
 }
 
-/// Bits of `poll`, and of a watcher's notification.
+/// Bits of `poll`, of a watcher's notification, and of `events`. Of a notification, all but the first two say: call `events`, which takes them
+/// once, whoever dies; so no signal is lost or sent twice.
 pub mod event {
     /// `read` would not wait.
     pub const READABLE: u64 = 1;
@@ -87,4 +88,6 @@ sal_idl::interface! {
     6 info() returns(kind: Kind, rows: u16, columns: u16);
     /// The first program has ended with `status`: what was written goes out first, then the host learns the status and the machine ends.
     7 exit(status: u8);
+    /// Takes the [`event`] bits from `INTERRUPT` on that came since the last time; *remembered*.
+    8 events() returns(events: u64);
 }

@@ -41,4 +41,6 @@ pub mod signal {
 pub mod answer {
     /// Alive.
     pub const BEAT: u64 = 1;
+    /// A process of the service died: raised by the kernel, at the same notification.
+    pub const DEATH: u64 = 2;
 }

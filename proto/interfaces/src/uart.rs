@@ -2,7 +2,7 @@
 
 /// Bits of a watcher's notification: `READABLE << channel`, `WRITABLE << channel`.
 pub mod event {
-    /// There are bytes, or the end, to be read on channel 0; shifted by the channel's number.
+    /// There are bytes to be read on channel 0; shifted by the channel's number.
     pub const READABLE: u64 = 1;
     /// There is room to write again on channel 0; shifted by the channel's number.
     pub const WRITABLE: u64 = 1 << 16;
@@ -20,17 +20,14 @@ sal_idl::interface! {
         BadChannel = 1,
         /// The epoch is another now: streams begin at 0 again. `watch` tells it.
         SessionChanged = 2,
-        /// The channel was ended.
-        Ended = 3,
     }
     /// The bytes from number `at` on; never waits. `next`: the number after the last one taken (bytes taken before are skipped, a gap takes none).
     1 write(channel: u8, epoch: u32, at: u32) reads(bytes) returns(next: u32);
-    /// All before number `at` is done with; gives what follows, as far as there is any, and keeps it; never waits. `end`: nothing follows these.
-    2 read(channel: u8, epoch: u32, at: u32) writes(buffer) returns(count: u32, end: bool);
-    /// Nothing follows on this channel. Repeating it is no error.
-    3 end(channel: u8, epoch: u32);
+    /// All before number `at` is done with; gives what follows, as far as there is any, and keeps it; never waits. The end of a stream is a
+    /// message on channel 0.
+    2 read(channel: u8, epoch: u32, at: u32) writes(buffer) returns(count: u32);
     /// Raises [`event`] bits at `notification` from now on, instead of where they were raised before. `ready`: the bits now.
-    4 watch() gives(notification) returns(ready: u64, epoch: u32);
+    3 watch() gives(notification) returns(ready: u64, epoch: u32);
     /// Have all bytes that were written been acknowledged by the host?
-    5 drained() returns(drained: bool);
+    4 drained() returns(drained: bool);
 }

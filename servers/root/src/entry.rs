@@ -15,8 +15,9 @@ use crate::raw;
 const ROWS: usize = 40;
 const _: () = assert!(ROWS + 16 <= GRANTS);
 
-/// Frames that a start takes beside the program's writable part: stack, message page, start-up page, page tables, objects.
-const START_FRAMES: u64 = 64;
+/// Frames that a start takes beside the program's writable part: the whole stack (62), message page, start-up page, page tables,
+/// objects.
+const START_FRAMES: u64 = 96;
 
 /// A grant that each incarnation gets.
 #[derive(Clone, Copy)]

@@ -9,13 +9,14 @@ use sal_proto::estate;
 use sal_proto::estate::flags::{ENDPOINT, WIRED};
 use sal_rt::grants::Grants;
 use sal_rt::log;
+use sal_rt::server::InService;
 use sal_sys::ipc::Extras;
 use sal_sys::{capability, ipc, machine, process};
 
 use crate::entry::{Entry, Means, Row, Shape, name};
 use crate::load;
 use crate::raw;
-use crate::serve::{Page, Root};
+use crate::serve::Root;
 
 /// A supervisor that lived so long has got through its start: its earlier deaths don't count any more.
 const HEALTHY_NS: u64 = 1_000_000_000;
@@ -35,7 +36,13 @@ pub(crate) fn main(startup: &'static Startup) {
     loop {
         arrival = match arrival {
             Ok(got) if got.arrival.kind() == sal_abi::message::Kind::Message => {
-                match estate::dispatch(&mut root, got.arrival, got.badge, &got.words, &mut Page) {
+                match estate::dispatch(
+                    &mut root,
+                    got.arrival,
+                    got.badge,
+                    &got.words,
+                    &mut InService::new(got.arrival),
+                ) {
                     Outcome::Reply(r) => ipc::reply_receive(root.means.endpoint, &r.words, Extras::NONE),
                     Outcome::Kept => ipc::receive(root.means.endpoint, Extras::NONE),
                 }

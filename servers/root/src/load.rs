@@ -7,15 +7,13 @@ use sal_abi::boot::{
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Error, Handle, PAGE, Rights, VERSION};
 use sal_bootimage::{Kind, Program, Segment};
+use sal_proto::service::{POISON, answer::DEATH};
 use sal_sys::memory::{Half, Mapping};
 use sal_sys::process::{Purpose, ThreadStart};
 use sal_sys::{capability, memory, process};
 
 use crate::entry::{Entry, Means, Row, fill, name, text};
 use crate::raw;
-
-/// Bit with which the kernel announces a death on [`Entry::notice`]; `service::answer::BEAT` is the service's own.
-pub(crate) const DEATH: u64 = 2;
 
 /// Programs are loaded at a random page of this part of the window (64 GiB); everything else of theirs follows.
 const LOAD_PAGES: u64 = 1 << 24;
@@ -48,6 +46,7 @@ pub(crate) fn spawn(
     poison: Poison,
 ) -> Result<(), Error> {
     clear(entry);
+    settle(entry)?;
     let mut start = Start {
         means,
         entry,
@@ -61,6 +60,22 @@ pub(crate) fn spawn(
         Err(_) => clear(entry),
     }
     result
+}
+
+/// The kernel takes a dead space apart in pieces, some at each entry: waits until the start's budget is whole again, or nothing has come
+/// back for so many entries that nothing will.
+fn settle(entry: &Entry) -> Result<(), Error> {
+    const IDLE_ENTRIES: u32 = 1024;
+    let (mut left, mut idle) = (0, 0);
+    while idle < IDLE_ENTRIES {
+        let info = capability::budget_info(entry.start_budget)?;
+        if info.left >= info.given {
+            break;
+        }
+        idle = if info.left > left { 0 } else { idle + 1 };
+        left = info.left;
+    }
+    Ok(())
 }
 
 /// Kills whatever there is of the newest incarnation and gives its space back.
@@ -234,7 +249,7 @@ impl Start<'_> {
             self.row(row)?;
         }
         if word != 0 {
-            self.put(&name(b"poison"), Handle(word), badge);
+            self.put(&name(POISON.as_bytes()), Handle(word), badge);
         }
         Ok(())
     }

@@ -4,12 +4,12 @@ use core::mem::offset_of;
 use sal_abi::boot::ProcessState;
 use sal_abi::{Error as KernelError, Handle, MessagePage, Rights};
 use sal_bootimage::Name;
-use sal_idl::{Attachments, Call, Stop};
+use sal_idl::{Call, Stop};
 use sal_proto::estate::{
     Error, GrantKind, Report, Server, describe, fail, grant, kill, power_off, read, report, signal, spawn,
 };
 use sal_proto::service::{REQUEST_BADGE, REQUEST_WORD};
-use sal_sys::{capability, ipc, machine, memory, page, process};
+use sal_sys::{ipc, machine, memory, process};
 use zerocopy::IntoBytes;
 
 use crate::entry::{Entry, Means, Row, Shape, Table, name, text};
@@ -19,36 +19,6 @@ use crate::load;
 pub(crate) struct Root {
     pub(crate) means: Means,
     pub(crate) table: Table,
-}
-
-/// The message page of the root task's one thread.
-pub(crate) struct Page;
-
-impl Attachments for Page {
-    fn lent(&self, loan: usize) -> u64 {
-        page::lent(loan)
-    }
-
-    fn read(&mut self, loan: usize, offset: u64, to: &mut [u8]) -> Result<usize, KernelError> {
-        ipc::loan_read(Handle::NONE, loan, offset, to)
-    }
-
-    fn write(&mut self, loan: usize, offset: u64, from: &[u8]) -> Result<usize, KernelError> {
-        ipc::loan_write(Handle::NONE, loan, offset, from)
-    }
-
-    fn received(&self, i: usize) -> Handle {
-        page::received(i)
-    }
-
-    fn close(&mut self, handle: Handle) {
-        // What can't be closed names nothing.
-        let _ = capability::close(handle);
-    }
-
-    fn keep(&mut self, _: Handle) -> Result<(), KernelError> {
-        Err(KernelError::NotSupported)
-    }
 }
 
 type Answer<T> = Result<T, Stop<Error>>;

@@ -11,11 +11,11 @@ pub(crate) fn module(grant: &'static Grant) -> &'static [u8] {
 }
 
 /// The vault. To be called once.
-pub(crate) fn vault(grant: &'static Grant, length: u64) -> Option<&'static mut Vault> {
+pub(crate) fn vault(address: u64, length: u64) -> Option<&'static mut Vault> {
     if length < size_of::<Vault>() as u64 {
         return None;
     }
-    let at = grant.address as *mut Vault;
+    let at = address as *mut Vault;
     // SAFETY: mapped there, writable, page-aligned, for this program's whole life; any bytes are a Vault; nobody else maps it now (the
     // predecessor is dead), and the one caller calls once.
     Some(unsafe { &mut *at })

@@ -126,7 +126,7 @@ pub(crate) fn machine(
             command_line: line.encode(),
         },
         Some(firmware) => Boot::Iso {
-            file: iso::for_run(workspace, bundle, line)?,
+            file: iso::for_run(workspace, &bundle.kernel, &bundle.image, &line.encode())?,
             firmware,
         },
     };

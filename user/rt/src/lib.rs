@@ -22,6 +22,7 @@ pub mod logger;
 pub mod map;
 pub mod server;
 pub mod start;
+pub mod table;
 pub mod thread;
 
 pub use connection::Connection;

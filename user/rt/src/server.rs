@@ -32,6 +32,14 @@ pub trait Service {
         let _ = (badge, bits);
     }
 
+    /// When [`Service::expired`] is to be called at the latest (nanoseconds since boot), asked before each wait; `None`: never.
+    fn deadline(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// The deadline has passed while nothing arrived.
+    fn expired(&mut self) {}
+
     /// A fault of a memory that this endpoint pages; the answer goes to the faulting thread after the page was supplied or refused.
     fn fault(&mut self, badge: u64, words: &Words) -> Response {
         let _ = (badge, words);
@@ -127,27 +135,44 @@ fn prepare(response: &Response) -> usize {
 /// Serves `endpoint` for ever.
 pub fn serve<S: Service>(endpoint: Handle, service: &mut S) -> ! {
     let mut state = Loop::new();
-    let mut next = receive::<S>(endpoint, None);
+    let mut next = receive::<S>(endpoint, None, bounded(service));
     loop {
         let response = match next {
             Ok(received) => state.handle(service, &received),
             Err(failed) => {
                 survive(failed);
+                if failed.error == Error::DeadlinePassed {
+                    service.expired();
+                }
                 None
             }
         };
-        next = receive::<S>(endpoint, response.as_ref());
+        next = receive::<S>(endpoint, response.as_ref(), bounded(service));
+    }
+}
+
+/// How the next wait goes: what it accepts, and its deadline.
+#[inline]
+fn bounded<S: Service>(service: &mut S) -> Extras {
+    match service.deadline() {
+        None => Extras::accept(S::ACCEPT),
+        Some(deadline) => {
+            page::set_deadline(deadline);
+            Extras::accept(S::ACCEPT).with_deadline()
+        }
     }
 }
 
 /// Answers, if there is an answer, and waits for what comes next.
 #[inline]
-fn receive<S: Service>(endpoint: Handle, response: Option<&Response>) -> Result<Received, Failed> {
+fn receive<S: Service>(
+    endpoint: Handle,
+    response: Option<&Response>,
+    wait: Extras,
+) -> Result<Received, Failed> {
     match response {
-        None => ipc::receive(endpoint, Extras::accept(S::ACCEPT)),
-        Some(response) if response.count == 0 => {
-            ipc::reply_receive(endpoint, &response.words, Extras::accept(S::ACCEPT))
-        }
+        None => ipc::receive(endpoint, wait),
+        Some(response) if response.count == 0 => ipc::reply_receive(endpoint, &response.words, wait),
         Some(response) => {
             let extras = Extras::new(0, prepare(response), 0);
             if let Err(error) = ipc::reply(Handle::NONE, &response.words, extras)
@@ -160,7 +185,7 @@ fn receive<S: Service>(endpoint: Handle, response: Option<&Response>) -> Result<
                     Extras::NONE,
                 );
             }
-            ipc::receive(endpoint, Extras::accept(S::ACCEPT))
+            ipc::receive(endpoint, wait)
         }
     }
 }

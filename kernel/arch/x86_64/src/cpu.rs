@@ -133,17 +133,6 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// A random word: the processor's generator where it has one, else the time-stamp counter, stirred.
-pub fn random() -> u64 {
-    let (has, word): (u8, u64);
-    if core::arch::x86_64::__cpuid(1).ecx >> 30 & 1 == 0 {
-        return tsc().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
-    }
-    // SAFETY: the instruction exists; it changes two registers.
-    unsafe { core::arch::asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) has, options(nomem, nostack)) };
-    if has == 1 { word } else { tsc().wrapping_mul(0x9e37_79b9_7f4a_7c15) }
-}
-
 const CR0: u64 = 1 << 31 | 1 << 18 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1; // PG AM WP NE ET MP PE
 const CR4_BASE: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18; // PAE MCE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE
 const CR4_UMIP: u64 = 1 << 11;

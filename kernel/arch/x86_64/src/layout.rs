@@ -24,7 +24,7 @@ pub const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 pub const TRAMPOLINE: u64 = 0x8000;
 
 /// Pages of each stack in a window, bottom to top, each above an unmapped guard page: kernel, NMI, double fault, machine check.
-pub const STACK_PAGES: [u64; 4] = [4, 2, 2, 2];
+pub const STACK_PAGES: [u64; 4] = [5, 2, 2, 2];
 
 /// Bottom and top of stack `which` (index into [`STACK_PAGES`]) of `cpu`.
 pub const fn stack(cpu: usize, which: usize) -> (u64, u64) {

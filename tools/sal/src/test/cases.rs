@@ -1,40 +1,49 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab};
-use anyhow::Result;
-use std::time::{Duration, Instant};
+use super::{Job, Lab, commands, image, native};
+use crate::cli::Firmware;
+use std::time::Instant;
 
 /// A test in the machine.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     /// Rows of heritage.md.
-    rows: &'static [&'static str],
+    pub(crate) rows: &'static [&'static str],
     /// Is what it needs there already?
-    exists: fn(&Lab) -> bool,
+    pub(crate) exists: fn(&Lab) -> bool,
     /// Runs it: figures to print, or why it failed.
-    run: fn(&Lab) -> Result<Option<String>, String>,
+    pub(crate) run: fn(&Lab) -> Result<Option<String>, String>,
 }
 
-/// How long the kernel may take for its own tests.
-const KERNEL_LIMIT: Duration = Duration::from_secs(60);
-
-const CASES: [Case; 3] = [
+const CASES: [Case; 5] = [
     Case {
         name: "kernel/selftest",
-        rows: &["M2"],
+        rows: &[],
         exists: kernel_exists,
-        run: |lab| selftest(lab, 1),
+        run: |lab| selftest(lab, 1, None),
     },
     Case {
         name: "kernel/selftest-4-cpus",
-        rows: &["M2"],
+        rows: &[],
         exists: kernel_exists,
-        run: |lab| selftest(lab, 4),
+        run: |lab| selftest(lab, 4, None),
+    },
+    Case {
+        name: "kernel/selftest-iso-bios",
+        rows: &[],
+        exists: kernel_exists,
+        run: |lab| selftest(lab, 2, Some(Firmware::Bios)),
+    },
+    Case {
+        name: "kernel/selftest-iso-uefi",
+        rows: &[],
+        exists: kernel_exists,
+        run: |lab| selftest(lab, 2, Some(Firmware::Uefi)),
     },
     Case {
         name: "kernel/stack-overflow",
-        rows: &["M2"],
+        rows: &[],
         exists: kernel_exists,
         run: overflow,
     },
@@ -42,7 +51,12 @@ const CASES: [Case; 3] = [
 
 /// One job per test whose parts exist.
 pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
-    CASES.iter().filter(|case| (case.exists)(lab)).map(job).collect()
+    let cases = CASES
+        .iter()
+        .chain(image::CASES)
+        .filter(|case| (case.exists)(lab))
+        .map(job);
+    cases.chain(native::job(lab)).chain(commands::jobs(lab)).collect()
 }
 
 fn job(case: &'static Case) -> Job {
@@ -62,21 +76,24 @@ fn job(case: &'static Case) -> Job {
     }
 }
 
-fn note(rows: &[&str], figures: Option<String>) -> Option<String> {
-    let rows = format!("[{}]", rows.join(" "));
-    Some(figures.map_or_else(|| rows.clone(), |figures| format!("{rows} {figures}")))
+/// The figures with the rows before them.
+pub(crate) fn note(rows: &[&str], figures: Option<String>) -> Option<String> {
+    let rows = (!rows.is_empty()).then(|| format!("[{}]", rows.join(" ")));
+    let all = rows.into_iter().chain(figures).collect::<Vec<_>>();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 fn kernel_exists(lab: &Lab) -> bool {
     lab.workspace.root.join("kernel/image/link.ld").exists()
 }
 
-fn text(error: anyhow::Error) -> String {
+/// An error as a reason.
+pub(crate) fn text(error: anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-fn selftest(lab: &Lab, cpus: u32) -> Result<Option<String>, String> {
-    let finished = lab.kernel("selftest", cpus, 256, KERNEL_LIMIT).map_err(text)?;
+fn selftest(lab: &Lab, cpus: u32, firmware: Option<Firmware>) -> Result<Option<String>, String> {
+    let finished = lab.kernel("selftest", cpus, firmware).map_err(text)?;
     finished.status()?;
     let last = finished
         .log
@@ -95,7 +112,7 @@ fn selftest(lab: &Lab, cpus: u32) -> Result<Option<String>, String> {
 
 /// The kernel's stack runs over: the guard page must be hit, and the tool must say that the kernel panicked.
 fn overflow(lab: &Lab) -> Result<Option<String>, String> {
-    let finished = lab.kernel("overflow", 1, 256, KERNEL_LIMIT).map_err(text)?;
+    let finished = lab.kernel("overflow", 1, None).map_err(text)?;
     let error = finished.outcome.status(&finished.log).err();
     let error = error.ok_or_else(|| format!("it did not end as a panic\n{}", finished.console()))?;
     if crate::failure::status(&error) != crate::failure::PANIC || !text(error).contains("panicked") {

@@ -1,12 +1,14 @@
 //! Booting machines from tests.
 
 use crate::bundle::{self, Bundle};
-use crate::cli::{Contents, Run};
+use crate::cli::{Contents, Firmware, Run};
 use crate::cmdline::Console;
+use crate::iso;
 use crate::machine::log::Log;
 use crate::machine::outcome::Outcome;
 use crate::machine::qemu::{Boot, Machine};
 use crate::machine::session::{self, Signals, Streams};
+use crate::manifest;
 use crate::run;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -18,6 +20,9 @@ use std::time::Duration;
 
 /// Lines of the console that are shown with a failure.
 const SHOWN: usize = 30;
+
+/// How long the kernel may take alone, firmware and boot loader included.
+const KERNEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What tests share.
 pub(crate) struct Lab {
@@ -55,10 +60,17 @@ impl Finished {
 
     /// The program's exit status, or why there is none.
     pub(crate) fn status(&self) -> Result<u8, String> {
-        match self.outcome.status(&self.log) {
-            Ok(status) => Ok(status),
-            Err(error) => Err(format!("{error:#}\n{}", self.console())),
-        }
+        let reason = match self.outcome.status(&self.log) {
+            Ok(status) => return Ok(status),
+            Err(error) => format!("{error:#}"),
+        };
+        // Most reasons show the log's end already.
+        let whole = reason.contains('\n');
+        Err(if whole {
+            reason
+        } else {
+            format!("{reason}\n{}", self.console())
+        })
     }
 }
 
@@ -71,6 +83,16 @@ impl Lab {
             bundles: Mutex::default(),
             alone: Mutex::default(),
         }
+    }
+
+    /// Are all programs of that manifest written?
+    pub(crate) fn has_system(&self, name: &str) -> bool {
+        let written = |program: &&str| {
+            self.workspace
+                .program(program)
+                .is_some_and(|program| program.written)
+        };
+        manifest::read(&self.workspace, name).is_ok_and(|checked| checked.programs().iter().all(written))
     }
 
     /// What these contents build to; built once.
@@ -97,35 +119,44 @@ impl Lab {
         boot(&machine, input, options.timeout.map(Duration::from_secs))
     }
 
+    /// Builds the kernel, so that no test's time has it in it.
+    pub(crate) fn build_kernel(&self) -> Result<(PathBuf, PathBuf)> {
+        let mut alone = self.alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*alone {
+            Some(files) => Ok(files.clone()),
+            None => Ok(alone.insert(bundle::kernel_alone(&self.workspace)?).clone()),
+        }
+    }
+
     /// Boots the kernel without servers, with that command line.
     pub(crate) fn kernel(
         &self,
         command_line: &str,
         smp: u32,
-        mem: u64,
-        timeout: Duration,
+        firmware: Option<Firmware>,
     ) -> Result<Finished> {
-        let mut alone = self.alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (kernel, image) = match &*alone {
-            Some(files) => files.clone(),
-            None => alone.insert(bundle::kernel_alone(&self.workspace)?).clone(),
-        };
-        drop(alone);
-        let boot = Boot::Direct {
-            kernel,
-            image,
-            command_line: command_line.to_string(),
+        let (kernel, image) = self.build_kernel()?;
+        let boot = match firmware {
+            None => Boot::Direct {
+                kernel,
+                image,
+                command_line: command_line.to_string(),
+            },
+            Some(firmware) => {
+                let file = iso::for_run(&self.workspace, &kernel, &image, command_line)?;
+                Boot::Iso { file, firmware }
+            }
         };
         self::boot(
             &Machine {
                 boot,
                 smp,
-                mem,
+                mem: 256,
                 gdb: None,
                 icount: false,
             },
             Vec::new(),
-            Some(timeout),
+            Some(KERNEL_LIMIT),
         )
     }
 }
