@@ -186,11 +186,11 @@ mod program {
         // A page of the lent buffer that was never touched: the stub brings it in and repeats.
         let fresh = Memory::create(4096).unwrap();
         let place = Mapped::new(fresh.handle(), 0, 4096, Rights::READ.or(Rights::WRITE)).unwrap();
-        // SAFETY: mapped for writing, for this function alone.
         #[allow(
             unsafe_code,
             reason = "a buffer that is absent can't be had from the heap for sure"
         )]
+        // SAFETY: mapped for writing, for this function alone.
         let absent = unsafe { core::slice::from_raw_parts_mut(place.pointer(), 4096) };
         assert_eq!(
             client.add(0, &[7; 3], &mut *absent, cap).map(|reply| reply.sum),
