@@ -636,3 +636,9 @@ fn a_damaged_vault_is_reported() {
     assert!(faults > 10, "{faults}");
     assert!(matches!(world.vault.adopt(OWNER + 1), Err(Fault::Owner(OWNER))));
 }
+
+#[test]
+fn the_vault_fits_its_manifest_entry() {
+    // The server keeps two words beside it.
+    assert!(size_of::<Vault>() + 16 <= 128 * 1024, "{}", size_of::<Vault>());
+}
