@@ -74,8 +74,6 @@ pub struct Startup {
     pub cpus: u64,
     /// Random bytes to seed a generator; different at each start.
     pub entropy: [u64; 4],
-    /// A request that killed two incarnations (badge, word 0): to be answered with an error. Word 0 of 0: none.
-    pub poison: [u64; 2],
     /// Up to [`GRANTS`] named handles.
     pub grants: [Grant; GRANTS],
 }

@@ -24,6 +24,8 @@ pub struct Cpu<H: Hardware> {
     pub slice_end: u64,
     /// Until when CPU time has been accounted.
     pub accounted: u64,
+    /// What the timer has to be set to may have changed.
+    pub retime: bool,
     /// The message path asks for a look at the ready queue.
     pub resched: bool,
 }
@@ -38,6 +40,7 @@ impl<H: Hardware> Cpu<H> {
             timers: Timers::new(timers),
             slice_end: 0,
             accounted: 0,
+            retime: true,
             resched: false,
         }
     }

@@ -34,8 +34,8 @@ pub struct NewThread {
     pub priority: u8,
     /// CPU, or any.
     pub cpu: Option<u32>,
-    /// FPU state belongs to it.
-    pub fpu: bool,
+    /// The frame of memory for its FPU state; 0: it has none.
+    pub fpu_page: u32,
 }
 
 impl<H: Hardware> Kernel<H> {
@@ -164,6 +164,30 @@ impl<H: Hardware> Kernel<H> {
     }
 }
 
+impl<H: Hardware> Kernel<H> {
+    /// Makes a parked thread ready.
+    ///
+    /// # Errors
+    /// `Dead`; `Occupied`: it was started already.
+    pub fn start_thread(&self, cpu: &mut crate::cpu::Cpu<H>, id: Id<Thread<H::Frame>>) -> Result<(), Error> {
+        let index = id.index();
+        let slot = self.threads.slot(index).ok_or(Error::BadHandle)?;
+        let mut registry = self.registry.lock();
+        if slot.generation.load(Ordering::Acquire) != id.generation() {
+            return Err(Error::Dead);
+        }
+        let t = self.threads.parked(&mut registry.token, index).ok_or(Error::Occupied)?;
+        if t.started {
+            return Err(Error::Occupied);
+        }
+        t.started = true;
+        self.threads.adopt(&cpu.hold, crate::threads::Won::from_queue(index));
+        drop(registry);
+        self.make_ready(cpu, index);
+        Ok(())
+    }
+}
+
 fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     *t = Thread::default();
     t.frame
@@ -173,7 +197,7 @@ fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     t.root = new.root;
     (t.base, t.priority) = (new.priority, new.priority);
     (t.home, t.pinned) = (new.cpu.unwrap_or(hint), new.cpu.is_some());
-    t.fpu = new.fpu;
+    t.fpu_page = new.fpu_page;
     t.serves = NONE;
     t.waits_for = NONE;
     t.unlink();

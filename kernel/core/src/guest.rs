@@ -37,6 +37,11 @@ impl<H: Hardware> Kernel<H> {
         Ok(())
     }
 
+    /// The guest of the running thread can't be entered: as if it had trapped at once.
+    pub fn guest_refused(&self, cpu: &mut Cpu<H>, exit: Exit, words: [u64; 3]) {
+        self.guest_exit(cpu, exit, words);
+    }
+
     /// The guest that runs here trapped.
     #[inline(always)]
     pub(crate) fn guest_exit(&self, cpu: &mut Cpu<H>, exit: Exit, words: [u64; 3]) {

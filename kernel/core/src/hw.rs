@@ -28,8 +28,8 @@ pub trait Frame: Default + Clone + Send {
 
 /// Memory, as far as the life of other objects needs it. All calls come under the registry's lock.
 pub trait Backing {
-    /// A thread's message page, in the native space with that raw id, isn't used any more.
-    fn unpin(&mut self, page: u32, space: u64);
+    /// A thread of a process over that native space (a raw id) is gone: its message page, and the frame of its FPU state or 0.
+    fn unpin(&mut self, page: u32, fpu_page: u32, space: u64);
     /// A capability more for a memory, space or budget.
     fn add_ref(&mut self, cap: &crate::table::Cap);
     /// A capability fewer.
@@ -45,7 +45,7 @@ pub trait Backing {
 }
 
 impl Backing for () {
-    fn unpin(&mut self, _page: u32, _space: u64) {}
+    fn unpin(&mut self, _page: u32, _fpu_page: u32, _space: u64) {}
     fn add_ref(&mut self, _cap: &crate::table::Cap) {}
     fn drop_ref(&mut self, _cap: &crate::table::Cap) {}
     fn drop_space(&mut self, _space: u64) {}

@@ -9,6 +9,7 @@ use crate::location::Location;
 use crate::notification::Notifications;
 use crate::process::Processes;
 use crate::registry::Registry;
+use crate::region::Region;
 use crate::reply::Replies;
 use crate::table::{Cap, Kind, Slots};
 use crate::thread::{Thread, Wait};
@@ -50,7 +51,42 @@ pub struct Kernel<H: Hardware> {
 /// Nanoseconds that a thread may run while others of its priority wait.
 pub const SLICE: u64 = 5_000_000;
 
+/// The arenas that a kernel is made of.
+pub struct KernelParts<F> {
+    /// Threads.
+    pub threads: Region<crate::threads::Slot<F>>,
+    /// Endpoints.
+    pub endpoints: Region<crate::endpoint::Slot>,
+    /// Notifications.
+    pub notifications: Region<crate::notification::Slot>,
+    /// Reply objects.
+    pub replies: Region<crate::reply::Slot>,
+    /// Processes.
+    pub processes: Region<crate::process::Slot>,
+    /// Capability slots.
+    pub slots: Slots,
+}
+
 impl<H: Hardware> Kernel<H> {
+    /// A kernel in which nothing runs.
+    pub fn new(hw: H, parts: KernelParts<H::Frame>, vm: H::Vm) -> Self {
+        Kernel {
+            hw,
+            threads: Threads::new(parts.threads),
+            endpoints: Endpoints::new(parts.endpoints),
+            notifications: Notifications::new(parts.notifications),
+            replies: Replies::new(parts.replies),
+            processes: Processes::new(parts.processes),
+            slots: parts.slots,
+            posts: core::array::from_fn(|_| Post::default()),
+            lines: Lines::default(),
+            registry: Mutex::new(Registry::new(vm)),
+            epoch: AtomicU64::new(0),
+            shots: AtomicU32::new(0),
+            reaping: AtomicBool::new(false),
+        }
+    }
+
     /// The thread that runs on this CPU.
     #[inline(always)]
     pub(crate) fn current<'a>(&'a self, cpu: &'a mut Cpu<H>) -> Result<&'a mut Thread<H::Frame>, Error> {
@@ -170,6 +206,7 @@ impl<H: Hardware> Kernel<H> {
         let next = cpu.ready.pop(&self.threads, &mut cpu.hold).unwrap_or(NONE);
         self.switch_to(cpu, next);
         cpu.slice_end = cpu.accounted.saturating_add(SLICE);
+        cpu.retime = true;
     }
 
     /// Lets `index` run, with what is left of the time slice: a direct switch.

@@ -10,7 +10,7 @@
 mod caps;
 pub mod cell;
 pub mod cpu;
-mod create;
+pub mod create;
 pub mod endpoint;
 pub mod free;
 mod guest;
@@ -41,5 +41,5 @@ pub mod timer;
 pub use cpu::{Cpu, Post};
 pub use hw::{Backing, Frame, Hardware};
 pub use id::Id;
-pub use kernel::Kernel;
+pub use kernel::{Kernel, KernelParts};
 pub use step::Event;

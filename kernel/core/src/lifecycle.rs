@@ -26,13 +26,14 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
+        let fpu_page = t.fpu_page;
         *t = Thread::default();
         if let Some(mut at) = self.endpoints.lock_index(serves) {
             at.remove_server(index);
         }
         let mut registry = self.registry.lock();
         let space = self.processes.slot(process).map_or(0, |p| p.space.load(Ordering::Relaxed));
-        registry.vm.unpin(page, space);
+        registry.vm.unpin(page, fpu_page, space);
         if guest != 0 {
             registry.vm.drop_space(guest);
         }

@@ -159,7 +159,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         if r.home != me {
-            if r.pinned {
+            if r.pinned || r.fpu_page != 0 {
                 let home = r.home;
                 self.hand_over(cpu, receiver, home);
                 self.run_next(cpu);
@@ -544,6 +544,7 @@ impl<H: Hardware> Kernel<H> {
         let t = self.current(cpu)?;
         let (at, sequence) = (page::deadline(&self.hw, t.page), t.sequence);
         cpu.timers.arm(me, sequence, at);
+        cpu.retime = true;
         Ok(())
     }
 }

@@ -338,19 +338,8 @@ impl<H: Hardware> Kernel<H> {
     /// Puts a thread that was made under the registry's lock on its CPU.
     fn thread_start(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
         let index = self.thread_index(args, Rights::MANAGE)?;
-        let mut registry = self.registry.lock();
-        let t = self
-            .threads
-            .parked(&mut registry.token, index)
-            .ok_or(Error::Occupied)?;
-        if t.started {
-            return Err(Error::Occupied);
-        }
-        t.started = true;
-        self.threads
-            .adopt(&cpu.hold, crate::threads::Won::from_queue(index));
-        drop(registry);
-        self.make_ready(cpu, index);
+        let generation = self.threads.slot(index).map_or(0, |s| s.generation.load(Ordering::Acquire));
+        self.start_thread(cpu, Id::new(generation, index))?;
         Ok(Answer::default())
     }
 

@@ -93,6 +93,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// The timer: deadlines, and the end of a time slice.
     fn tick(&self, cpu: &mut Cpu<H>) {
+        cpu.retime = true;
         self.acknowledge(cpu);
         self.account(cpu);
         self.expire(cpu);

@@ -37,8 +37,8 @@ pub struct Thread<F> {
     pub in_guest: bool,
     /// It was started.
     pub started: bool,
-    /// FPU state belongs to it.
-    pub fpu: bool,
+    /// The frame of memory for its FPU state; 0: it has none.
+    pub fpu_page: u32,
     /// Its own priority.
     pub base: u8,
     /// The priority that it runs at.

@@ -344,6 +344,13 @@ impl<M: Machine> Vm<M> {
         );
         let users = seen.users.get(&id.word()).cloned().unwrap_or_default();
         hold!(users == listed, "{id:?}: its list isn't the records that use it");
+        let field = |at: u64| RecordRef(at).get(&self.ram, Field::Upper);
+        let uppers = listed.iter().filter(|&&at| field(at) == id.word()).count() as u64;
+        hold!(
+            memory.as_upper == uppers,
+            "{id:?} counts {} uses as upper",
+            memory.as_upper
+        );
         let stale = listed
             .iter()
             .any(|&at| RecordRef(at).get(&self.ram, Field::Space) == 0);

@@ -7,6 +7,15 @@ use crate::space::aligned;
 use crate::tables::Sweep;
 use crate::{Charge, Done, Error, Kind, Machine, Memory, MemoryId, PAGE, Progress, Ram, Shootdown, Vm, WORK};
 
+/// Which entries go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drop {
+    /// Pages; those that a pager was asked for stay asked for.
+    Present,
+    /// Both: so each step of a repeated `resize` leaves less to do.
+    All,
+}
+
 impl Memory {
     /// Takes a page (or the note that it was asked for) out, giving back what was paid.
     pub(crate) fn drop_page<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, page: u64) {
@@ -46,15 +55,15 @@ impl<M: Machine> Vm<M> {
         if !aligned(offset | length) || matches!(memory.kind, Kind::Fixed { .. }) {
             return Err(Error::BadArgument);
         }
-        let (reached, shootdown) = self.discard_pages(charge, id, (offset / PAGE, end / PAGE));
+        let (reached, shootdown) = self.discard_pages(charge, id, (offset / PAGE, end / PAGE), Drop::Present);
         Ok(Done {
             bytes: reached * PAGE - offset,
             shootdown,
         })
     }
 
-    /// Gives a memory another length. Pages wholly beyond it are given back, a bounded piece per call; the length counts at once. The rest
-    /// of the last page keeps its bytes.
+    /// Gives a memory another length. Pages wholly beyond it are given back, a bounded piece per call; the length counts at once. Pages that a pager
+    /// was asked for are forgotten, too: the caller has who waits for them fault again. The rest of the last page keeps its bytes.
     ///
     /// # Errors
     /// `Stale`; `BadArgument`: too long, or a fixed memory.
@@ -74,7 +83,7 @@ impl<M: Machine> Vm<M> {
             return Err(Error::BadArgument);
         }
         memory.length = length;
-        let (reached, shootdown) = self.discard_pages(charge, id, (first, MAX_PAGES));
+        let (reached, shootdown) = self.discard_pages(charge, id, (first, MAX_PAGES), Drop::All);
         Ok(if reached >= MAX_PAGES {
             Progress::Done(shootdown)
         } else {
@@ -88,6 +97,7 @@ impl<M: Machine> Vm<M> {
         charge: &mut C,
         id: MemoryId,
         (first, end): (u64, u64),
+        what: Drop,
     ) -> (u64, Shootdown) {
         let mut shootdown = Shootdown::None;
         let mut work = WORK;
@@ -99,7 +109,7 @@ impl<M: Machine> Vm<M> {
             let stop = ((next / 512 + 1) * 512).min(next + stride).min(end);
             shootdown =
                 shootdown.and(self.sweep_memory(charge, id, (next * PAGE, stop * PAGE), Sweep::Clear));
-            self.drop_pages(charge, id, (next, stop));
+            self.drop_pages(charge, id, (next, stop), what);
             work = work.saturating_sub(stop - next + 16);
             page = stop;
         }
@@ -112,7 +122,7 @@ impl<M: Machine> Vm<M> {
         Some((memory.tree.next(&self.ram, page)?, memory.stride()))
     }
 
-    fn drop_pages<C: Charge>(&mut self, charge: &mut C, id: MemoryId, (first, end): (u64, u64)) {
+    fn drop_pages<C: Charge>(&mut self, charge: &mut C, id: MemoryId, (first, end): (u64, u64), what: Drop) {
         let Some(memory) = self.memories.get_mut(id) else {
             return;
         };
@@ -122,7 +132,8 @@ impl<M: Machine> Vm<M> {
             charge,
         };
         for page in first..end {
-            if matches!(memory.tree.get(pool.ram, page), Entry::Present(_)) {
+            let entry = memory.tree.get(pool.ram, page);
+            if matches!(entry, Entry::Present(_)) || what == Drop::All && entry == Entry::Asked {
                 memory.drop_page(&mut pool, page);
             }
         }

@@ -104,7 +104,9 @@ pub(crate) struct Provided {
 /// Who wants a page: a fault renews its own page-table word itself, so it needs no sweep if no other mapping shows the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Via {
-    Fault,
+    /// A fault; the table in which it will write a leaf must stay, even if a sweep empties it meanwhile.
+    Fault(Frame),
+    /// The kernel itself.
     Kernel,
 }
 
@@ -147,7 +149,7 @@ impl<M: Machine> Vm<M> {
             charge,
         };
         let table = space.ensure_table::<M::Ram, M::Format, C>(&mut pool, address)?;
-        match self.provide(charge, record, address, access) {
+        match self.provide(charge, (record, table), address, access) {
             Ok(page) => Ok(self.show(id, table, address, rights, page)),
             Err(outcome) => {
                 self.unmake_table(charge, id, address);
@@ -211,27 +213,27 @@ impl<M: Machine> Vm<M> {
     fn provide<C: Charge>(
         &mut self,
         charge: &mut C,
-        record: RecordRef,
+        (record, table): (RecordRef, Frame),
         address: u64,
         access: Access,
     ) -> Result<Provided, Outcome> {
-        let ram = &self.ram;
+        let (ram, via) = (&self.ram, Via::Fault(table));
         let skip = address - record.get(ram, Field::Start);
         let lower = MemoryId::from_word(record.get(ram, Field::Lower));
         let lower_page = (record.get(ram, Field::LowerOffset) + skip) / PAGE;
         let upper = MemoryId::from_word(record.get(ram, Field::Upper));
         if upper.is_none() {
-            return self.page(charge, lower, lower_page, access, Via::Fault);
+            return self.page(charge, lower, lower_page, access, via);
         }
         let upper_page = (record.get(ram, Field::UpperOffset) + skip) / PAGE;
         let memory = self.memories.get_mut(upper).ok_or(Outcome::NotMapped)?;
         if memory.reaches(upper_page) && memory.tree.get(ram, upper_page) != Entry::Absent {
-            return self.page(charge, upper, upper_page, access, Via::Fault);
+            return self.page(charge, upper, upper_page, access, via);
         }
         if access == Access::Write {
-            return self.copy_up(charge, (upper, upper_page), (lower, lower_page));
+            return self.copy_up(charge, (upper, upper_page), (lower, lower_page), via);
         }
-        let page = self.page(charge, lower, lower_page, access, Via::Fault)?;
+        let page = self.page(charge, lower, lower_page, access, via)?;
         Ok(Provided {
             writable: false,
             ..page
@@ -297,6 +299,14 @@ impl<M: Machine> Vm<M> {
             }
             _ => {
                 let frame = memory.fill(&mut pool, page, None)?;
+                if memory.as_upper != 0 {
+                    let shootdown = self.forget_elsewhere(charge, id, page, via);
+                    return Ok(Provided {
+                        frame,
+                        shootdown,
+                        ..found
+                    });
+                }
                 Ok(Provided { frame, ..found })
             }
         }
@@ -334,13 +344,20 @@ impl<M: Machine> Vm<M> {
         page: u64,
         via: Via,
     ) -> Shootdown {
-        match self.memories.get(id) {
-            Some(Memory {
-                layered: Layered::Uniform { .. },
-                ..
-            }) if via == Via::Fault => Shootdown::None,
-            Some(Memory { mappings: 0, .. }) | None => Shootdown::None,
-            Some(_) => self.sweep_memory(charge, id, (page * PAGE, (page + 1) * PAGE), Sweep::Clear),
+        let mixed = match self.memories.get(id) {
+            Some(Memory { mappings: 0, .. }) | None => return Shootdown::None,
+            Some(memory) => memory.layered == Layered::Mixed,
+        };
+        let range = (page * PAGE, (page + 1) * PAGE);
+        match via {
+            Via::Fault(_) if !mixed => Shootdown::None,
+            Via::Fault(table) => {
+                self.frames.count_up(&self.ram, table);
+                let shootdown = self.sweep_memory(charge, id, range, Sweep::Clear);
+                self.frames.count_down(&self.ram, table);
+                shootdown
+            }
+            Via::Kernel => self.sweep_memory(charge, id, range, Sweep::Clear),
         }
     }
 
@@ -350,11 +367,12 @@ impl<M: Machine> Vm<M> {
         charge: &mut C,
         (upper, upper_page): (MemoryId, u64),
         (lower, lower_page): (MemoryId, u64),
+        via: Via,
     ) -> Result<Provided, Outcome> {
         if !self.memories.get(upper).is_some_and(|m| m.reaches(upper_page)) {
             return Err(Outcome::PastEnd);
         }
-        let source = self.source(charge, lower, lower_page)?;
+        let source = self.source(charge, lower, lower_page, via)?;
         let memory = self.memories.get_mut(upper).ok_or(Outcome::NotMapped)?;
         let mut pool = Pool {
             ram: &self.ram,
@@ -362,7 +380,7 @@ impl<M: Machine> Vm<M> {
             charge,
         };
         let frame = memory.fill(&mut pool, upper_page, source)?;
-        let shootdown = self.forget_elsewhere(charge, upper, upper_page, Via::Fault);
+        let shootdown = self.forget_elsewhere(charge, upper, upper_page, via);
         Ok(Provided {
             frame,
             writable: true,
@@ -377,13 +395,14 @@ impl<M: Machine> Vm<M> {
         charge: &mut C,
         id: MemoryId,
         page: u64,
+        via: Via,
     ) -> Result<Option<Frame>, Outcome> {
         let memory = self.memories.get_mut(id).ok_or(Outcome::NotMapped)?;
         let absent = memory.kind == Kind::ZeroFill && memory.tree.get(&self.ram, page) == Entry::Absent;
         if absent && memory.reaches(page) {
             return Ok(None);
         }
-        self.page(charge, id, page, Access::Read, Via::Fault)
+        self.page(charge, id, page, Access::Read, via)
             .map(|p| Some(p.frame))
     }
 }

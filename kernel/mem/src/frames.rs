@@ -54,7 +54,7 @@ pub struct FrameRange {
 }
 
 /// Most ranges that are used; smaller ones beyond are left unused.
-pub(crate) const MAX_RANGES: usize = 32;
+pub const MAX_RANGES: usize = 32;
 
 const USE_SHIFT: u32 = 60;
 const PIN: u64 = 1 << 32;

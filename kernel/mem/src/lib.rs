@@ -57,7 +57,7 @@ pub use charge::{Budget, BudgetId, Charge};
 pub use error::Error;
 pub use fault::{Access, Outcome, PagerAsk};
 pub use format::{Cache, Decoded, Leaf, PageFormat, Who};
-pub use frames::{FrameRange, Frames, Use};
+pub use frames::{FrameRange, Frames, MAX_RANGES, Use};
 pub use map::MapRequest;
 pub use memory::{Kind, Memory, MemoryId, MemoryInfo};
 pub use ram::{ENTRIES, Frame, PAGE, Ram};

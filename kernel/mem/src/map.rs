@@ -60,11 +60,12 @@ impl<M: Machine> Vm<M> {
         check_rights(request.rights)?;
         self.check_layer(request.lower, length)?;
         let (upper, upper_offset) = request.upper.unwrap_or((MemoryId::NONE, 0));
-        if !upper.is_none() {
-            if self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill || upper == request.lower.0
-            {
-                return Err(Error::BadArgument);
-            }
+        let lone = upper.is_none();
+        if !lone
+            && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill
+                || upper == request.lower.0)
+        {
+            return Err(Error::BadArgument);
         }
         let end = address + length;
         if space
@@ -153,6 +154,7 @@ impl<M: Machine> Vm<M> {
             memory.layered = Layered::Mixed;
         }
         memory.mappings += 1;
+        memory.as_upper += u64::from(record.upper == id);
     }
 
     /// Takes a record out of a memory's list. A closed memory without mappings is doomed.
@@ -172,6 +174,7 @@ impl<M: Machine> Vm<M> {
             next.set(ram, previous_field(ram, next, id), previous.0);
         }
         memory.mappings -= 1;
+        memory.as_upper -= u64::from(at.get(ram, Field::Upper) == id.word());
         if memory.mappings == 0 && memory.closed {
             self.doom(id);
         }

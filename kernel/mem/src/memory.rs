@@ -48,6 +48,8 @@ pub struct Memory {
     /// First mapping record that uses it, in whichever role.
     pub(crate) list: RecordRef,
     pub(crate) mappings: u64,
+    /// Those of them that use it as upper memory, and so show another's page where it has none.
+    pub(crate) as_upper: u64,
     pub(crate) layered: Layered,
     /// Its last handle was closed: it goes when the last mapping has gone.
     pub(crate) closed: bool,
@@ -81,6 +83,7 @@ impl Memory {
             tree: Tree::default(),
             list: RecordRef::NONE,
             mappings: 0,
+            as_upper: 0,
             layered: Layered::Mixed,
             closed: false,
             next_doomed: MemoryId::NONE,

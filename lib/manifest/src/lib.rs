@@ -52,6 +52,8 @@ pub use compact::{Broken, Header, decode, encode};
 pub const SUPERVISOR: &str = "supervisor";
 /// Name of the service that keeps the table of mounted prefixes: it alone gets the endpoints behind `mounts`.
 pub const NAMES: &str = "names";
+/// Services that a manifest can have: the estate and the supervisor's state are fixed tables.
+pub const SERVICES: usize = 16;
 /// Name of the root task in messages about the wait-for graph.
 pub const ROOT: &str = "root";
 

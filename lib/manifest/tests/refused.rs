@@ -237,3 +237,13 @@ fn budgets_that_exceed_the_machine() {
         "x.toml:35: service.console.rest_percent: with this service the shares add up to 101 percent"
     );
 }
+
+#[test]
+fn more_services_than_the_tables_hold() {
+    let one = |i: usize| format!("[service.s{i}]\nprogram = \"names\"\npriority = 1\nmemory_kib = 4\n");
+    let many: String = (0..13).map(one).collect();
+    assert_eq!(
+        refusal("rest_percent = 60", &many),
+        "x.toml:83: service.s12: is one service too many; there can be 16"
+    );
+}

@@ -17,7 +17,8 @@ word_enum! {
         Ports = 2,
         /// Interrupt line `a`.
         Interrupt = 3,
-        /// The boot image's module whose index is `a`, read-only, mapped.
+        /// The boot image's module that the grant's name says after `module:`, read-only, mapped. The grant's `handle` is its length in bytes: a part
+        /// of the boot image has no capability of its own.
         Module = 4,
         /// The notification by which it answers heartbeats, raised at the supervisor's endpoint with the grantee's entry number as badge.
         Heartbeat = 5,

@@ -26,7 +26,7 @@ sal_idl::interface! {
     2 resize(object: u32, bytes: u64);
     /// A new object with the contents of `object`, copy on write; *remembered*.
     3 duplicate(object: u32) returns(copy: u32) takes(memory);
-    /// The account gives the object back. Mappings and handles that exist keep it alive, uncharged only when they are gone.
+    /// The account gives the object back: nobody may use it any more; its contents are gone at once, for whoever has it mapped. Repeating it is no error.
     4 release(object: u32);
     /// The capability of an object, once more.
     5 open(object: u32) returns(bytes: u64) takes(memory);

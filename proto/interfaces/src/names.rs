@@ -27,8 +27,6 @@ sal_idl::interface! {
         Full = 4,
         /// The prefix was mounted again since (its generation is another).
         Changed = 5,
-        /// The caller's capability does not allow it to change the table.
-        NotAllowed = 6,
     }
     /// Mounts `server` at `prefix`. Repeating it with the same server is no error. `generation` grows with every change of the table.
     1 mount() reads(prefix) gives(server) returns(generation: u64);

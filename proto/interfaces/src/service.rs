@@ -13,6 +13,13 @@ pub const SIGNAL_BADGE: u64 = u64::MAX;
 /// Name of the grant through which heartbeats are answered; a service without it is not watched.
 pub const HEARTBEAT: &str = "heartbeat";
 
+/// Name of the grant that is no handle: a request that killed two incarnations, its word 0 in the handle's place, its badge in the address's. It is answered
+/// with an error instead of being served.
+pub const POISON: &str = "poison";
+
+/// Name of the grant of the vault's capability table: a process without threads, into which `Grant` puts and from which `Take` gets.
+pub const TABLE: &str = "table";
+
 /// Word of `MessagePage::user`: the badge of the request in service.
 pub const REQUEST_BADGE: usize = 1;
 /// Word of `MessagePage::user`: word 0 of the request in service; 0 if there is none.
@@ -34,4 +41,6 @@ pub mod signal {
 pub mod answer {
     /// Alive.
     pub const BEAT: u64 = 1;
+    /// A process of the service died: raised by the kernel, at the same notification.
+    pub const DEATH: u64 = 2;
 }

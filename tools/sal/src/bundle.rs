@@ -93,6 +93,20 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
+/// The kernel, and a boot image that holds nothing but its symbols: for what the kernel can do alone.
+pub(crate) fn kernel_alone(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+    let kernel = build::kernel(workspace, &toolchain::bare_metal()?)?;
+    let bytes = read(&kernel)?;
+    let mut writer = ImageWriter::new();
+    let symbols = sal_bootimage::symbols(vec![functions(KERNEL, &bytes, &kernel)?])?;
+    writer.add(Kind::Symbols, SYMBOLS, symbols)?;
+    let folder = workspace.target.join("bare").join("images");
+    Ok((
+        store(&folder, "kernel", &bytes)?,
+        store(&folder, "image", &writer.finish(Order::Sorted))?,
+    ))
+}
+
 /// Writes a file named after its contents, unless it is there.
 fn store(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -3,6 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// Memory of a machine, if nothing else is said, in MiB.
+const MEMORY_MIB: u64 = 256;
+
 /// Runs, tests and packs Salamandra. What is missing on this computer is installed, or the command that would is printed.
 #[derive(Parser)]
 #[command(name = "cargo sal", bin_name = "cargo sal", version, max_term_width = 110)]
@@ -19,6 +22,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Run every test: host tests, then tests in the machine
     Test(Test),
+    /// Count instructions per operation, beside what other systems take
+    Bench(Bench),
     /// Make an ISO image that boots by BIOS and by UEFI
     Image(Image),
     /// Build the kernel and the boot image, and print where they are
@@ -49,7 +54,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) smp: u32,
     /// Memory in MiB
-    #[arg(long, value_name = "MiB", default_value_t = 256)]
+    #[arg(long, value_name = "MiB", default_value_t = MEMORY_MIB)]
     pub(crate) mem: u64,
     /// End the machine after so many seconds, with status 124
     #[arg(long, value_name = "SEC")]
@@ -71,6 +76,23 @@ pub(crate) struct Run {
     pub(crate) command: Vec<String>,
 }
 
+impl Run {
+    /// The defaults, for these contents.
+    pub(crate) fn of(contents: Contents) -> Run {
+        Run {
+            contents,
+            smp: 1,
+            mem: MEMORY_MIB,
+            timeout: None,
+            log: None,
+            gdb: None,
+            iso: None,
+            icount: false,
+            command: Vec::new(),
+        }
+    }
+}
+
 /// Firmware that loads the ISO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Firmware {
@@ -89,6 +111,14 @@ pub(crate) struct Test {
     /// The long versions of the tests that have one
     #[arg(long)]
     pub(crate) long: bool,
+}
+
+/// `cargo sal bench`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Bench {
+    /// Only figures whose name contains this
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// `cargo sal image`.

@@ -194,3 +194,7 @@ fn unknown_relocation(
         "has a relocation of type {kind} at {place:#x} in {section} against {symbol}: only R_X86_64_RELATIVE can be loaded"
     )
 }
+
+#[cfg(test)]
+#[path = "elf_tests.rs"]
+mod tests;

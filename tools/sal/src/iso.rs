@@ -1,15 +1,18 @@
 //! An ISO image with GRUB that boots by BIOS and by UEFI. The same contents give the same bytes: dates, serial numbers and folder order
 //! are fixed.
 
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::Image;
 use crate::cmdline::{CommandLine, Console};
 use crate::command::output;
+use crate::host;
 use crate::install::{Need, ensure};
 use crate::progress::Step;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,7 +32,7 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
         command: Vec::new(),
         environment: Vec::new(),
     };
-    make(&bundle, &line, &options.out)?;
+    make((&bundle.kernel, &bundle.image), &line.encode(), &options.out)?;
     let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;
     eprintln!(
         "sal: {}: {} KiB, sha256 {}",
@@ -41,21 +44,21 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
 }
 
 /// The ISO file of a run, in the target folder; made anew only if its contents changed.
-pub(crate) fn for_run(workspace: &Workspace, bundle: &Bundle, line: &CommandLine) -> Result<PathBuf> {
-    let names = [&bundle.kernel, &bundle.image].map(|file| file.display().to_string());
-    let key = bundle::digest(format!("{}\n{}\n{}", names[0], names[1], line.encode()).as_bytes());
+pub(crate) fn for_run(workspace: &Workspace, kernel: &Path, image: &Path, line: &str) -> Result<PathBuf> {
+    // The files are named after their contents.
+    let key = bundle::digest(format!("{}\n{}\n{line}", kernel.display(), image.display()).as_bytes());
     let file = workspace
         .target
         .join("bare/images")
         .join(format!("boot-{}.iso", &key[..16]));
     if !file.exists() {
-        make(bundle, line, &file)?;
+        make((kernel, image), line, &file)?;
     }
     Ok(file)
 }
 
 /// Makes the image beside and puts it into place.
-fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
+pub(crate) fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> Result<()> {
     let _step = Step::start("making the ISO image");
     let folder = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -65,8 +68,8 @@ fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
         tempfile::tempdir_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
     let tree = work.path().join("tree");
     fs::create_dir_all(tree.join("boot/grub"))?;
-    fs::copy(&bundle.kernel, tree.join("boot/kernel"))?;
-    fs::copy(&bundle.image, tree.join("boot/image"))?;
+    fs::copy(kernel, tree.join("boot/kernel"))?;
+    fs::copy(image, tree.join("boot/image"))?;
     fs::write(tree.join("boot/grub/grub.cfg"), menu(line))?;
     let made = work.path().join("image.iso");
     let mut command = Command::new("grub-mkrescue");
@@ -85,16 +88,35 @@ fn make(bundle: &Bundle, line: &CommandLine, out: &Path) -> Result<()> {
         DATE,
     ]);
     command.args(["-alter_date_r", "b", DATE, "/", "--"]);
-    command.env("SOURCE_DATE_EPOCH", DATE_UNIX);
+    command
+        .env("SOURCE_DATE_EPOCH", DATE_UNIX)
+        .env("PATH", fixed_mformat(work.path())?);
     output(&mut command, "making the ISO image")?;
     fs::rename(&made, out).with_context(|| format!("cannot write {}", out.display()))
 }
 
+/// grub-mkrescue calls mformat for the UEFI part, and mformat makes up a serial number. Returns a PATH with an mformat before it that
+/// does not.
+fn fixed_mformat(work: &Path) -> Result<OsString> {
+    let real = host::find("mformat").context("mformat is not on the PATH")?;
+    let folder = work.join("bin");
+    fs::create_dir(&folder)?;
+    let script = folder.join("mformat");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\nexec '{}' -N 5a1a3a4d \"$@\"\n", real.display()),
+    )?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(
+        [folder].into_iter().chain(std::env::split_paths(&path)),
+    )?)
+}
+
 /// GRUB's menu: one entry, at once.
-fn menu(line: &CommandLine) -> String {
+fn menu(line: &str) -> String {
     format!(
         "set timeout=0\nset default=0\nserial --unit=0 --speed=115200\nterminal_output serial\ninsmod all_video\n\
-         menuentry \"Salamandra\" {{\n  multiboot2 /boot/kernel {}\n  module2 /boot/image boot-image\n  boot\n}}\n",
-        line.encode()
+         menuentry \"Salamandra\" {{\n  multiboot2 /boot/kernel {line}\n  module2 /boot/image boot-image\n  boot\n}}\n"
     )
 }

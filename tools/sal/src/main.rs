@@ -4,6 +4,7 @@
 //! standard error, each error in one line; it leaves nothing running.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod bundle;
 mod cache;
@@ -12,6 +13,7 @@ mod cmdline;
 mod command;
 mod elf;
 mod failure;
+mod gdb;
 mod host;
 mod install;
 mod iso;
@@ -41,6 +43,7 @@ fn dispatch(cli: cli::Cli) -> anyhow::Result<u8> {
     match cli.command {
         cli::Command::Run(options) => run::run(&options),
         cli::Command::Test(options) => test::test(&options),
+        cli::Command::Bench(options) => bench::bench(&options),
         cli::Command::Image(options) => iso::image(&options),
         cli::Command::Build(options) => bundle::build(&options),
     }

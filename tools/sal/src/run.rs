@@ -7,7 +7,7 @@ use crate::failure::{Failure, USAGE};
 use crate::install::{Need, ensure};
 use crate::iso;
 use crate::machine::log::Log;
-use crate::machine::qemu::{Boot, Machine};
+use crate::machine::qemu::{Boot, DebugServer, Machine};
 use crate::machine::session::{self, Signals, Streams};
 use crate::machine::terminal::{HOW_TO_LEAVE, RawMode};
 use crate::workspace::Workspace;
@@ -24,7 +24,11 @@ pub(crate) fn run(options: &Run) -> Result<u8> {
     let workspace = Workspace::open()?;
     let bundle = bundle::make(&workspace, &options.contents)?;
     check_memory(&bundle, options.mem)?;
-    let console = console(options);
+    let console = if RawMode::possible() {
+        Console::Terminal
+    } else {
+        Console::Streams
+    };
     let machine = machine(&workspace, &bundle, options, &command_line(options, console))?;
     let mut log = Log::open(options.log.as_deref())?;
     announce(options, console);
@@ -33,12 +37,21 @@ pub(crate) fn run(options: &Run) -> Result<u8> {
     } else {
         None
     };
-    let outcome = session::run(machine.start()?, streams(options, console), &mut log);
+    let streams = Streams {
+        console,
+        input: Some(Box::new(std::io::stdin())),
+        output: &mut std::io::stdout(),
+        error: &mut std::io::stderr(),
+        signals: Signals::Handled,
+        timeout: options.timeout.map(Duration::from_secs),
+    };
+    let outcome = session::run(machine.start()?, streams, &mut log);
     drop(raw);
     outcome?.status(&log)
 }
 
-fn needs(options: &Run) -> Vec<Need> {
+/// What these options need from outside.
+pub(crate) fn needs(options: &Run) -> Vec<Need> {
     match options.iso {
         None => vec![Need::Qemu],
         Some(Firmware::Bios) => vec![Need::Qemu, Need::Iso],
@@ -46,17 +59,8 @@ fn needs(options: &Run) -> Vec<Need> {
     }
 }
 
-/// A terminal only for a shell, or where the host has one at both ends.
-fn console(_options: &Run) -> Console {
-    if RawMode::possible() {
-        Console::Terminal
-    } else {
-        Console::Streams
-    }
-}
-
 /// What the machine is told.
-fn command_line(options: &Run, console: Console) -> CommandLine {
+pub(crate) fn command_line(options: &Run, console: Console) -> CommandLine {
     let terminal = std::env::var("TERM")
         .ok()
         .filter(|_| console == Console::Terminal);
@@ -68,6 +72,7 @@ fn command_line(options: &Run, console: Console) -> CommandLine {
     }
 }
 
+/// Refuses a machine that cannot be.
 fn check_size(options: &Run) -> Result<()> {
     let smp = options.smp;
     if smp == 0 || smp > MOST_CPUS {
@@ -81,7 +86,7 @@ fn check_size(options: &Run) -> Result<()> {
 }
 
 /// Refuses a machine whose memory cannot hold what it is to boot.
-fn check_memory(bundle: &Bundle, mem: u64) -> Result<()> {
+pub(crate) fn check_memory(bundle: &Bundle, mem: u64) -> Result<()> {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
     let least = u64::from(bundle.manifest.machine.memory_kib) * KIB;
@@ -107,7 +112,13 @@ fn check_memory(bundle: &Bundle, mem: u64) -> Result<()> {
     Ok(())
 }
 
-fn machine(workspace: &Workspace, bundle: &Bundle, options: &Run, line: &CommandLine) -> Result<Machine> {
+/// The machine that the options describe.
+pub(crate) fn machine(
+    workspace: &Workspace,
+    bundle: &Bundle,
+    options: &Run,
+    line: &CommandLine,
+) -> Result<Machine> {
     let boot = match options.iso {
         None => Boot::Direct {
             kernel: bundle.kernel.clone(),
@@ -115,7 +126,7 @@ fn machine(workspace: &Workspace, bundle: &Bundle, options: &Run, line: &Command
             command_line: line.encode(),
         },
         Some(firmware) => Boot::Iso {
-            file: iso::for_run(workspace, bundle, line)?,
+            file: iso::for_run(workspace, &bundle.kernel, &bundle.image, &line.encode())?,
             firmware,
         },
     };
@@ -123,7 +134,7 @@ fn machine(workspace: &Workspace, bundle: &Bundle, options: &Run, line: &Command
         boot,
         smp: options.smp,
         mem: options.mem,
-        gdb: options.gdb,
+        debug: options.gdb.map(DebugServer::Port),
         icount: options.icount,
     })
 }
@@ -134,16 +145,5 @@ fn announce(options: &Run, console: Console) {
     }
     if let Some(port) = options.gdb {
         eprintln!("sal: waiting for a debugger: gdb -ex 'target remote localhost:{port}'");
-    }
-}
-
-fn streams(options: &Run, console: Console) -> Streams {
-    Streams {
-        console,
-        input: Some(Box::new(std::io::stdin())),
-        output: Box::new(std::io::stdout()),
-        error: Box::new(std::io::stderr()),
-        signals: Signals::Handled,
-        timeout: options.timeout.map(Duration::from_secs),
     }
 }

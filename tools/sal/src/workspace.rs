@@ -1,10 +1,10 @@
 //! The repository's own layout: which packages hold programs for the machine.
 
 use anyhow::{Context, Result};
-use cargo_metadata::{Metadata, MetadataCommand, Package};
+use cargo_metadata::{Metadata, MetadataCommand, Package, Target};
 use std::path::{Path, PathBuf};
 
-/// Prefix of package and binary names that a program's name in the boot image lacks.
+/// Prefix of binary names that a program's name in the boot image lacks.
 const PREFIX: &str = "sal-";
 
 /// Folders whose packages are programs for the machine.
@@ -13,12 +13,14 @@ const PROGRAM_FOLDERS: [&str; 3] = ["servers", "drivers", "tests/guest"];
 /// A native program: a binary of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProgramSource {
-    /// Its name in the boot image and in manifests: the binary's without `sal-`.
+    /// Its name in the boot image and in manifests: its folder's; for a package's further binaries, their own without `sal-`.
     pub(crate) name: String,
     /// The cargo package.
     pub(crate) package: String,
     /// The binary.
     pub(crate) binary: String,
+    /// Is it written yet? Every program for the machine is `no_main`; a placeholder is not.
+    pub(crate) written: bool,
 }
 
 /// The repository.
@@ -63,10 +65,7 @@ fn programs(metadata: &Metadata, root: &Path) -> Vec<ProgramSource> {
     };
     let binaries = |package: &Package| {
         let targets = package.targets.iter().filter(|target| target.is_bin());
-        let name = package.name.to_string();
-        targets
-            .map(|target| source(&name, &target.name))
-            .collect::<Vec<_>>()
+        targets.map(|target| source(package, target)).collect::<Vec<_>>()
     };
     let mut programs = metadata
         .packages
@@ -78,11 +77,20 @@ fn programs(metadata: &Metadata, root: &Path) -> Vec<ProgramSource> {
     programs
 }
 
-fn source(package: &str, binary: &str) -> ProgramSource {
-    let name = binary.strip_prefix(PREFIX).unwrap_or(binary);
+fn source(package: &Package, target: &Target) -> ProgramSource {
+    let (package_name, binary) = (package.name.to_string(), target.name.clone());
+    let folder = package
+        .manifest_path
+        .parent()
+        .and_then(|folder| folder.file_name())
+        .unwrap_or_default();
+    let own = binary.strip_prefix(PREFIX).unwrap_or(&binary);
+    let name = if binary == package_name { folder } else { own };
+    let text = std::fs::read_to_string(&target.src_path).unwrap_or_default();
     ProgramSource {
         name: name.to_string(),
-        package: package.to_string(),
-        binary: binary.to_string(),
+        package: package_name,
+        binary,
+        written: text.contains("no_main"),
     }
 }

@@ -132,6 +132,39 @@ impl Memory {
         memory::memory_create(own::budget(), bytes).map(Memory)
     }
 
+    /// Sets its length; frames beyond are given back. Mappings beyond fault from then on: whoever made references from a mapping's pointer
+    /// answers for them ([`crate::map::Mapped`] makes none).
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn resize(&self, bytes: u64) -> Result<(), Error> {
+        // SAFETY: this crate makes no references into memory that is reached through this type.
+        unsafe { memory::memory_resize(self.0, bytes) }
+    }
+
+    /// Gives all its frames back: it reads as zero afterwards. As to references, see [`Memory::resize`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn discard(&self) -> Result<(), Error> {
+        let length = self.length()?;
+        // SAFETY: as in `resize`.
+        pieces(length, |done| unsafe {
+            memory::memory_discard(self.0, done, length - done)
+        })
+    }
+
+    /// Becomes a copy of the first `length` bytes of `from`, copy on write. As to references, see [`Memory::resize`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn clone_from(&self, from: &Memory, length: u64) -> Result<(), Error> {
+        // SAFETY: as in `resize`.
+        pieces(length, |done| unsafe {
+            memory::memory_clone(from.0, done, length - done, self.0, done)
+        })
+    }
+
     /// Length in bytes.
     ///
     /// # Errors
@@ -157,4 +190,16 @@ impl Thread {
     pub fn kick(&self) -> Result<(), Error> {
         sal_sys::guest::guest_kick(self.0)
     }
+}
+
+/// Repeats a long operation until all of `length` is done.
+fn pieces(length: u64, mut piece: impl FnMut(u64) -> Result<u64, Error>) -> Result<(), Error> {
+    let mut done = 0;
+    while done < length {
+        match piece(done)? {
+            0 => return Err(Error::BadArgument),
+            bytes => done += bytes,
+        }
+    }
+    Ok(())
 }

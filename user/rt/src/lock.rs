@@ -13,6 +13,9 @@
 //! an owner of low priority that was preempted on the same CPU gets to run. The lock lends no priority: threads that share one
 //! should have the same priority, as the threads of a server do; a thread in between can delay a more urgent waiter. The lock is not fair.
 //!
+//! **Callers.** Waiting is a receive, and a receive drops the caller in service (`ServerDied`): its client repeats the request, which costs time and, by the
+//! rule that every request can be repeated, nothing else. A thread that serves calls avoids it by keeping the caller before it takes a contended lock.
+//!
 //! Endpoint and notification are made at the first contention, charged to the program's budget; a lock that is never contended costs
 //! three words. An [`Interrupt`](sal_abi::Op::Interrupt) that arrives while its thread waits here is kept for [`take_interrupt`].
 

@@ -210,7 +210,9 @@ impl Loop {
         let startup = own::startup();
         Loop {
             heartbeat: startup.map_or(Handle::NONE, |s| crate::Grants(s).find(service::HEARTBEAT)),
-            poison: startup.map_or([0; 2], |s| s.poison),
+            poison: startup
+                .and_then(|s| crate::Grants(s).get(service::POISON))
+                .map_or([0; 2], |grant| [grant.address, grant.handle.0]),
             paused: false,
         }
     }

@@ -31,8 +31,9 @@ const MASKED: u32 = 1 << 16;
 const TSC_DEADLINE: u32 = 2 << 17;
 const MSR_TSC_DEADLINE: u32 = 0x6e0;
 
-/// Address of the registers in the physical map; 0: x2APIC.
-static REGISTERS: AtomicU64 = AtomicU64::new(0);
+/// Address of the registers in the physical map; 0: x2APIC; [`OFF`] until the first `init`.
+static REGISTERS: AtomicU64 = AtomicU64::new(OFF);
+const OFF: u64 = u64::MAX;
 
 fn read(register: u32) -> u32 {
     match REGISTERS.load(Ordering::Relaxed) {
@@ -103,10 +104,20 @@ pub(crate) fn send_startup(id: u32, page: u64) {
     command(id, 0x4600 | (page >> 12) as u32);
 }
 
+/// Makes every other CPU take a non-maskable interrupt; nothing before the first `init`.
+pub(crate) fn interrupt_others() {
+    if REGISTERS.load(Ordering::Relaxed) != OFF {
+        command(0, 0xc_4400);
+    }
+}
+
 fn command(id: u32, what: u32) {
     if REGISTERS.load(Ordering::Relaxed) == 0 {
-        // SAFETY: x2APIC's command register; one write sends.
-        unsafe { cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(what)) };
+        // SAFETY: x2APIC's command register; one write sends. The fences order it behind earlier stores (SDM 11.12.3).
+        unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
+            cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(what));
+        }
         return;
     }
     while read(COMMAND) & 1 << 12 != 0 {

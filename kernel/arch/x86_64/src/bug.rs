@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::layout::{self, MAX_CPUS, STACK_PAGES};
-use crate::{machine, percpu, uart};
+use crate::{apic, machine, percpu, uart};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -35,11 +35,13 @@ pub(crate) struct KernelTrap {
     ss: u64,
 }
 
-static ENDING: AtomicBool = AtomicBool::new(false);
+/// The machine ends: a CPU that takes a non-maskable interrupt now stays where it is.
+pub(crate) static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Ends the machine for `what`, with the calls that led to `frame_pointer`. A second bug on the way ends it without words.
 pub fn end(what: fmt::Arguments<'_>, frame_pointer: u64) -> ! {
     if !ENDING.swap(true, Ordering::AcqRel) {
+        apic::interrupt_others();
         uart::last_words(format_args!("salamandra: kernel bug: {what}"));
         backtrace(frame_pointer);
     }

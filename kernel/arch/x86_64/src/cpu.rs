@@ -110,6 +110,22 @@ pub unsafe fn write_msr(register: u32, value: u64) {
     }
 }
 
+/// A random word: the processor's where it has RDRAND, else as good as the time-stamp counter's low bits are.
+pub fn random() -> u64 {
+    if bit(__cpuid(1).ecx, 30) {
+        for _ in 0..10 {
+            let (word, ok): (u64, u8);
+            // SAFETY: the processor has the instruction.
+            unsafe { asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) ok, options(nomem, nostack)) }
+            if ok == 1 {
+                return word;
+            }
+        }
+    }
+    let mixed = (tsc() ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ mixed >> 31
+}
+
 /// Time-stamp counter; not ordered with other instructions.
 #[inline(always)]
 pub fn tsc() -> u64 {

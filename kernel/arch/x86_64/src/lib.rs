@@ -17,6 +17,7 @@ extern crate std;
 
 pub mod acpi;
 pub mod bootinfo;
+pub mod format;
 pub mod fpu;
 pub mod frame;
 pub mod layout;
@@ -25,6 +26,8 @@ pub mod spans;
 
 #[cfg(target_os = "none")]
 pub mod apic;
+#[cfg(target_os = "none")]
+pub mod arena;
 #[cfg(target_os = "none")]
 pub mod bug;
 #[cfg(target_os = "none")]
@@ -37,6 +40,8 @@ pub mod irq;
 pub mod machine;
 #[cfg(target_os = "none")]
 pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod physmap;
 #[cfg(target_os = "none")]
 pub mod port;
 #[cfg(target_os = "none")]

@@ -56,6 +56,20 @@ pub const fn entry(physical: u64, access: Access) -> u64 {
     e
 }
 
+/// An entry of the kernel's own, the same in every root: kept over root switches.
+pub const fn kernel_entry(physical: u64, access: Access) -> u64 {
+    entry(physical, access) | GLOBAL
+}
+
+/// The table that an entry above the last level leads to.
+pub const fn next_table(e: u64) -> Option<u64> {
+    if e & PRESENT != 0 && e & LARGE == 0 {
+        Some(e & ADDRESS)
+    } else {
+        None
+    }
+}
+
 /// An entry that leads to the next table; rights are decided in the last level.
 pub const fn table(physical: u64) -> u64 {
     physical & ADDRESS | PRESENT | WRITE | USER

@@ -82,9 +82,9 @@ pub(crate) static AREAS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS
 #[inline(always)]
 pub fn current() -> &'static PerCpu {
     let this: *const PerCpu;
-    // SAFETY: `init` has run on this CPU: gs points to its area, whose first word is its address.
+    // SAFETY: `init` has run on this CPU: gs points to its area, whose first word is its address and never changes.
     unsafe {
-        asm!("mov {}, gs:[0]", out(reg) this, options(nostack, preserves_flags, readonly));
+        asm!("mov {}, gs:[0]", out(reg) this, options(pure, nomem, nostack, preserves_flags));
         &*this
     }
 }

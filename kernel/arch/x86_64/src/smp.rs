@@ -28,6 +28,15 @@ static DOOR: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts every CPU; says how many run, this one included. CPUs are numbered in the order of [`Machine::cpu_ids`].
 pub fn start_all(machine: &'static Machine) -> usize {
+    let page = TRAMPOLINE..TRAMPOLINE + layout::PAGE;
+    if machine
+        .boot
+        .module
+        .is_some_and(|m| m.start < page.end && m.end > page.start)
+    {
+        log!("the loader put the boot image where other CPUs must start; going on with 1");
+        return 1;
+    }
     copy_trampoline(machine);
     let mut running = 1;
     for (cpu, id) in machine.cpu_ids.iter().enumerate().skip(1) {

@@ -61,7 +61,7 @@ unsafe extern "Rust" {
 }
 
 /// Text, read-only data and data of the image, as physical addresses.
-fn image() -> [Span; 3] {
+pub fn image() -> [Span; 3] {
     let [text, rodata, data, end] = [
         &raw const image_text_start,
         &raw const image_rodata_start,

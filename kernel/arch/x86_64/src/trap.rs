@@ -43,6 +43,7 @@ global_asm!(
     USER_DATA = const USER_DATA,
     USER_CODE = const USER_CODE,
     BUG = sym bug::kernel_trap,
+    ENDING = sym bug::ENDING,
 );
 
 unsafe extern "C" {

@@ -246,8 +246,14 @@ trap_nmi:
   rdgsbase rdx
   area_from_stack
   inc qword ptr gs:[{NMIS}]
+  cmp byte ptr [rip + {ENDING}], 0
+  jne trap_stop
   wrgsbase rdx
   pop rdx
   pop rcx
   pop rax
   iretq
+trap_stop:
+  cli
+  hlt
+  jmp trap_stop

@@ -6,11 +6,9 @@
 use sal_abi::Error;
 use sal_kernel_mem::{Budget, BudgetId, Charge};
 
-/// Budgets at most.
-const BUDGETS: usize = 512;
-
+/// One budget's place.
 #[derive(Clone, Copy, Debug)]
-struct Account {
+pub struct Account {
     budget: Budget,
     parent: u32,
     generation: u32,
@@ -18,25 +16,32 @@ struct Account {
     open: bool,
 }
 
-const EMPTY: Account =
-    Account { budget: Budget { limit: 0, used: 0 }, parent: u32::MAX, generation: 0, refs: 0, open: false };
-
-/// All budgets.
-#[derive(Clone, Debug)]
-pub struct Budgets {
-    accounts: [Account; BUDGETS],
-}
-
-impl Default for Budgets {
+impl Default for Account {
     fn default() -> Self {
-        Budgets { accounts: [EMPTY; BUDGETS] }
+        Account { budget: Budget::default(), parent: u32::MAX, generation: 0, refs: 0, open: false }
     }
 }
 
+/// All budgets.
+#[derive(Debug)]
+pub struct Budgets {
+    accounts: &'static mut [Account],
+}
+
 impl Budgets {
+    /// None yet; `accounts`: a place for each that there may be.
+    pub fn new(accounts: &'static mut [Account]) -> Self {
+        Budgets { accounts }
+    }
+
     /// The first budget: all the machine's frames.
     pub fn root(&mut self, frames: u64) -> u64 {
         self.open(u32::MAX, frames).unwrap_or(0)
+    }
+
+    /// The first budget's raw id.
+    pub fn first(&self) -> u64 {
+        self.accounts.first().map_or(0, |a| (a.generation as u64) << 32)
     }
 
     fn open(&mut self, parent: u32, frames: u64) -> Result<u64, Error> {
@@ -146,11 +151,16 @@ impl Charge for Budgets {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+
+    fn budgets() -> Budgets {
+        Budgets::new(std::boxed::Box::leak(std::vec![Account::default(); 8].into_boxed_slice()))
+    }
 
     #[test]
     fn a_budget_ends_with_its_last_name_and_its_last_charge() {
-        let mut b = Budgets::default();
+        let mut b = budgets();
         let root = b.root(100);
         b.add_ref(root);
         let child = b.create(root, 40).unwrap();
@@ -166,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_spent() {
-        let mut b = Budgets::default();
+        let mut b = budgets();
         let root = b.root(10);
         b.add_ref(root);
         assert_eq!(b.create(root, 11), Err(Error::NoBudget));

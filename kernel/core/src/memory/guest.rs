@@ -45,10 +45,10 @@ impl<H: MemoryHardware> Kernel<H> {
     /// `GuestFpu`.
     pub(super) fn guest_fpu(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let t = self.current(cpu)?;
-        if !t.fpu {
+        if t.fpu_page == 0 {
             return Err(Error::NotSupported);
         }
-        self.hw.fpu(t.page, args.word(0) == 1);
+        self.hw.fpu(t.page, t.fpu_page, args.word(0) == 1);
         Ok(After::Return(Answer::default()))
     }
 }

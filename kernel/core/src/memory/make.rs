@@ -96,12 +96,24 @@ impl<H: MemoryHardware> Kernel<H> {
         if page_address % sal_abi::PAGE != 0 {
             return Err(Error::BadArgument);
         }
-        let (page, root) = self.in_state(cpu, |s| {
+        let (page, root, fpu_page) = self.in_state(cpu, |s| {
             let budget = s.space_budget(space).ok_or(sal_kernel_mem::Error::Stale)?;
             let root = s.vm.space(space).ok_or(sal_kernel_mem::Error::Stale)?.root();
             let (frame, _) = s.vm.pin(&mut s.budgets, budget, space, page_address)?;
-            Ok((frame.0, root.0))
+            if args.word(6) & 1 == 0 {
+                return Ok((frame.0, root.0, 0));
+            }
+            match s.vm.take_frame(&mut s.budgets, budget) {
+                Ok(state) => Ok((frame.0, root.0, state.0)),
+                Err(error) => {
+                    let _ = s.vm.unpin(&mut s.budgets, budget, frame);
+                    Err(error)
+                }
+            }
         })?;
+        if fpu_page != 0 {
+            self.hw.fpu_start(fpu_page);
+        }
         let new = NewThread {
             process: cap.object as u32,
             entry: args.word(0),
@@ -112,14 +124,14 @@ impl<H: MemoryHardware> Kernel<H> {
             root: root as u64,
             priority,
             cpu: on,
-            fpu: args.word(6) & 1 == 1,
+            fpu_page,
         };
         let mut registry = self.registry.lock();
         let made = self.new_thread(&mut registry, &new, cpu.number());
         match made {
             Ok(id) => self.made(&mut registry, args, Kind::Thread, id.raw()),
             Err(error) => {
-                crate::hw::Backing::unpin(&mut registry.vm, page, space.word());
+                crate::hw::Backing::unpin(&mut registry.vm, page, fpu_page, space.word());
                 Err(error)
             }
         }

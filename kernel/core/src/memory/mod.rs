@@ -11,7 +11,7 @@ mod loan;
 mod make;
 mod state;
 
-pub use budget::Budgets;
+pub use budget::{Account, Budgets};
 pub use call::memory_call;
 pub use fault::Trap;
 pub use state::MemoryState;
@@ -41,8 +41,10 @@ pub trait MemoryHardware: Hardware<Vm = MemoryState<Self::Pages>> {
     fn log_read(&self, position: u64, bytes: &mut [u8]) -> (usize, u64);
     /// Ends the machine.
     fn power_off(&self, status: u64) -> !;
-    /// Saves (or loads) the FPU state of the running thread to (from) its message page.
-    fn fpu(&self, page: u32, load: bool);
+    /// Copies the FPU state of the running thread, whose state frame is `state`, to (or, `load`, from) its message page.
+    fn fpu(&self, page: u32, state: u32, load: bool);
+    /// Fills a state frame for a thread that starts.
+    fn fpu_start(&self, state: u32);
     /// Ticks per microsecond, and the tick of nanosecond 0.
     fn ticks(&self) -> (u64, u64);
 }

@@ -85,10 +85,12 @@ impl<M: Machine> MemoryState<M> {
 }
 
 impl<M: Machine> Backing for MemoryState<M> {
-    fn unpin(&mut self, page: u32, space: u64) {
-        if let Some(budget) = self.space_budget(SpaceId::from_word(space)) {
-            // What was pinned when the thread was made is pinned still.
-            let _ = self.vm.unpin(&mut self.budgets, budget, Frame(page));
+    fn unpin(&mut self, page: u32, fpu_page: u32, space: u64) {
+        let Some(budget) = self.space_budget(SpaceId::from_word(space)) else { return };
+        // What was pinned and taken when the thread was made is so still.
+        let _ = self.vm.unpin(&mut self.budgets, budget, Frame(page));
+        if fpu_page != 0 {
+            let _ = self.vm.give_frame(&mut self.budgets, budget, Frame(fpu_page));
         }
     }
 

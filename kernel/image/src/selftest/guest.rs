@@ -1,6 +1,6 @@
 //! Guests: enter, stop, and registers that mean harm.
 
-use super::harness::go;
+use super::harness::{Event, go};
 use super::world::{GUEST, GUEST_LAST, World, offset};
 use sal_abi::x86_64::{GUEST_END, GuestRegisters};
 use sal_arch_x86_64::layout::{IMAGE, PAGE};
@@ -12,10 +12,16 @@ unsafe extern "C" {
     static program_flags: u8;
 }
 
-const PROTECTION_FAULT: u64 = 13;
+/// What the way out makes of a rip that the processor would choke on in the kernel. A fault taken in user mode instead (QEMU's own emulation
+/// is so lenient) shows by its address: CR2, left by an earlier page fault.
+const BAD_RIP: Event = Event {
+    event: 13,
+    error: 0,
+    address: 0,
+};
 
 /// Enters the guest with the registers in the block and runs it until it traps.
-fn run(world: &mut World) -> super::harness::Event {
+fn run(world: &mut World) -> Event {
     // SAFETY: the block is a pinned frame; both roots are whole.
     unsafe {
         guest::enter(world.block).expect("good segment bases");
@@ -70,7 +76,7 @@ pub(super) fn a_guest_runs_and_stops(world: &mut World) {
 pub(super) fn hostile_registers_do_no_harm(world: &mut World) {
     world.native(&raw const program_syscalls);
     world.guest(&raw const program_touch).rip = 1 << 47;
-    assert_eq!(run(world).event, PROTECTION_FAULT, "no canonical address");
+    assert_eq!(run(world), BAD_RIP, "no canonical address");
     leave(world);
     world.guest(&raw const program_touch).rip = IMAGE + 0x20_0000;
     assert_eq!(run(world).event, trap::PAGE_FAULT, "kernel code");
@@ -95,7 +101,7 @@ pub(super) fn hostile_registers_do_no_harm(world: &mut World) {
         trap::SYSCALL,
         "a system call by the last two bytes of the guest half"
     );
-    assert_eq!(go().event, PROTECTION_FAULT, "can't go on behind it");
+    assert_eq!(go(), BAD_RIP, "can't go on behind it");
     leave(world);
     for (fs, gs) in [(GUEST_END, 0), (0, u64::MAX)] {
         let block = world.guest(&raw const program_touch);

@@ -3,6 +3,7 @@
 //!
 //! They run on a stack of their own: every trap starts at the top of the CPU's kernel stack.
 
+mod arenas;
 mod bench;
 mod float;
 mod guest;
@@ -32,6 +33,8 @@ pub(crate) fn run_if_asked(found: &'static Machine, cpus: usize) {
 fn run(found: &'static Machine, cpus: usize) -> ! {
     let mut world = World::new(found);
     stacks::guards_are_unmapped(&mut world, found);
+    stacks::the_image_is_never_writable_and_executable(&mut world, found);
+    arenas::regions_grow_by_frames(&mut world, found);
     interrupts::the_clock_and_the_timer_agree(found);
     interrupts::every_cpu_answers_a_kick(found, cpus);
     interrupts::the_uart_line_arrives(found);

@@ -1,8 +1,8 @@
-//! Guard pages under the kernel's stacks.
+//! The kernel's own mappings: guard pages under its stacks, rights of its image.
 
 use super::world::World;
 use sal_arch_x86_64::layout::{self, PAGE, STACK_PAGES};
-use sal_arch_x86_64::{Machine, log, paging};
+use sal_arch_x86_64::{Machine, log, paging, start};
 
 pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
     for cpu in 0..found.cpu_ids.len() {
@@ -20,6 +20,26 @@ pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
         }
     }
     log!("selftest: guard pages lie under every kernel stack");
+}
+
+/// Each part of the image has its rights, and no other mapping gives more.
+pub(super) fn the_image_is_never_writable_and_executable(world: &mut World, found: &Machine) {
+    let expected = [(false, true), (false, false), (true, false)];
+    for (span, rights) in start::image().into_iter().zip(expected) {
+        for page in (span.start..span.end).step_by(PAGE as usize) {
+            let (at, access) = paging::decode(world.entry(found.root, layout::IMAGE + page)).expect("mapped");
+            assert_eq!(
+                (at, (access.write, access.execute), access.user),
+                (page, rights, false)
+            );
+            let constant = !rights.0;
+            assert!(
+                !constant || world.entry(found.root, layout::PHYSMAP + page) == 0,
+                "{page:#x} twice"
+            );
+        }
+    }
+    log!("selftest: the image is never writable and executable");
 }
 
 /// Calls itself until the stack is used up: must end as a bug that names the guard page.

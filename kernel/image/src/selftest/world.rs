@@ -5,6 +5,7 @@ use sal_abi::x86_64::{GUEST_END, GuestRegisters, NATIVE_START};
 use sal_arch_x86_64::frame::Frame;
 use sal_arch_x86_64::layout::{FIRST_SHARED_ROOT_ENTRY, PAGE, PHYSMAP};
 use sal_arch_x86_64::paging::{self, Access, TableMemory};
+use sal_arch_x86_64::physmap::Carver;
 use sal_arch_x86_64::{Machine, tlb, trap};
 
 global_asm!(include_str!("programs.s"));
@@ -21,38 +22,9 @@ pub(super) const GUEST: u64 = 0x40_0000;
 /// A page whose last two bytes are `syscall`, at the very end of the guest half.
 pub(super) const GUEST_LAST: u64 = GUEST_END - PAGE;
 
-/// Free frames, through the physical map.
-struct Frames {
-    next: u64,
-    end: u64,
-}
-
-impl TableMemory for Frames {
-    fn read(&self, at: u64) -> u64 {
-        // SAFETY: page tables are RAM, and all RAM is mapped.
-        unsafe { ((PHYSMAP + at) as *const u64).read() }
-    }
-
-    fn write(&mut self, at: u64, entry: u64) {
-        // SAFETY: as for `read`; only tables of the test's own roots are written.
-        unsafe { ((PHYSMAP + at) as *mut u64).write(entry) }
-    }
-
-    fn frame(&mut self) -> Option<u64> {
-        let frame = self.next;
-        if frame + PAGE > self.end {
-            return None;
-        }
-        self.next += PAGE;
-        // SAFETY: a free frame.
-        unsafe { ((PHYSMAP + frame) as *mut [u64; 512]).write([0; 512]) };
-        Some(frame)
-    }
-}
-
 /// See the module's head.
 pub(super) struct World {
-    frames: Frames,
+    pub(super) frames: Carver,
     /// Guest half and native window.
     pub(super) native_root: u64,
     /// Guest half alone.
@@ -65,11 +37,8 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(found: &Machine) -> World {
-        let free = found.free.iter().max_by_key(|s| s.length()).expect("free memory");
-        let mut frames = Frames {
-            next: free.start,
-            end: free.end,
-        };
+        // SAFETY: while tests run, nobody else has memory.
+        let mut frames = unsafe { Carver::new(found) };
         let mut root = || {
             let root = frames.frame().expect("a frame");
             for i in FIRST_SHARED_ROOT_ENTRY as u64..512 {

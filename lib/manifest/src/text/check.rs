@@ -4,7 +4,7 @@ use super::Wrong;
 use super::entry::{Draft, ServiceDraft};
 use super::table::At;
 use crate::grant::NAME_MOST;
-use crate::{NAMES, PortRange, SUPERVISOR};
+use crate::{NAMES, PortRange, SERVICES, SUPERVISOR};
 use alloc::{format, string::String, vec::Vec};
 
 /// Grants that a start-up page holds beside the manifest's own: `abi::boot::GRANTS` less those that every service has.
@@ -30,6 +30,10 @@ fn find<'a>(draft: &'a Draft, name: &str) -> Option<&'a ServiceDraft> {
 }
 
 fn has_supervisor(draft: &Draft) -> Result<(), Wrong> {
+    if let Some(s) = draft.services.get(SERVICES) {
+        let what = format!("is one service too many; there can be {SERVICES}");
+        return Err(Wrong::new(s.at, format!("service.{}", s.service.name), what));
+    }
     let supervisor = find(draft, SUPERVISOR).ok_or_else(|| {
         Wrong::new(
             0,

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Lines that are kept.
-const KEPT: usize = 400;
+const KEPT: usize = 20_000;
 
 /// A line is written at the latest when it has so many bytes.
 const LINE: usize = 4096;
@@ -75,6 +75,11 @@ impl Log {
                 self.end_line(source);
             }
         }
+    }
+
+    /// All lines that are kept.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.kept.iter().map(String::as_str)
     }
 
     /// The last lines that are not blank.

@@ -29,16 +29,16 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const PIECE: usize = 4096;
 
 /// Where a session's bytes go to and come from.
-pub(crate) struct Streams {
+pub(crate) struct Streams<'a> {
     /// What the host's end is.
     pub(crate) console: Console,
     /// Standard input of the program in the machine; none: it is at its end.
     pub(crate) input: Option<Box<dyn Read + Send>>,
     /// Its standard output.
-    pub(crate) output: Box<dyn Write>,
+    pub(crate) output: &'a mut dyn Write,
     /// Its standard error.
-    pub(crate) error: Box<dyn Write>,
-    /// Do signals end the session?
+    pub(crate) error: &'a mut dyn Write,
+    /// Who looks at the tool's signals?
     pub(crate) signals: Signals,
     /// The session ends after so long.
     pub(crate) timeout: Option<Duration>,
@@ -63,13 +63,44 @@ enum Event {
 }
 
 /// Runs the machine to its end.
-pub(crate) fn run(mut machine: Running, mut streams: Streams, log: &mut Log) -> Result<Outcome> {
-    let (sender, events) = channel();
-    let (to, from) = machine
+pub(crate) fn run(mut machine: Running, streams: Streams<'_>, log: &mut Log) -> Result<Outcome> {
+    let serial = machine
         .serial()
         .ok_or_else(|| anyhow!("the machine's serial line is taken"))?;
     let complaints = machine.complaints();
     let complaints = thread::spawn(move || complaints.map(|mut c| read_all(&mut c)).unwrap_or_default());
+    match converse(serial, streams, log)? {
+        End::Stopped(outcome) => {
+            machine.kill()?;
+            Ok(outcome)
+        }
+        End::Silence(told) => {
+            let status = machine.wait()?;
+            Ok(Outcome::of(
+                status.code(),
+                told,
+                &complaints.join().unwrap_or_default(),
+            ))
+        }
+    }
+}
+
+/// Why a conversation ended.
+#[derive(PartialEq, Eq, Debug)]
+enum End {
+    /// The serial line ended; the first program's exit status, if it told one.
+    Silence(Option<u8>),
+    /// Something else came first.
+    Stopped(Outcome),
+}
+
+/// Speaks with a machine over the two ends of its serial line until that ends, or the session does.
+fn converse(
+    (to, from): (impl Write + Send + 'static, impl Read + Send + 'static),
+    mut streams: Streams<'_>,
+    log: &mut Log,
+) -> Result<End> {
+    let (sender, events) = channel();
     read_serial(from, sender.clone());
     let pieces = write_serial(to, sender.clone());
     let more_input = streams
@@ -80,22 +111,15 @@ pub(crate) fn run(mut machine: Running, mut streams: Streams, log: &mut Log) -> 
         watch_signals(sender).context("cannot watch for signals")?;
     }
     let mut session = Session::new(streams, log, pieces, more_input);
-    let stopped = session.until_end(&events)?;
+    let stopped = session.until_end(&events);
     session.log.finish();
-    let told = session.status;
-    if let Some(outcome) = stopped {
-        machine.kill()?;
-        return Ok(outcome);
-    }
-    let status = machine.wait()?;
-    let complaints = complaints.join().unwrap_or_default();
-    Ok(Outcome::of(status.code(), told, &complaints))
+    Ok(stopped.map_or(End::Silence(session.status), End::Stopped))
 }
 
-struct Session<'a> {
+struct Session<'a, 's> {
     link: Link,
     log: &'a mut Log,
-    streams: Streams,
+    streams: Streams<'s>,
     keys: Keys,
     started: Instant,
     /// Time by which it has to have ended, and why then.
@@ -113,13 +137,13 @@ struct Session<'a> {
     serial_open: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, 's> Session<'a, 's> {
     fn new(
-        streams: Streams,
+        streams: Streams<'s>,
         log: &'a mut Log,
         pieces: SyncSender<Vec<u8>>,
         more_input: Option<Sender<()>>,
-    ) -> Session<'a> {
+    ) -> Session<'a, 's> {
         let started = Instant::now();
         let deadline = streams
             .timeout
@@ -144,30 +168,30 @@ impl<'a> Session<'a> {
     }
 
     /// Handles events until the serial line ends (none), or something else ends the session.
-    fn until_end(&mut self, events: &Receiver<Event>) -> Result<Option<Outcome>> {
+    fn until_end(&mut self, events: &Receiver<Event>) -> Option<Outcome> {
         while self.serial_open {
             match events.recv_timeout(self.patience()) {
                 Ok(event) => {
                     if let Some(outcome) = self.event(event) {
-                        return Ok(Some(outcome));
+                        return Some(outcome);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
             if self
                 .deadline
                 .as_ref()
                 .is_some_and(|(when, _)| Instant::now() >= *when)
             {
-                return Ok(self.deadline.take().map(|(_, outcome)| outcome));
+                return self.deadline.take().map(|(_, outcome)| outcome);
             }
             if self.turn().is_err() {
                 // Nobody reads the program's output any more.
-                return Ok(Some(Outcome::Signalled(SIGPIPE)));
+                return Some(Outcome::Signalled(SIGPIPE));
             }
         }
-        Ok(None)
+        None
     }
 
     fn now(&self) -> u64 {
@@ -408,3 +432,7 @@ fn watch_signals(to: Sender<Event>) -> Result<()> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! Room for the kernel's objects: a range of kernel addresses that grows by frames, so that an object never moves.
+//!
+//! The page tables of a region are made when it is reserved (one frame per 2 MiB and a few more), so growing takes exactly the frame
+//! that is given.
+#![allow(unsafe_code)]
+
+use crate::layout::{ARENA_ROOTS, ARENAS, PAGE};
+use crate::paging::{self, Access, MapError, TableMemory};
+use crate::physmap::PhysicalMemory;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering};
+use sal_kernel_mem::{Frame, Ram, Store};
+
+/// Bytes from one region's start to the next's.
+const STRIDE: u64 = 1 << 32;
+/// Regions that there can be.
+const REGIONS: u64 = (ARENA_ROOTS as u64) << 39 >> 32;
+
+/// Regions given out.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Slots in a region of their own.
+#[derive(Debug)]
+pub struct Region<S> {
+    base: u64,
+    /// Pages that may ever be mapped, and that are.
+    reserved: u64,
+    mapped: u64,
+    length: u32,
+    memory: PhysicalMemory,
+    root: u64,
+    slots: PhantomData<S>,
+}
+
+impl<S> Region<S> {
+    const PER_PAGE: u64 = PAGE / size_of::<S>() as u64;
+
+    /// Sets addresses aside for at least `bytes` of slots.
+    ///
+    /// # Errors
+    /// `MapError` if there is no frame for a table, or no address.
+    pub fn reserve(
+        tables: &mut impl TableMemory,
+        memory: PhysicalMemory,
+        root: u64,
+        bytes: u64,
+    ) -> Result<Region<S>, MapError> {
+        const { assert!(size_of::<S>() as u64 <= PAGE && align_of::<S>() as u64 <= PAGE) };
+        let index = NEXT.fetch_add(1, Ordering::Relaxed);
+        let reserved = bytes.div_ceil(PAGE);
+        if index >= REGIONS || bytes > STRIDE {
+            return Err(MapError::Occupied);
+        }
+        let base = ARENAS + index * STRIDE;
+        for start in (0..reserved * PAGE).step_by(paging::reach(1) as usize) {
+            paging::descend(tables, root, base + start, 0, Access::default())?;
+        }
+        Ok(Region {
+            base,
+            reserved,
+            mapped: 0,
+            length: 0,
+            memory,
+            root,
+            slots: PhantomData,
+        })
+    }
+
+    /// Where a slot is. A page holds whole slots: none crosses into the next.
+    fn place(&self, index: u32) -> *mut S {
+        let (page, within) = (
+            u64::from(index) / Self::PER_PAGE,
+            u64::from(index) % Self::PER_PAGE,
+        );
+        (self.base + page * PAGE + within * size_of::<S>() as u64) as *mut S
+    }
+
+    /// Writes the entry for the next page.
+    fn map_next(&mut self, frame: Frame) -> Option<()> {
+        let address = self.base + self.mapped * PAGE;
+        let mut table = self.root;
+        for level in (1..paging::LEVELS).rev() {
+            let entry = self.memory.read(frame_of(table)?, paging::index(address, level));
+            table = paging::next_table(entry)?;
+        }
+        let data = Access {
+            write: true,
+            ..Access::default()
+        };
+        let entry = paging::kernel_entry(u64::from(frame.0) * PAGE, data);
+        self.memory
+            .write(frame_of(table)?, paging::index(address, 0), entry);
+        self.mapped += 1;
+        Some(())
+    }
+}
+
+fn frame_of(table: u64) -> Option<Frame> {
+    u32::try_from(table / PAGE).ok().map(Frame)
+}
+
+impl<S> Store<S> for Region<S> {
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.length
+    }
+
+    #[inline(always)]
+    fn get(&self, index: u32) -> Option<&S> {
+        // SAFETY: slots below `length` are mapped and written; the region is this value's alone.
+        (index < self.length).then(|| unsafe { &*self.place(index) })
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, index: u32) -> Option<&mut S> {
+        // SAFETY: as for `get`, and `self` is borrowed alone.
+        (index < self.length).then(|| unsafe { &mut *self.place(index) })
+    }
+
+    fn is_full(&self) -> bool {
+        u64::from(self.length) >= self.mapped * Self::PER_PAGE
+    }
+
+    fn grow(&mut self, frame: Frame) -> bool {
+        self.mapped < self.reserved && self.map_next(frame).is_some()
+    }
+
+    fn push(&mut self, slot: S) -> bool {
+        if self.is_full() || self.length == u32::MAX {
+            return false;
+        }
+        // SAFETY: the slot's page is mapped, and no slot is there yet.
+        unsafe { self.place(self.length).write(slot) };
+        self.length += 1;
+        true
+    }
+}

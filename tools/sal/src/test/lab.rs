@@ -1,0 +1,211 @@
+//! Booting machines from tests.
+
+use crate::bundle::{self, Bundle};
+use crate::cli::{Contents, Firmware, Run};
+use crate::cmdline::Console;
+use crate::gdb::Debugger;
+use crate::iso;
+use crate::machine::log::Log;
+use crate::machine::outcome::Outcome;
+use crate::machine::qemu::{Boot, DebugServer, Machine};
+use crate::machine::session::{self, Signals, Streams};
+use crate::manifest;
+use crate::run;
+use crate::workspace::Workspace;
+use anyhow::{Result, anyhow};
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Lines of the console that are shown with a failure.
+const SHOWN: usize = 30;
+
+/// How long the kernel may take alone, firmware and boot loader included.
+const KERNEL_LIMIT: Duration = Duration::from_secs(60);
+
+/// What tests share.
+pub(crate) struct Lab {
+    /// The repository.
+    pub(crate) workspace: Workspace,
+    /// Run the long versions?
+    pub(crate) long: bool,
+    bundles: Mutex<HashMap<String, Arc<Bundle>>>,
+    alone: Mutex<Option<(PathBuf, PathBuf)>>,
+}
+
+/// What a machine left behind.
+pub(crate) struct Finished {
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// What the program in it wrote to its standard output.
+    pub(crate) output: Vec<u8>,
+    /// And to its standard error.
+    pub(crate) error: Vec<u8>,
+    /// The log of the kernel and the services.
+    pub(crate) log: Log,
+}
+
+impl Finished {
+    /// The end of the console's text, for a failure's message.
+    pub(crate) fn console(&self) -> String {
+        let lines = self
+            .log
+            .last(SHOWN)
+            .iter()
+            .map(|line| format!("  {line}\n"))
+            .collect::<String>();
+        format!("the end of the log:\n{lines}")
+    }
+
+    /// The program's exit status, or why there is none.
+    pub(crate) fn status(&self) -> Result<u8, String> {
+        let reason = match self.outcome.status(&self.log) {
+            Ok(status) => return Ok(status),
+            Err(error) => format!("{error:#}"),
+        };
+        // Most reasons show the log's end already.
+        let whole = reason.contains('\n');
+        Err(if whole {
+            reason
+        } else {
+            format!("{reason}\n{}", self.console())
+        })
+    }
+}
+
+impl Lab {
+    /// Nothing built yet.
+    pub(crate) fn new(workspace: Workspace, long: bool) -> Lab {
+        Lab {
+            workspace,
+            long,
+            bundles: Mutex::default(),
+            alone: Mutex::default(),
+        }
+    }
+
+    /// Are all programs of that manifest written?
+    pub(crate) fn has_system(&self, name: &str) -> bool {
+        let written = |program: &&str| {
+            self.workspace
+                .program(program)
+                .is_some_and(|program| program.written)
+        };
+        manifest::read(&self.workspace, name).is_ok_and(|checked| checked.programs().iter().all(written))
+    }
+
+    /// What these contents build to; built once.
+    pub(crate) fn bundle(&self, contents: &Contents) -> Result<Arc<Bundle>> {
+        let key = format!("{contents:?}");
+        let mut bundles = self
+            .bundles
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(bundle) = bundles.get(&key) {
+            return Ok(Arc::clone(bundle));
+        }
+        let bundle = Arc::new(bundle::make(&self.workspace, contents)?);
+        bundles.insert(key, Arc::clone(&bundle));
+        Ok(bundle)
+    }
+
+    /// Boots as `cargo sal run` with these options would, with that input.
+    pub(crate) fn run(&self, options: &Run, input: Vec<u8>) -> Result<Finished> {
+        let bundle = self.bundle(&options.contents)?;
+        run::check_memory(&bundle, options.mem)?;
+        let line = run::command_line(options, Console::Streams);
+        let machine = run::machine(&self.workspace, &bundle, options, &line)?;
+        boot(&machine, input, options.timeout.map(Duration::from_secs))
+    }
+
+    /// Builds the kernel, so that no test's time has it in it.
+    pub(crate) fn build_kernel(&self) -> Result<(PathBuf, PathBuf)> {
+        let mut alone = self.alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*alone {
+            Some(files) => Ok(files.clone()),
+            None => Ok(alone.insert(bundle::kernel_alone(&self.workspace)?).clone()),
+        }
+    }
+
+    /// Boots the kernel without servers, with that command line.
+    pub(crate) fn kernel(
+        &self,
+        command_line: &str,
+        smp: u32,
+        firmware: Option<Firmware>,
+    ) -> Result<Finished> {
+        let mut machine = self.kernel_machine(command_line)?;
+        machine.smp = smp;
+        if let (
+            Some(firmware),
+            Boot::Direct {
+                kernel,
+                image,
+                command_line,
+            },
+        ) = (firmware, &machine.boot)
+        {
+            let file = iso::for_run(&self.workspace, kernel, image, command_line)?;
+            machine.boot = Boot::Iso { file, firmware };
+        }
+        boot(&machine, Vec::new(), Some(KERNEL_LIMIT))
+    }
+
+    /// As [`Lab::kernel`] on one processor, with a debugger: `act` gets the machine stopped before its first instruction.
+    pub(crate) fn debug_kernel(
+        &self,
+        command_line: &str,
+        act: impl FnOnce(Debugger<UnixStream>) -> Result<()> + Send,
+    ) -> Result<Finished> {
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("debug");
+        let mut machine = self.kernel_machine(command_line)?;
+        machine.debug = Some(DebugServer::Socket(socket.clone()));
+        std::thread::scope(|scope| {
+            let debugger = scope.spawn(move || act(Debugger::connect_socket(&socket, KERNEL_LIMIT)?));
+            let finished = boot(&machine, Vec::new(), Some(KERNEL_LIMIT));
+            debugger
+                .join()
+                .map_err(|_| anyhow!("the debugging thread panicked"))??;
+            finished
+        })
+    }
+
+    fn kernel_machine(&self, command_line: &str) -> Result<Machine> {
+        let (kernel, image) = self.build_kernel()?;
+        let boot = Boot::Direct {
+            kernel,
+            image,
+            command_line: command_line.to_string(),
+        };
+        Ok(Machine {
+            boot,
+            smp: 1,
+            mem: 256,
+            debug: None,
+            icount: false,
+        })
+    }
+}
+
+fn boot(machine: &Machine, input: Vec<u8>, timeout: Option<Duration>) -> Result<Finished> {
+    let (mut output, mut error, mut log) = (Vec::new(), Vec::new(), Log::default());
+    let streams = Streams {
+        console: Console::Streams,
+        input: Some(Box::new(Cursor::new(input))),
+        output: &mut output,
+        error: &mut error,
+        signals: Signals::Ignored,
+        timeout,
+    };
+    let outcome = session::run(machine.start()?, streams, &mut log)?;
+    Ok(Finished {
+        outcome,
+        output,
+        error,
+        log,
+    })
+}
