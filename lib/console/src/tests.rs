@@ -491,12 +491,14 @@ fn stopped_output_waits() {
     world.settle();
     user.writes(&mut world, b"later");
     world.settle();
+    assert_eq!(world.console(|console| console.is_drained()), Some(false));
     assert_eq!(world.hears(Channel::Stdout), b"");
     assert_eq!(user.asks(&mut world, Request::Drain), Got::Pending);
     world.host.send(Channel::Stdin, b"\x11");
     world.settle();
     assert_eq!(world.hears(Channel::Stdout), b"later");
     assert_eq!(user.does(&mut world, Request::Drain), 0);
+    assert_eq!(world.console(|console| console.is_drained()), Some(true));
 }
 
 #[test]
