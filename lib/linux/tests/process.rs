@@ -103,7 +103,7 @@ fn vfork_lends_the_memory_until_the_child_ends() {
     w.string(child, path, "/bin/prog");
     w.call(child, nr::EXECVE, &[path, 0, 0]);
     assert_eq!(w.at(t), At::Guest, "exec lets the parent go on");
-    assert_eq!(w.linux.population(), (2, 2, 2));
+    assert_eq!(w.linux.population(), (2, 3, 2), "two processes and a zombie");
 }
 
 fn thread(w: &mut World, t: sal_linux_core::TaskId, tid_at: u64) -> (sal_linux_core::TaskId, i64) {
@@ -274,7 +274,7 @@ fn bad_programs_are_refused_and_the_caller_goes_on() {
 #[test]
 fn damaged_headers_never_break_the_loader() {
     let mut random = Seeded(0x5eed_1234_5678_9abc);
-    for round in 0..400 {
+    for round in 0..150 {
         let mut file = program();
         for _ in 0..=random.below(4) {
             let at = random.below(176) as usize;

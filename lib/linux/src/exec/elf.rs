@@ -73,8 +73,9 @@ pub(crate) struct Image {
 
 /// Checks a file header.
 pub(crate) fn header(head: &[u8]) -> Result<Header, Errno> {
-    let ident = elf::file::parse_ident::<LittleEndian>(head).map_err(|_| Errno::ENOEXEC)?;
+    // The parser of the identification takes for granted that it is all there.
     let tail = head.get(abi::EI_NIDENT..HEADER).ok_or(Errno::ENOEXEC)?;
+    let ident = elf::file::parse_ident::<LittleEndian>(head).map_err(|_| Errno::ENOEXEC)?;
     let header: FileHeader<LittleEndian> = FileHeader::parse_tail(ident, tail).map_err(|_| Errno::ENOEXEC)?;
     let good = header.class == Class::ELF64
         && header.e_machine == abi::EM_X86_64

@@ -1,5 +1,5 @@
 //! An emulated machine: spaces of pages, threads that are only registers, calls made one at a time.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use sal_abi::x86_64::GuestRegisters;
 use sal_linux_core::job::TtyEvent;
@@ -230,6 +230,9 @@ impl Platform for Fake {
         assert!(self.m.borrow_mut().spaces.remove(&space.0).is_some(), "a space is destroyed once");
     }
     fn map(&mut self, space: SpaceId, area: &Area) -> Result<(), Errno> {
+        if area.len() > 64 << 20 {
+            return Err(Errno::ENOMEM);
+        }
         let mut m = self.m.borrow_mut();
         let space = m.spaces.get_mut(&space.0).unwrap();
         for page in (area.start..area.end).step_by(PAGE as usize) {
@@ -382,6 +385,7 @@ pub struct World {
     pub fake: Fake,
     pub threads: BTreeMap<u32, Thread>,
     pub init: TaskId,
+    pub newest: TaskId,
 }
 
 impl World {
@@ -409,7 +413,7 @@ impl World {
         let init = linux
             .start_init(b"/bin/prog", vec![b"prog".to_vec(), b"arg".to_vec()], vec![b"A=1".to_vec()], &mut fake)
             .unwrap();
-        let mut world = World { linux, fake, threads: BTreeMap::new(), init };
+        let mut world = World { linux, fake, threads: BTreeMap::new(), init, newest: init };
         world.run();
         world
     }
@@ -452,6 +456,7 @@ impl World {
                 return;
             }
             for (task, space, regs) in spawned {
+                self.newest = task;
                 self.threads.insert(task.index(), Thread { regs, space, at: At::Guest, remote: None });
                 self.step(task, |l, r, m, p| l.start(task, r, m, p));
             }
@@ -539,16 +544,14 @@ impl World {
 
     /// The newest thread.
     pub fn newest(&self) -> TaskId {
-        TaskId::new(*self.threads.iter().filter(|(_, t)| t.at != At::Gone).map(|(i, _)| i).max().unwrap())
+        self.newest
     }
 
     /// fork; returns the child's task and pid.
     pub fn fork(&mut self, task: TaskId) -> (TaskId, u64) {
-        let before: Vec<u32> = self.threads.iter().filter(|(_, t)| t.at != At::Gone).map(|(i, _)| *i).collect();
         let pid = self.call(task, nr::FORK, &[]);
         assert!(pid > 0, "fork: {pid}");
-        let child = self.threads.iter().find(|(i, t)| t.at != At::Gone && !before.contains(i)).map(|(i, _)| *i).unwrap();
-        (TaskId::new(child), pid as u64)
+        (self.newest, pid as u64)
     }
 
     pub fn advance(&mut self, ns: u64) {
