@@ -58,7 +58,7 @@ pub struct WaitOn {
 
 /// All wait queues, and the tasks that were woken since the last drain.
 #[derive(Clone, Debug, Default)]
-pub struct Waits {
+pub(crate) struct Waits {
     queues: Arena<WaitQueue>,
     woken: Vec<TaskId>,
 }
@@ -85,6 +85,14 @@ impl Waits {
         if queue.waiters.is_empty() {
             return;
         }
+        // poll(2)'s two names for the same thing.
+        let mut events = events;
+        if events.contains(Events::IN) {
+            events |= Events::RDNORM;
+        }
+        if events.contains(Events::OUT) {
+            events |= Events::WRNORM;
+        }
         let woken = &mut self.woken;
         queue.waiters.retain(|&(task, wants)| {
             let wakes = events.intersects(wants | Events::ERR | Events::HUP);
@@ -96,7 +104,7 @@ impl Waits {
     }
 
     /// Queues `task`. False: the queue is gone, so the task must make its call again at once.
-    pub fn wait(&mut self, on: WaitOn, task: TaskId) -> bool {
+    pub(crate) fn wait(&mut self, on: WaitOn, task: TaskId) -> bool {
         let Some(queue) = self.queues.get_mut(on.queue) else {
             return false;
         };
@@ -108,19 +116,19 @@ impl Waits {
     }
 
     /// Takes `task` out of `queue` (woken elsewhere, signal, deadline, death).
-    pub fn unwait(&mut self, queue: QueueId, task: TaskId) {
+    pub(crate) fn unwait(&mut self, queue: QueueId, task: TaskId) {
         if let Some(queue) = self.queues.get_mut(queue) {
             queue.waiters.retain(|w| w.0 != task);
         }
     }
 
     /// Whether there is someone to wake.
-    pub fn any_woken(&self) -> bool {
+    pub(crate) fn any_woken(&self) -> bool {
         !self.woken.is_empty()
     }
 
     /// The tasks woken since the last call; each may come more than once.
-    pub fn drain(&mut self) -> impl Iterator<Item = TaskId> + '_ {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = TaskId> + '_ {
         self.woken.drain(..)
     }
 }

@@ -24,6 +24,8 @@ const MAX_LINKS: u32 = 40;
 pub(crate) enum Follow {
     /// Follow a symbolic link.
     Yes,
+    /// As `Yes`, for `O_CREAT`: a slash behind the last name is `EISDIR`, whatever is there.
+    Create,
     /// Don't, unless a slash follows.
     No,
     /// Never: the name itself is meant (create, remove, rename).
@@ -108,6 +110,18 @@ struct Walker<'a> {
     links: u32,
 }
 
+impl Walker<'_> {
+    /// Whether a link at the last component is followed.
+    #[inline]
+    fn follows(&self, slash: bool) -> bool {
+        match self.follow {
+            Follow::Yes | Follow::Create => true,
+            Follow::No => slash,
+            Follow::Name => false,
+        }
+    }
+}
+
 impl<C: Contents> Vfs<C> {
     /// Where a walk from `dirfd` starts.
     pub(crate) fn start(&self, ctx: &Ctx, dirfd: Fd) -> Result<Place, Errno> {
@@ -175,7 +189,7 @@ impl<C: Contents> Vfs<C> {
         loop {
             let text = storage.as_deref().unwrap_or(path);
             if let Node::Remote(_) = at.node {
-                match self.walk_remote(at, text.get(pos..).unwrap_or(&[]))? {
+                match self.walk_remote(walker.root, at, text.get(pos..).unwrap_or(&[]))? {
                     RemoteWalk::Ends(spot) => return Ok(Walked::Remote(spot)),
                     RemoteWalk::Leaves(place, used) => {
                         at = place;
@@ -195,7 +209,10 @@ impl<C: Contents> Vfs<C> {
             };
             let found = self.step(walker, at, component)?;
             let name = last_of(component)?;
-            let must_follow = !last || walker.follow == Follow::Yes || (slash && walker.follow == Follow::No);
+            let must_follow = !last || walker.follows(slash);
+            if last && slash && walker.follow == Follow::Create && matches!(name, Last::Name(_)) {
+                return Err(Errno::EISDIR);
+            }
             let place = match self.link_at(walker, found, must_follow)? {
                 Step::Text(target) => {
                     let mut joined = target;
@@ -381,7 +398,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     /// The rest of a path from a server's file or directory.
-    fn walk_remote(&self, at: Place, rest: &[u8]) -> Result<RemoteWalk, Errno> {
+    fn walk_remote(&self, root: Place, at: Place, rest: &[u8]) -> Result<RemoteWalk, Errno> {
         let Node::Remote(id) = at.node else {
             return Err(Errno::EIO);
         };
@@ -396,7 +413,7 @@ impl<C: Contents> Vfs<C> {
                 b".." if path.is_empty() => {
                     let mount = self.mounts.get(at.mount).ok_or(Errno::ENOENT)?;
                     let point = mount.point.ok_or(Errno::ENOENT)?;
-                    return Ok(RemoteWalk::Leaves(self.parent(self.root, point)?, next));
+                    return Ok(RemoteWalk::Leaves(self.parent(root, point)?, next));
                 }
                 b".." => path.truncate(path.iter().rposition(|b| *b == b'/').unwrap_or(0)),
                 name => {

@@ -22,6 +22,26 @@ enum At {
     Here(u64),
 }
 
+/// What fallocate does with its range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Allocate {
+    Reserve,
+    Punch,
+    Zero,
+}
+
+impl Allocate {
+    fn of(mode: u32) -> Result<Allocate, Errno> {
+        let keep = mode & sys::FALLOC_FL_KEEP_SIZE != 0;
+        match mode & !sys::FALLOC_FL_KEEP_SIZE {
+            0 => Ok(Allocate::Reserve),
+            sys::FALLOC_FL_ZERO_RANGE => Ok(Allocate::Zero),
+            sys::FALLOC_FL_PUNCH_HOLE if keep => Ok(Allocate::Punch),
+            _ => Err(Errno::EOPNOTSUPP),
+        }
+    }
+}
+
 fn position(offset: i64) -> Result<u64, Errno> {
     u64::try_from(offset).map_err(|_| Errno::EINVAL)
 }
@@ -449,6 +469,7 @@ impl<C: Contents> Vfs<C> {
         if offset < 0 || len <= 0 {
             return Err(Errno::EINVAL);
         }
+        let how = Allocate::of(mode)?;
         if !writable(desc.flags) {
             return Err(Errno::EBADF);
         }
@@ -467,19 +488,13 @@ impl<C: Contents> Vfs<C> {
         let Body::File(content) = inode.body else {
             return Err(Errno::ENODEV);
         };
-        const KEEP: u32 = sys::FALLOC_FL_KEEP_SIZE;
-        const PUNCH: u32 = sys::FALLOC_FL_PUNCH_HOLE | KEEP;
-        const ZERO: u32 = sys::FALLOC_FL_ZERO_RANGE;
-        match mode & !KEEP {
-            0 => self.contents.reserve(content, offset, len)?,
-            ZERO => {
-                self.contents.punch(content, offset, len)?;
-                self.contents.reserve(content, offset, len)?;
-            }
-            _ if mode == PUNCH => self.contents.punch(content, offset, len)?,
-            _ => return Err(Errno::EOPNOTSUPP),
+        if how != Allocate::Reserve {
+            self.contents.punch(content, offset, len)?;
         }
-        if mode & KEEP == 0 {
+        if how != Allocate::Punch {
+            self.contents.reserve(content, offset, len)?;
+        }
+        if mode & sys::FALLOC_FL_KEEP_SIZE == 0 {
             inode.size = inode.size.max(end);
         }
         inode.written(ctx.cred, ctx.now);

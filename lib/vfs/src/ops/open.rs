@@ -193,19 +193,27 @@ impl<C: Contents> Vfs<C> {
         } else {
             flags | sys::O_LARGEFILE
         };
+        if flags & TMPFILE == 0 && flags & sys::O_CREAT != 0 && flags & sys::O_DIRECTORY != 0 {
+            return Err(Errno::EINVAL);
+        }
         self.check_free_fd(ctx, 1)?;
         let create = flags & sys::O_CREAT != 0;
         let nofollow = flags & sys::O_NOFOLLOW != 0 || (create && flags & sys::O_EXCL != 0);
         let follow = match (nofollow, create) {
             (true, true) => Follow::Name,
             (true, false) => Follow::No,
-            _ => Follow::Yes,
+            (false, true) => Follow::Create,
+            (false, false) => Follow::Yes,
         };
         if flags & TMPFILE != 0 {
             return self.open_tmpfile(ctx, dirfd, path, flags, mode);
         }
         match self.walk(ctx, dirfd, path, follow)? {
-            Walked::Local(spot) if create && spot.slash => Err(self.creates_with_slash(&spot, flags)),
+            Walked::Local(Spot {
+                slash: true,
+                last: Last::Name(_),
+                ..
+            }) if create => Err(Errno::EISDIR),
             Walked::Local(spot) if spot.place.is_some() || !create => {
                 self.open_existing(ctx, &spot, spot.existing()?, flags)
             }
@@ -332,17 +340,8 @@ impl<C: Contents> Vfs<C> {
             .map(Outcome::Done)
     }
 
-    /// `O_CREAT` with a slash behind the name: never right; which error depends on what is there.
-    fn creates_with_slash(&self, spot: &Spot, flags: u32) -> Errno {
-        let exclusive = flags & sys::O_EXCL != 0 && spot.place.is_some();
-        if exclusive { Errno::EEXIST } else { Errno::EISDIR }
-    }
-
     /// `O_CREAT` of a name that isn't there.
     fn open_new(&mut self, ctx: &Ctx, spot: Spot, flags: u32, mode: u32) -> Try<Fd> {
-        if flags & sys::O_DIRECTORY != 0 {
-            return Err(Errno::EINVAL);
-        }
         let Last::Name(name) = spot.last.clone() else {
             return Err(Errno::EISDIR);
         };
@@ -375,15 +374,12 @@ impl<C: Contents> Vfs<C> {
         self.check_dir_write(ctx, dir)?;
         let perm = mode & 0o7777 & !self.umask_of(ctx);
         let id = self.create_unnamed(ctx, dir, perm)?;
+        self.inode_mut(id)?.linkable = flags & sys::O_EXCL == 0;
         let place = Place {
             mount: place.mount,
             node: Node::Inode(id),
         };
         let desc = self.new_desc(place, None, flags, What::File)?;
-        // Remembered for linkat: with O_EXCL the file may never get a name.
-        if let Some(d) = self.descs.get_mut(desc) {
-            d.flags |= flags & sys::O_EXCL;
-        }
         self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
             .map(Outcome::Done)
     }
@@ -580,7 +576,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fcntl `F_GETFL`: access mode and status flags.
     pub fn get_status_flags(&self, ctx: &Ctx, fd: Fd) -> Result<u32, Errno> {
-        Ok(self.desc(ctx, fd)?.1.flags & !sys::O_EXCL)
+        Ok(self.desc(ctx, fd)?.1.flags)
     }
 
     /// fcntl `F_SETFL`: `O_APPEND`, `O_NONBLOCK`, `O_NOATIME`, `O_DIRECT`; the others are ignored.

@@ -52,9 +52,11 @@ impl<C: Contents> Vfs<C> {
         if old.dir.mount != new.dir.mount {
             return Err(Errno::EXDEV);
         }
-        let (Last::Name(_), Last::Name(_)) = (&old.last, &new.last) else {
-            return Err(Errno::EBUSY);
-        };
+        match (&old.last, &new.last) {
+            (Last::Name(_), Last::Name(_)) => {}
+            (Last::Name(_), _) if flags & sys::RENAME_NOREPLACE != 0 => return Err(Errno::EEXIST),
+            _ => return Err(Errno::EBUSY),
+        }
         let (from, to) = (self.side(old)?, self.side(new)?);
         let moving = from.inode.ok_or(Errno::ENOENT)?;
         if flags & sys::RENAME_NOREPLACE != 0 && to.inode.is_some() {
