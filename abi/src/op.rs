@@ -162,7 +162,7 @@ ops! {
 
     /// `a0` log (WRITE), `w0` own address, `w1` length: a line for the kernel's log.
     LogWrite = 96,
-    /// `a0` log (READ), `w0` own address, `w1` length, `w2` position. -> bytes copied, `w0` next position.
+    /// `a0` log (READ), `w0` own address, `w1` length, `w2` position. -> bytes copied, `w0` next position. From position -1: nothing, and the position up to which the kernel wrote to the UART by itself.
     LogRead = 97,
     /// `a0` log (MANAGE), `w0` status: ends the machine.
     PowerOff = 98,
