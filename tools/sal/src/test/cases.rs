@@ -1,7 +1,7 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab, commands, image, native};
+use super::{Job, Lab, applets, commands, image, native};
 use crate::cli::Firmware;
 use std::time::Instant;
 
@@ -62,7 +62,11 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .chain(image::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
-    cases.chain(native::job(lab)).chain(commands::jobs(lab)).collect()
+    cases
+        .chain(native::job(lab))
+        .chain(commands::jobs(lab))
+        .chain(applets::jobs(lab))
+        .collect()
 }
 
 fn job(case: &'static Case) -> Job {
