@@ -201,7 +201,7 @@ impl State {
                     self.events |= event::HANGUP;
                 }
             }
-            Control::Stop => self.events |= event::HANGUP,
+            Control::Stop => self.events |= event::STOP,
             _ => {}
         }
     }

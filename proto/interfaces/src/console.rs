@@ -73,7 +73,8 @@ sal_idl::interface! {
         /// This client has no slot here, or all are taken.
         NoSlot = 6,
     }
-    /// Reads up to the buffer's length; waits until there is at least a byte, a line, or the end (`count` 0); *remembered*.
+    /// Reads up to the buffer's length; waits until there is at least a byte, a line, or the end (`count` 0); *remembered*. A caller that was
+    /// interrupted repeats it under the same number with `NONBLOCK`: bytes that were taken for it already come then.
     1 read(stream: Stream, flags: u32) writes(buffer) returns(count: u32);
     /// Writes from the buffer; waits until at least a byte is taken; *remembered*.
     2 write(stream: Stream, flags: u32) reads(bytes) returns(count: u32);

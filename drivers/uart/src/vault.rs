@@ -1,0 +1,56 @@
+//! What outlives the driver: the link, and who watches it.
+
+use sal_link::{Link, Role};
+use sal_vault::{Expected, Fault, Header};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// How long the link waits for an acknowledgement: nanoseconds. A frame takes 25 ms at 115,200 baud.
+const TIMEOUT: u64 = 100_000_000;
+
+const KIND: u32 = u32::from_le_bytes(*b"uart");
+
+/// The vault.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Vault {
+    header: Header,
+    /// The watcher's notification, as a handle of the vault's table; 0: none.
+    pub watcher: u64,
+    /// The line.
+    pub link: Link,
+}
+
+const EXPECTED: Expected = Expected {
+    kind: KIND,
+    owner: 0,
+    version: 1,
+    length: size_of::<Vault>() as u64,
+};
+
+impl Vault {
+    /// Continues what a predecessor left, or begins in a blank vault. `session`: a number that no earlier boot had, as likely as can be.
+    /// `Err`: the vault was damaged; it was begun anew, with a new session.
+    pub fn adopt(&mut self, session: u32) -> Result<(), Fault> {
+        match self.header.verify(EXPECTED) {
+            Ok(()) => {
+                self.header.adopted();
+                self.link.adopt();
+                Ok(())
+            }
+            Err(Fault::Blank) => {
+                self.format(session);
+                Ok(())
+            }
+            Err(fault) => {
+                self.format(session);
+                Err(fault)
+            }
+        }
+    }
+
+    fn format(&mut self, session: u32) {
+        self.watcher = 0;
+        self.link.start(Role::Caller, session, TIMEOUT);
+        self.header.stamp(EXPECTED);
+    }
+}
