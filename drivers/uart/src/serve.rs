@@ -2,10 +2,9 @@
 
 use sal_abi::boot::{ExitReason, Startup};
 use sal_abi::message::Arrival;
-use sal_abi::{Handle, Rights, Words};
+use sal_abi::{Error as KernelError, Handle, Rights, Words};
 use sal_idl::{Attachments, Call, Outcome, Stop};
 use sal_proto::uart::{self, Error, Server, drained, event, read, watch, write};
-use sal_rt::handle::Notification;
 use sal_rt::{Grants, clock, log, server, start, table};
 use sal_sys::machine::{self, Width};
 use sal_uart::device::{Device, Ports};
@@ -46,8 +45,6 @@ impl Ports for Com1 {
 struct Uart {
     driver: Driver<'static, Com1>,
     interrupt: Handle,
-    /// Held for as long as the line is bound to it.
-    _bound: Notification,
     watcher: Handle,
     /// Where the vault says under which handle the watcher lies in its table.
     kept: &'static mut u64,
@@ -56,24 +53,28 @@ struct Uart {
 pub(crate) fn main(startup: &'static Startup) {
     let grants = Grants(startup);
     let endpoint = grants.need("endpoint").handle;
-    let (kept, driver) = begin(grants, startup.entropy[0] as u32);
+    let (vault, ports) = (
+        adopted(grants, startup.entropy[0] as u32),
+        grants.need("ports:3f8").handle,
+    );
+    let Vault {
+        watcher: kept,
+        bound,
+        link,
+        ..
+    } = vault;
     let interrupt = grants.need("irq:4").handle;
-    let bound = Notification::create(endpoint, INTERRUPT)
-        .and_then(|bound| {
-            machine::interrupt_bind(interrupt, bound.handle(), 1)?;
-            Ok(bound)
-        })
-        .unwrap_or_else(|error| {
-            die(format_args!(
-                "uart: can't bind interrupt line 4: {}",
-                error.name()
-            ))
-        });
+    bind(interrupt, endpoint, bound).unwrap_or_else(|error| {
+        die(format_args!(
+            "uart: can't bind interrupt line 4: {}",
+            error.name()
+        ))
+    });
+    let driver = Driver::new(link, Device::adopt(Com1(ports)));
     let watcher = table::find(*kept, Rights::SEND).unwrap_or(Handle::NONE);
     let mut uart = Uart {
         driver,
         interrupt,
-        _bound: bound,
         watcher,
         kept,
     };
@@ -85,9 +86,8 @@ fn die(what: core::fmt::Arguments<'_>) -> ! {
     start::die(ExitReason::MissingGrant, what)
 }
 
-/// Vault and device, from the kernel or a predecessor.
-fn begin(grants: Grants<'static>, session: u32) -> (&'static mut u64, Driver<'static, Com1>) {
-    let ports = grants.need("ports:3f8").handle;
+/// The vault, blank or a predecessor's.
+fn adopted(grants: Grants<'static>, session: u32) -> &'static mut Vault {
     let bytes = grants.vault().unwrap_or_default();
     let length = bytes.len();
     let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else {
@@ -99,8 +99,16 @@ fn begin(grants: Grants<'static>, session: u32) -> (&'static mut u64, Driver<'st
     if let Err(fault) = vault.adopt(session) {
         log::error!("uart: {fault}; what was under way is lost");
     }
-    let Vault { watcher, link, .. } = vault;
-    (watcher, Driver::new(link, Device::adopt(Com1(ports))))
+    vault
+}
+
+/// Binds the line to the notification that every incarnation uses. A predecessor's binding is therefore this one's too.
+fn bind(interrupt: Handle, endpoint: Handle, word: &mut u64) -> Result<(), KernelError> {
+    let bound = table::notification(*word, endpoint, INTERRUPT, |kept| store::word64(word, kept))?;
+    match machine::interrupt_bind(interrupt, bound, 1) {
+        Err(KernelError::Occupied) => Ok(()),
+        other => other,
+    }
 }
 
 impl Uart {

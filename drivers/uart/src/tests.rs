@@ -190,3 +190,8 @@ fn a_watcher_is_told_of_changes_once() {
     assert_eq!(driver.news(), 0);
     assert!(driver.write(1, 0, 0, b"x").is_none() && driver.read(2, 0, 0, &mut [0]).is_none());
 }
+
+#[test]
+fn the_vault_fits_its_manifest_entry() {
+    assert!(size_of::<Vault>() <= 64 * 1024, "{}", size_of::<Vault>());
+}

@@ -16,6 +16,8 @@ pub struct Vault {
     header: Header,
     /// The watcher's notification, as a handle of the vault's table; 0: none.
     pub watcher: u64,
+    /// The notification to which the interrupt is bound, likewise.
+    pub bound: u64,
     /// The line.
     pub link: Link,
 }
@@ -50,6 +52,7 @@ impl Vault {
 
     fn format(&mut self, session: u32) {
         self.watcher = 0;
+        self.bound = 0;
         self.link.start(Role::Caller, session, TIMEOUT);
         self.header.stamp(EXPECTED);
     }

@@ -18,7 +18,7 @@ use sal_abi::x86_64::GuestRegisters;
 use sal_vfs::{Outcome as FileOutcome, Place};
 
 /// What is executed.
-pub struct ExecRequest {
+pub(crate) struct ExecRequest {
     /// Relative to this directory.
     pub directory: i32,
     /// The file.
@@ -98,8 +98,12 @@ impl Ctx<'_> {
                 Way::There(Found::Script(interpreter, argument)) => {
                     let script = core::mem::replace(&mut request.path, interpreter.clone());
                     let old = core::mem::take(&mut request.arguments);
-                    request.arguments =
-                        [interpreter].into_iter().chain(argument).chain([script]).chain(old.into_iter().skip(1)).collect();
+                    request.arguments = [interpreter]
+                        .into_iter()
+                        .chain(argument)
+                        .chain([script])
+                        .chain(old.into_iter().skip(1))
+                        .collect();
                     request.directory = g::AT_FDCWD;
                     request.flags = 0;
                 }
@@ -158,7 +162,7 @@ impl Ctx<'_> {
         let place = object.place.ok_or(Errno::ENOEXEC)?;
         let image = exec::read_image(self.vfs, place, &head, size);
         match image {
-            Ok(image) => Ok(Found::Here(Program { place, object, size, image })),
+            Ok(image) => Ok(Found::Here(Program { place, object, image })),
             Err(error) => {
                 drop(object);
                 self.sweep_objects();
@@ -195,8 +199,15 @@ impl Ctx<'_> {
         self.sweep_objects();
         self.own_files()?;
         self.own_identity(name)?;
-        self.os.queues.wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
-        *self.regs = GuestRegisters { rip: loaded.entry, rsp: loaded.stack, rflags: 0x202, ..Default::default() };
+        self.os
+            .queues
+            .wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
+        *self.regs = GuestRegisters {
+            rip: loaded.entry,
+            rsp: loaded.stack,
+            rflags: 0x202,
+            ..Default::default()
+        };
         Ok(())
     }
 
@@ -234,7 +245,11 @@ impl Ctx<'_> {
 }
 
 fn bad_interpreter(error: Errno) -> Errno {
-    if error == Errno::ENOEXEC { Errno::ELIBBAD } else { error }
+    if error == Errno::ENOEXEC {
+        Errno::ELIBBAD
+    } else {
+        error
+    }
 }
 
 /// The last part of the path, cut to 15 bytes.
@@ -257,7 +272,9 @@ impl Linux {
         environment: Vec<Vec<u8>>,
         platform: &mut dyn Platform,
     ) -> Result<TaskId, (&'static str, Errno)> {
-        let id = self.make_init(platform).map_err(|e| ("making the first process", e))?;
+        let id = self
+            .make_init(platform)
+            .map_err(|e| ("making the first process", e))?;
         let mut regs = GuestRegisters::default();
         let mut ctx = Ctx {
             os: &mut self.os,
@@ -267,20 +284,35 @@ impl Linux {
             mem: &mut NoMemory,
             platform: &mut *platform,
         };
-        let started = ctx.open_console().map_err(|e| ("opening /dev/console", e)).and_then(|()| {
-            let request = ExecRequest { directory: g::AT_FDCWD, path: path.to_vec(), flags: 0, arguments, environment };
-            match ctx.exec(request) {
-                Ok(Outcome::Registers) => Ok(()),
-                Ok(_) => Err(("executing the first program", Errno::EACCES)),
-                Err(e) => Err(("executing the first program", e)),
-            }
-        });
+        let started = ctx
+            .open_console()
+            .map_err(|e| ("opening /dev/console", e))
+            .and_then(|()| {
+                let request = ExecRequest {
+                    directory: g::AT_FDCWD,
+                    path: path.to_vec(),
+                    flags: 0,
+                    arguments,
+                    environment,
+                };
+                match ctx.exec(request) {
+                    Ok(Outcome::Registers) => Ok(()),
+                    Ok(_) => Err(("executing the first program", Errno::EACCES)),
+                    Err(e) => Err(("executing the first program", e)),
+                }
+            });
         if let Err(error) = started {
             ctx.exit_thread();
             return Err(error);
         }
-        let space = self.os.mm_of(id).map(|m| m.space).ok_or(("finding its memory", Errno::ESRCH))?;
-        platform.spawn(id, space, &regs, None).map_err(|e| ("starting its thread", e))?;
+        let space = self
+            .os
+            .mm_of(id)
+            .map(|m| m.space)
+            .ok_or(("finding its memory", Errno::ESRCH))?;
+        platform
+            .spawn(id, space, &regs, None)
+            .map_err(|e| ("starting its thread", e))?;
         Ok(id)
     }
 
@@ -288,8 +320,15 @@ impl Linux {
         let now = platform.now();
         let space = platform.space_create()?;
         let mm: MmId = self.os.mms.insert(Mm::new(space));
-        let files = TaskFiles { table: self.vfs.table_new(), fs: self.vfs.fs_new()?, cred: sal_vfs::Cred::root() };
-        let id = self.os.tasks.insert(Task::new(1, GroupId::new(0), mm, files, now));
+        let files = TaskFiles {
+            table: self.vfs.table_new(),
+            fs: self.vfs.fs_new()?,
+            cred: sal_vfs::Cred::root(),
+        };
+        let id = self
+            .os
+            .tasks
+            .insert(Task::new(1, GroupId::new(0), mm, files, now));
         let group = self.os.groups.insert(Group::new(1, id, now));
         if let Some(task) = self.os.tasks.get_mut(id) {
             task.group = group;
@@ -307,7 +346,9 @@ impl Linux {
 impl Ctx<'_> {
     fn open_console(&mut self) -> Result<(), Errno> {
         for _ in 0..3 {
-            let opened = self.files(&[], 0, |vfs, ctx, _| vfs.open(ctx, g::AT_FDCWD, b"/dev/console", g::O_RDWR, 0))?;
+            let opened = self.files(&[], 0, |vfs, ctx, _| {
+                vfs.open(ctx, g::AT_FDCWD, b"/dev/console", g::O_RDWR, 0)
+            })?;
             match opened? {
                 FileOutcome::Done(_) => {}
                 _ => return Err(Errno::ENXIO),
@@ -334,4 +375,3 @@ impl crate::user::UserMemory for NoMemory {
         Err(Errno::EFAULT)
     }
 }
-

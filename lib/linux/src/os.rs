@@ -26,7 +26,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { protect_init: true, pid_max: 32768, randomize: true }
+        Config {
+            protect_init: true,
+            pid_max: 32768,
+            randomize: true,
+        }
     }
 }
 
@@ -83,7 +87,11 @@ impl Os {
     /// A number that no thread, process, process group or session has.
     pub(crate) fn free_pid(&mut self) -> Option<u32> {
         for _ in 0..self.config.pid_max {
-            self.last_pid = if self.last_pid + 1 >= self.config.pid_max { 2 } else { self.last_pid + 1 };
+            self.last_pid = if self.last_pid + 1 >= self.config.pid_max {
+                2
+            } else {
+                self.last_pid + 1
+            };
             let pid = self.last_pid;
             let used = self.tids.contains_key(&pid)
                 || self.tgids.contains_key(&pid)
@@ -113,7 +121,9 @@ impl Os {
 
     /// Processor nanoseconds of a process's live and dead threads.
     pub(crate) fn group_cpu(&self, id: GroupId, platform: &mut dyn Platform) -> u64 {
-        let Some(group) = self.groups.get(id) else { return 0 };
+        let Some(group) = self.groups.get(id) else {
+            return 0;
+        };
         group.usage.cpu + group.threads.iter().map(|t| platform.cpu_time(*t)).sum::<u64>()
     }
 

@@ -10,7 +10,7 @@ const MODULES: &[&str] = &[
     "uart",
     "console",
     "linux",
-    "guest",
+    "guest-tests",
     "manifest",
     "symbols",
     "ramdisk",

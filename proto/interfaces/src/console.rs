@@ -87,7 +87,8 @@ sal_idl::interface! {
     5 ioctl(command: u32, argument: u64) reads(input) writes(output) returns(value: i64);
     /// What the host's end is, and its size.
     6 info() returns(kind: Kind, rows: u16, columns: u16);
-    /// The first program has ended with `status`: what was written goes out first, then the host learns the status and the machine ends.
+    /// The first program has ended with `status`. The answer comes when the host has all that was written, and the status: then whoever asked
+    /// ends the machine. *Remembered*.
     7 exit(status: u8);
     /// Takes the [`event`] bits from `INTERRUPT` on that came since the last time; *remembered*.
     8 events() returns(events: u64);

@@ -19,6 +19,9 @@ use crate::waiting::Kept;
 /// Most bytes that one write takes from its caller.
 const PIECE: usize = 1024;
 
+/// How often the driver is asked, at the machine's end, whether the host has everything.
+const DRAIN_NS: u64 = 2_000_000;
+
 /// What a caller wants, complete with what it gave but its buffers' contents.
 #[derive(Clone, Copy)]
 pub(crate) enum What {
@@ -109,6 +112,11 @@ impl Server {
                 }
                 if let What::Ioctl(command) = what {
                     return Ok(Attempt::Done(command.give(call, &answer)?));
+                }
+                // The machine ends after this answer: the host must have everything by then.
+                if matches!(what, What::Exit(_)) && !self.line.is_drained(&self.console) {
+                    let deadline = Some(now.saturating_add(DRAIN_NS));
+                    return Ok(Attempt::NotYet { deadline });
                 }
                 Ok(Attempt::Done(result))
             }

@@ -49,6 +49,11 @@ impl Line {
         }
     }
 
+    /// Whether the host has acknowledged all output. A driver that was given up has nothing more to deliver.
+    pub(crate) fn is_drained(&mut self, console: &Console<'_>) -> bool {
+        self.failed || (console.is_drained() && self.uart.drained().is_ok_and(|reply| reply.drained))
+    }
+
     /// Moves what can be moved. Says whether anything was.
     pub(crate) fn pump(&mut self, console: &mut Console<'_>, now: u64) -> bool {
         let mut moved = false;

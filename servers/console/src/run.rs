@@ -91,22 +91,15 @@ fn adopted(vault: &'static mut sal_console_core::Vault) -> Console<'static> {
     }
 }
 
-/// The notification for the driver: made once, then found again by each incarnation.
+/// The notification for the driver, the same in each incarnation.
 fn notification(word: &mut u64, endpoint: Handle) -> Handle {
-    let rights = Rights::SEND.or(Rights::TRANSFER);
-    if let Some(found) = table::find(*word, rights) {
-        return found;
-    }
-    let made = ipc::notification_create(start::own::budget(), endpoint, DRIVER).unwrap_or_else(|error| {
+    let made = table::notification(*word, endpoint, DRIVER, |kept| store::word64(word, kept));
+    made.unwrap_or_else(|error| {
         die(format_args!(
             "console: can't make a notification: {}",
             error.name()
         ))
-    });
-    if let Some(kept) = table::keep(made, rights) {
-        store::word64(word, kept);
-    }
-    made
+    })
 }
 
 impl Server {

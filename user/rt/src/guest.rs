@@ -75,10 +75,10 @@ pub enum Access {
     Write,
 }
 
-/// Adds zero to a guest byte, atomically: others may be writing it.
-fn touch_write(address: u64) -> bool {
+/// Adds zero to a byte, atomically: others may be writing it. `false` if the access is refused.
+pub(crate) fn touch_write(address: u64) -> bool {
     let refused: u64;
-    // SAFETY: the address is in the guest half (`touch` has read it); the byte keeps its value.
+    // SAFETY: the byte keeps its value, whoever it belongs to; a refused access goes on at the label.
     unsafe {
         core::arch::asm!(
             "lea {label}, [rip + 2f]",

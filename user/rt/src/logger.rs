@@ -7,6 +7,9 @@ use core::fmt::{Arguments, Write};
 /// Longest line in bytes.
 const LINE: usize = 480;
 
+/// What the kernel takes at once, with room for what it adds.
+const PIECE: usize = 240;
+
 /// A line being put together.
 struct Line {
     bytes: [u8; LINE],
@@ -37,7 +40,8 @@ pub fn line(what: Arguments<'_>) {
     };
     let _ = line.write_fmt(what);
     let text = line.bytes.get(..line.used).unwrap_or(&[]);
-    for part in text.split(|byte| *byte == b'\n').filter(|part| !part.is_empty()) {
+    let lines = text.split(|byte| *byte == b'\n');
+    for part in lines.flat_map(|line| line.chunks(PIECE)) {
         let _ = sal_sys::machine::log_write(crate::start::own::log(), part);
     }
 }
