@@ -232,6 +232,12 @@ impl Linux {
         }
     }
 
+    /// Is there something for [`Linux::take_closes`]?
+    #[inline]
+    pub fn has_closes(&self) -> bool {
+        self.vfs.has_closes()
+    }
+
     /// Files of servers that were closed for good: each server is to be told; nobody waits for the answer.
     pub fn take_closes(&mut self) -> alloc::vec::Vec<crate::step::RemoteCall> {
         let closes = self.vfs.drain_closes();
