@@ -301,12 +301,12 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 pub struct GuestSpace(handle::Space);
 
 impl GuestSpace {
-    /// An empty one, paid by this program.
+    /// An empty one, paid by `budget`.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn create() -> Result<GuestSpace, Error> {
-        let made = memory::space_create(crate::start::own::budget(), Half::Guest)?;
+    pub fn create(budget: Handle) -> Result<GuestSpace, Error> {
+        let made = memory::space_create(budget, Half::Guest)?;
         Ok(GuestSpace(handle::Space::own(made)))
     }
 
