@@ -51,6 +51,12 @@ impl Cell {
         (index as u64 + 1) & INDEX | (sequence as u64) << SEQUENCE_SHIFT
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Cell {
+        Cell(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+
     /// Does somebody wait?
     #[inline(always)]
     pub fn is_occupied(&self) -> bool {

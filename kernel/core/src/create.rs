@@ -61,7 +61,11 @@ impl<H: Hardware> Kernel<H> {
         self.install(registry, process, cap, None)
     }
 
-    pub(crate) fn endpoint_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// An endpoint: all rights, in the caller's table.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn endpoint_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let mut registry = self.registry.lock();
         let region = self.endpoints.region();
@@ -73,7 +77,11 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    pub(crate) fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// A notification, bound to an endpoint.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let at = self.need(
             args.process,
@@ -93,7 +101,11 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    pub(crate) fn reply_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// An empty Reply object.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn reply_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let mut registry = self.registry.lock();
         let region = self.replies.region();

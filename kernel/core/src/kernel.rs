@@ -94,8 +94,11 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// A capability of process `process`, of one kind and with some rights.
+    ///
+    /// # Errors
+    /// `BadHandle`, `WrongKind`, `NoRight`.
     #[inline]
-    pub(crate) fn need(
+    pub fn need(
         &self,
         process: u32,
         handle: Handle,
