@@ -75,6 +75,14 @@ impl Cell {
         self.0.store(Self::word(index, sequence), Ordering::Release);
     }
 
+    /// Puts a caller in, if nobody is there: for a cell that several threads may fill.
+    pub fn try_put(&self, index: u32, sequence: u32) -> bool {
+        let word = Self::word(index, sequence);
+        self.0
+            .compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
     /// Takes the caller out to answer it; `None` if nobody waits, or another thread copies from it right now.
     #[inline(always)]
     pub fn take(&self) -> Option<Won> {

@@ -166,7 +166,7 @@ impl<H: Hardware> Kernel<H> {
             let Some(t) = self.view(s) else { continue };
             rule(t.serves == e, "an endpoint's servers serve it", s)?;
             let asked = self.pending_of(s) & pending::BOOST != 0;
-            let waits = matches!(self.at(s), Location::Parked | Location::Kept(_) | Location::Mail(_));
+            let waits = matches!(self.at(s), Location::Parked);
             rule(
                 waits || asked || t.priority >= most,
                 "a server runs at no less than its queued callers' priority",
@@ -336,7 +336,8 @@ impl<H: Hardware> Kernel<H> {
         let told = self.is_poked(index);
         rule(told == self.in_pokes(index), "a thread is marked poked exactly while it is in a list", index)?;
         rule(told || asked & pending::KILL == 0, "a CPU knows of every kill", index)?;
-        rule(told || asked & pending::BOOST == 0, "a CPU knows of every boost", index)?;
+        let later = matches!(at, Location::Served(_) | Location::Kept(_) | Location::Parked);
+        rule(later || told || asked & pending::BOOST == 0, "a CPU knows of every boost", index)?;
         let waits = !matches!(at, Location::Cpu(_) | Location::Mail(_) | Location::Parked);
         rule(
             told || !waits || asked & pending::INTERRUPT == 0,

@@ -201,7 +201,11 @@ impl<H: Hardware> Kernel<H> {
 }
 
 fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
-    *t = Thread::default();
+    // Wait numbers go on, so that a deadline of the slot's last thread is none of this one's.
+    *t = Thread {
+        sequence: t.sequence,
+        ..Thread::default()
+    };
     t.frame
         .start(new.entry, new.stack, new.argument, new.page_address);
     t.process = new.process;
@@ -210,7 +214,6 @@ fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     (t.base, t.priority) = (new.priority, new.priority);
     (t.home, t.pinned) = (new.cpu.unwrap_or(hint), new.cpu.is_some());
     t.fpu_page = new.fpu_page;
-    t.serves = NONE;
     t.waits_for = NONE;
     t.unlink();
 }

@@ -293,6 +293,18 @@ impl<F: Frame> Threads<F> {
         true
     }
 
+    /// As `leave`, for a thread that was put into a shared cell before: unless another CPU has taken it out of there already.
+    pub fn leave_if_here(&self, hold: &mut Hold, index: u32, to: Location, sequence: u32) -> bool {
+        let Some(slot) = self.region.get(index) else {
+            return false;
+        };
+        let here = Word::new(Location::Cpu(hold.cpu), slot.location().sequence());
+        let there = Word::new(to, sequence);
+        slot.location
+            .compare_exchange(here.0, there.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
     /// Moves a queued caller into service without touching its CPU: it was won from the queue.
     #[inline(always)]
     pub fn place(&self, won: &Won, to: Location, sequence: u32) {
