@@ -191,7 +191,9 @@ impl<H: Hardware> Kernel<H> {
         let Some(slot) = self.processes.slot(process) else {
             return true;
         };
-        let n = load(&slot.reaped) as usize;
+        let n = (load(&slot.reaped) as usize..CHUNKS)
+            .find(|n| slot.table.chunk(*n).is_some())
+            .unwrap_or(CHUNKS);
         if n >= CHUNKS {
             return true;
         }
