@@ -134,7 +134,7 @@ impl<H: Hardware> Kernel<H> {
             Op::Derive => self.derive(args)?,
             Op::Revoke => return self.revoke(cpu, args).map(Some),
             Op::Grant => self.grant(args)?,
-            Op::Take => self.take(args)?,
+            Op::Take => self.take(cpu, args)?,
             Op::Identify => self.identify(args)?,
             Op::Interrupt => self.interrupt(cpu, args)?,
             Op::GuestKick => self.guest_kick(cpu, args)?,
@@ -145,7 +145,7 @@ impl<H: Hardware> Kernel<H> {
             Op::ProcessInfo => self.process_info(args)?,
             Op::ThreadStart => self.thread_start(cpu, args)?,
             Op::ThreadExit => return Ok(Some(self.thread_exit(cpu))),
-            Op::ThreadSchedule => self.thread_schedule(cpu, args)?,
+            Op::ThreadSchedule => return self.thread_schedule(cpu, args).map(Some),
             Op::ThreadInfo => self.thread_info(cpu, args)?,
             Op::InterruptNarrow => self.interrupt_narrow(args)?,
             Op::InterruptBind => self.interrupt_bind(args)?,
@@ -202,13 +202,19 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    fn take(&self, args: &Args) -> Result<Answer, Error> {
+    /// A copy (`w2` 0), or the capability itself (`w2` 1).
+    fn take(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
         let source = self.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
         let source = self.process_index(&source)?;
+        let theirs = Handle(args.word(0));
         let mut registry = self.registry.lock();
-        let from = (source, Handle(args.word(0)));
-        self.copy_cap(&mut registry, from, args.process, Rights(args.word(1) as u32), 0)
-            .map(Answer::handle)
+        let mask = Rights(args.word(1) as u32);
+        let own = self.copy_cap(&mut registry, (source, theirs), args.process, mask, 0)?;
+        if args.word(2) == 1 {
+            let global = self.global(source, theirs)?;
+            self.close_slot(cpu, &mut registry, global);
+        }
+        Ok(Answer::handle(own))
     }
 
     /// The slot of a process that a capability names and that still is that process.
@@ -301,8 +307,7 @@ impl<H: Hardware> Kernel<H> {
         if cpu.current == NONE {
             return Ok(After::Done);
         }
-        self.wait_for_death(cpu, id)?;
-        Ok(After::Done)
+        self.wait_for_death(cpu, id)
     }
 
     fn exit(&self, cpu: &mut Cpu<H>, args: &Args) -> After {
@@ -351,7 +356,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Changes a thread's priority or CPU: of one that runs here, or was not started.
-    fn thread_schedule(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
+    fn thread_schedule(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let index = self.thread_index(args, Rights::MANAGE)?;
         let priority = u8::try_from(args.word(0)).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(args.word(1))?;
@@ -362,9 +367,22 @@ impl<H: Hardware> Kernel<H> {
             None if cpu.current == index => self.threads.own(&mut cpu.hold, index).ok_or(Error::Occupied)?,
             None => return Err(Error::Occupied),
         };
-        (t.base, t.priority, t.pinned) = (priority, priority, on.is_some());
+        let boost = self.threads.slot(index).map_or(0, |s| s.boost.load(Ordering::Acquire));
+        (t.base, t.priority, t.pinned) = (priority, priority.max(boost), on.is_some());
         t.home = on.unwrap_or(t.home);
-        Ok(Answer::default())
+        let home = t.home;
+        drop(registry);
+        if cpu.current != index {
+            return Ok(After::Return(Answer::default()));
+        }
+        cpu.resched = true;
+        if on.is_none() || home == cpu.number() {
+            return Ok(After::Return(Answer::default()));
+        }
+        self.succeed(cpu)?;
+        self.take_from_cpu(cpu, index);
+        self.hand_over(cpu, index, home);
+        Ok(After::Done)
     }
 
     /// A CPU argument: a number that is up, or -1 for any.

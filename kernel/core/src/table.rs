@@ -142,6 +142,21 @@ impl Slot {
         self.word.store(word & 0xffff_ffff_0000_0000, Ordering::Release);
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Slot {
+        use crate::emulated::{copy_u32, copy_u64};
+        Slot {
+            word: copy_u64(&self.word),
+            object: copy_u64(&self.object),
+            badge: copy_u64(&self.badge),
+            parent: copy_u32(&self.parent),
+            child: copy_u32(&self.child),
+            next: copy_u32(&self.next),
+            prev: copy_u32(&self.prev),
+        }
+    }
+
     /// What is in it, whatever its generation; with the generation.
     pub fn current(&self) -> Option<(u32, Cap)> {
         let generation = (self.word.load(Ordering::Acquire) >> GENERATION_SHIFT) as u32;
@@ -156,17 +171,28 @@ pub type Slots = Region<Slot>;
 #[derive(Debug)]
 pub struct Table {
     chunks: [AtomicU32; CHUNKS],
+    /// Where to look for a free slot next. Under the registry's lock.
+    hint: AtomicU32,
 }
 
 impl Default for Table {
     fn default() -> Self {
         Table {
             chunks: [const { AtomicU32::new(0) }; CHUNKS],
+            hint: AtomicU32::new(0),
         }
     }
 }
 
 impl Table {
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Table {
+        Table {
+            chunks: core::array::from_fn(|n| crate::emulated::copy_u32(&self.chunks[n])),
+        }
+    }
+
     /// Global number of the slot with that index in this table.
     #[inline(always)]
     pub fn global(&self, index: u32) -> Option<u32> {
@@ -210,6 +236,16 @@ impl Table {
     /// Number of chunk `n`, if the table has it.
     pub fn chunk(&self, n: usize) -> Option<u32> {
         self.chunks.get(n)?.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// The index at which to look for a free slot next.
+    pub(crate) fn hint(&self) -> u32 {
+        self.hint.load(Ordering::Relaxed) % (CHUNKS as u32 * CHUNK)
+    }
+
+    /// See [`Table::hint`].
+    pub(crate) fn set_hint(&self, index: u32) {
+        self.hint.store(index, Ordering::Relaxed);
     }
 
     /// Gives or takes chunk `n`. Under the registry's lock.
