@@ -134,6 +134,11 @@ impl<'a, P: Ports> Driver<'a, P> {
         Some(self.link.send_at(channel, epoch, at, bytes))
     }
 
+    /// Bytes that the channel takes now.
+    pub fn room(&self, channel: Channel) -> usize {
+        self.link.room(channel)
+    }
+
     /// Frees bytes from the host and copies what follows; `None`: the channel does not come from there.
     pub fn read(
         &mut self,

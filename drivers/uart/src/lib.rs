@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod device;
 pub mod driver;
+pub mod ship;
 #[cfg(test)]
 mod tests;
 pub mod vault;

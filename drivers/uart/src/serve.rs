@@ -9,7 +9,8 @@ use sal_rt::{Grants, clock, log, server, start, table};
 use sal_sys::machine::{self, Width};
 use sal_uart::device::{Device, Ports};
 use sal_uart::driver::{self, Driver};
-use sal_uart::vault::Vault;
+use sal_uart::ship::{self, ReadLog};
+use sal_uart::vault::{Shipped, Vault};
 use sal_vault::store;
 use zerocopy::FromBytes;
 
@@ -42,12 +43,28 @@ impl Ports for Com1 {
     }
 }
 
+/// How long a line of the log may wait here when nothing else happens, in nanoseconds: as soon as a person notices.
+const LOG_PERIOD: u64 = 50_000_000;
+
+/// The kernel's log, by its capability.
+struct KernelLog(Handle);
+
+impl ReadLog for KernelLog {
+    fn read(&mut self, position: u64, into: &mut [u8]) -> (usize, u64) {
+        machine::log_read(self.0, into, position).unwrap_or((0, position))
+    }
+}
+
 struct Uart {
     driver: Driver<'static, Com1>,
     interrupt: Handle,
     watcher: Handle,
     /// Where the vault says under which handle the watcher lies in its table.
     kept: &'static mut u64,
+    log: KernelLog,
+    shipped: &'static mut Shipped,
+    /// When the log is looked at next.
+    next_log: u64,
 }
 
 pub(crate) fn main(startup: &'static Startup) {
@@ -61,6 +78,7 @@ pub(crate) fn main(startup: &'static Startup) {
         watcher: kept,
         bound,
         link,
+        log: shipped,
         ..
     } = vault;
     let interrupt = grants.need("irq:4").handle;
@@ -77,6 +95,9 @@ pub(crate) fn main(startup: &'static Startup) {
         interrupt,
         watcher,
         kept,
+        log: KernelLog(grants.need("log").handle),
+        shipped,
+        next_log: 0,
     };
     uart.interrupted();
     server::serve(endpoint, &mut uart)
@@ -119,7 +140,12 @@ impl Uart {
     }
 
     fn turn(&mut self) {
-        self.driver.turn(clock::now());
+        let now = clock::now();
+        if now >= self.next_log {
+            ship::ship(&mut self.driver, self.shipped, &mut self.log);
+            self.next_log = now + LOG_PERIOD;
+        }
+        self.driver.turn(now);
         let news = self.driver.news();
         if news != 0 && !self.watcher.is_none() {
             let _ = sal_sys::ipc::notify(self.watcher, news);
@@ -164,7 +190,8 @@ impl server::Service for Uart {
     }
 
     fn deadline(&mut self) -> Option<u64> {
-        self.driver.deadline()
+        let link = self.driver.deadline().unwrap_or(u64::MAX);
+        Some(link.min(self.next_log))
     }
 
     fn expired(&mut self) {

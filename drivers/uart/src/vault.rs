@@ -18,14 +18,29 @@ pub struct Vault {
     pub watcher: u64,
     /// The notification to which the interrupt is bound, likewise.
     pub bound: u64,
+    /// How far the kernel's log has been shipped.
+    pub log: Shipped,
     /// The line.
     pub link: Link,
+}
+
+/// How far the kernel's log has been shipped: what stands in it at position `base + n` is byte `n` of the log's channel in this epoch. So a
+/// successor finds out from the link alone what was accepted, and nothing is sent twice.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Shipped {
+    /// Log position of the channel's byte 0.
+    pub base: u64,
+    /// Log position up to which bytes were accepted, in whichever epoch: where a new epoch begins.
+    pub end: u64,
+    /// The link's epoch that `base` is for, plus one; 0: none yet.
+    pub epoch: u64,
 }
 
 const EXPECTED: Expected = Expected {
     kind: KIND,
     owner: 0,
-    version: 1,
+    version: 2,
     length: size_of::<Vault>() as u64,
 };
 
@@ -53,6 +68,7 @@ impl Vault {
     fn format(&mut self, session: u32) {
         self.watcher = 0;
         self.bound = 0;
+        self.log = Shipped::default();
         self.link.start(Role::Caller, session, TIMEOUT);
         self.header.stamp(EXPECTED);
     }

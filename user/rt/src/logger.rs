@@ -16,6 +16,17 @@ struct Line {
     used: usize,
 }
 
+impl Line {
+    /// Ends the line, however long it was.
+    fn end(&mut self) {
+        let last = self.used.min(LINE - 1);
+        if let Some(place) = self.bytes.get_mut(last) {
+            *place = b'\n';
+        }
+        self.used = last + 1;
+    }
+}
+
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let room = LINE - self.used;
@@ -39,9 +50,9 @@ pub fn line(what: Arguments<'_>) {
         used: 0,
     };
     let _ = line.write_fmt(what);
+    line.end();
     let text = line.bytes.get(..line.used).unwrap_or(&[]);
-    let lines = text.split(|byte| *byte == b'\n');
-    for part in lines.flat_map(|line| line.chunks(PIECE)) {
+    for part in text.chunks(PIECE) {
         let _ = sal_sys::machine::log_write(crate::start::own::log(), part);
     }
 }
