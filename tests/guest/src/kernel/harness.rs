@@ -1,6 +1,6 @@
 //! Which tests there are, and how they are run and reported.
 
-use crate::{handles, message, roles};
+use crate::{handles, message, roles, stress};
 use alloc::string::{String, ToString};
 use core::fmt::Debug;
 use sal_rt::abi::boot::Startup;
@@ -25,7 +25,7 @@ impl Test {
 }
 
 /// All groups: `tools/sal` boots a machine for each.
-const GROUPS: &[(&str, &[Test])] = &[("handles", handles::TESTS), ("message", message::TESTS)];
+const GROUPS: &[(&str, &[Test])] = &[("handles", handles::TESTS), ("message", message::TESTS), ("stress", stress::TESTS)];
 
 /// Fails the test unless it holds.
 macro_rules! ensure {

@@ -10,6 +10,8 @@ extern crate alloc;
 #[cfg(target_os = "none")]
 mod child;
 #[cfg(target_os = "none")]
+mod crew;
+#[cfg(target_os = "none")]
 mod handles;
 #[cfg(target_os = "none")]
 mod harness;
@@ -17,6 +19,8 @@ mod harness;
 mod message;
 #[cfg(target_os = "none")]
 mod roles;
+#[cfg(target_os = "none")]
+mod stress;
 
 #[cfg(target_os = "none")]
 sal_rt::entry!(harness::main);
