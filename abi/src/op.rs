@@ -61,7 +61,7 @@ ops! {
     Revoke = 18,
     /// `a0` process (MANAGE), `w0` handle of one's own, `w1` rights mask, `w2` badge or 0. -> `b` the handle in that process's table.
     Grant = 19,
-    /// `a0` process (MANAGE), `w0` a handle in its table, `w1` rights mask. -> `b` a handle of one's own to the same object.
+    /// `a0` process (MANAGE), `w0` a handle in its table, `w1` rights mask, `w2` 1: theirs is closed (a move). -> `b` a handle of one's own to the same object.
     Take = 20,
     /// `a0` any handle. -> kind, `b` badge, `w0` rights, `w1` a number that is equal for equal objects.
     Identify = 21,
@@ -162,7 +162,7 @@ ops! {
 
     /// `a0` log (WRITE), `w0` own address, `w1` length: a line for the kernel's log.
     LogWrite = 96,
-    /// `a0` log (READ), `w0` own address, `w1` length, `w2` position. -> bytes copied, `w0` next position.
+    /// `a0` log (READ), `w0` own address, `w1` length, `w2` position. -> bytes copied, `w0` next position. From position -1: nothing, and the position up to which the kernel wrote to the UART by itself.
     LogRead = 97,
     /// `a0` log (MANAGE), `w0` status: ends the machine.
     PowerOff = 98,

@@ -121,17 +121,21 @@ impl<H: Hardware> Kernel<H> {
         Ok(Handle::new(generation, index))
     }
 
-    /// Index of a free slot in a process's table, which may grow for it.
+    /// Index of a free slot in a process's table, which may grow for it: next fit, so that filling a table costs the same per slot.
     fn free_slot(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<u32, Error> {
         let table = self.processes.table(process).ok_or(Error::Dead)?;
-        for n in 0..CHUNKS {
-            if table.chunk(n).is_none() {
-                let chunk = self.new_chunk(registry)?;
-                table.set_chunk(n, Some(chunk));
+        let start = table.hint();
+        for n in 0..=CHUNKS {
+            let chunk = (start / CHUNK) as usize + n;
+            let base = (chunk % CHUNKS) as u32 * CHUNK;
+            if table.chunk(chunk % CHUNKS).is_none() {
+                let new = self.new_chunk(registry)?;
+                table.set_chunk(chunk % CHUNKS, Some(new));
             }
-            let base = n as u32 * CHUNK;
-            let free = (base..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
+            let from = if n == 0 { start } else { base };
+            let free = (from..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
             if let Some(index) = free {
+                table.set_hint(index + 1);
                 return Ok(index);
             }
         }

@@ -134,7 +134,7 @@ impl<H: Hardware> Kernel<H> {
             Op::Derive => self.derive(args)?,
             Op::Revoke => return self.revoke(cpu, args).map(Some),
             Op::Grant => self.grant(args)?,
-            Op::Take => self.take(args)?,
+            Op::Take => self.take(cpu, args)?,
             Op::Identify => self.identify(args)?,
             Op::Interrupt => self.interrupt(cpu, args)?,
             Op::GuestKick => self.guest_kick(cpu, args)?,
@@ -202,13 +202,19 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    fn take(&self, args: &Args) -> Result<Answer, Error> {
+    /// A copy (`w2` 0), or the capability itself (`w2` 1).
+    fn take(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
         let source = self.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
         let source = self.process_index(&source)?;
+        let theirs = Handle(args.word(0));
         let mut registry = self.registry.lock();
-        let from = (source, Handle(args.word(0)));
-        self.copy_cap(&mut registry, from, args.process, Rights(args.word(1) as u32), 0)
-            .map(Answer::handle)
+        let mask = Rights(args.word(1) as u32);
+        let own = self.copy_cap(&mut registry, (source, theirs), args.process, mask, 0)?;
+        if args.word(2) == 1 {
+            let global = self.global(source, theirs)?;
+            self.close_slot(cpu, &mut registry, global);
+        }
+        Ok(Answer::handle(own))
     }
 
     /// The slot of a process that a capability names and that still is that process.

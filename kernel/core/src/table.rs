@@ -171,12 +171,15 @@ pub type Slots = Region<Slot>;
 #[derive(Debug)]
 pub struct Table {
     chunks: [AtomicU32; CHUNKS],
+    /// Where to look for a free slot next. Under the registry's lock.
+    hint: AtomicU32,
 }
 
 impl Default for Table {
     fn default() -> Self {
         Table {
             chunks: [const { AtomicU32::new(0) }; CHUNKS],
+            hint: AtomicU32::new(0),
         }
     }
 }
@@ -233,6 +236,16 @@ impl Table {
     /// Number of chunk `n`, if the table has it.
     pub fn chunk(&self, n: usize) -> Option<u32> {
         self.chunks.get(n)?.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// The index at which to look for a free slot next.
+    pub(crate) fn hint(&self) -> u32 {
+        self.hint.load(Ordering::Relaxed) % (CHUNKS as u32 * CHUNK)
+    }
+
+    /// See [`Table::hint`].
+    pub(crate) fn set_hint(&self, index: u32) {
+        self.hint.store(index, Ordering::Relaxed);
     }
 
     /// Gives or takes chunk `n`. Under the registry's lock.

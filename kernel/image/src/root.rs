@@ -2,6 +2,7 @@
 
 use crate::hardware::{Hw, Pages};
 use core::fmt;
+use core::mem::offset_of;
 use sal_abi::boot::{self, Grant, STARTUP_MAGIC, Startup, THREAD_AREA};
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Handle, PAGE, Rights};
@@ -21,6 +22,9 @@ const PRIORITY: u8 = 255;
 const PORTS: u64 = 1 << 16;
 /// Interrupt lines there are.
 const LINES: u64 = sal_kernel_core::line::LINES as u64;
+
+/// Bytes copied and relocated at a time.
+const PIECE: usize = 512;
 
 const GIB: u64 = 1 << 30;
 const IMAGE_AT: u64 = NATIVE_START + GIB;
@@ -99,13 +103,12 @@ impl Maker<'_> {
             return self.map(image.0, image.1 + segment.offset, at, segment.size, segment.rights);
         }
         let memory = self.memory(MemoryKind::ZeroFill, segment.size)?;
-        let mut page = [0; PAGE as usize];
-        for (n, bytes) in segment.bytes.chunks(PAGE as usize).enumerate() {
-            let offset = n as u64 * PAGE;
-            page.fill(0);
-            page.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            program.relocate(&mut page, segment.address + offset, IMAGE_AT);
-            self.write(memory, offset, &page)?;
+        for (n, bytes) in segment.bytes.chunks(PIECE).enumerate() {
+            let offset = (n * PIECE) as u64;
+            let mut piece = [0; PIECE];
+            piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            program.relocate(&mut piece, segment.address + offset, IMAGE_AT);
+            self.write(memory, offset, &piece)?;
         }
         self.map(memory, 0, at, segment.size, segment.rights)
     }
@@ -130,106 +133,144 @@ fn image_bytes(span: Span) -> &'static [u8] {
 #[inline(never)]
 pub(crate) fn start(kernel: &Kernel<Hw>, cpu: &mut Cpu<Hw>, found: &Machine, cpus: usize) -> Made<()> {
     let span = found.boot.module.ok_or(NoRoot::NoImage)?;
-    let image = Image::open(image_bytes(span)).map_err(NoRoot::Image)?;
-    image.check().map_err(NoRoot::Image)?;
-    let module = image.find(sal_bootimage::Kind::Program, "root").map_err(NoRoot::Image)?;
-    let program = image.program("root").map_err(NoRoot::Image)?;
+    let (program, offset) = program(span)?;
     let mut registry = kernel.registry.lock();
     let frames = registry.vm.vm.frames().available();
     let budget = BudgetId(registry.vm.budgets.first());
-    let state = &mut registry.vm;
-    let space = state.vm.space_create(&mut state.budgets, budget, SpaceKind::Native);
-    let space = space.map_err(|e| NoRoot::Kernel("its space", e.into()))?;
+    let space = make_space(&mut registry, budget)?;
     let mut maker = Maker { registry: &mut registry, budget, space };
-    let first = Frame((span.start / PAGE) as u32);
-    let boot_image = maker.memory(MemoryKind::Fixed { first, cache: Cache::Normal }, span.length())?;
-    for segment in program.segments() {
-        maker.segment(&program, &segment, (boot_image, module.offset))?;
-    }
+    let memories = maker.image(&program, span, offset, found.boot.cmdline.as_bytes())?;
     maker.area()?;
-    maker.map(boot_image, 0, BOOT_IMAGE_AT, span.length(), Rights::READ)?;
-    let cmdline = maker.memory(MemoryKind::ZeroFill, PAGE)?;
-    maker.write(cmdline, 0, found.boot.cmdline.as_bytes())?;
-    maker.map(cmdline, 0, CMDLINE_AT, PAGE, Rights::READ)?;
     let process = kernel.new_process(&mut registry, space.word(), [0, 0]);
     let process = process.map_err(|e| NoRoot::Kernel("its process", e))?;
     registry.vm.add_space(space);
-    let caps = [
-        ("self", Kind::Process, process.raw(), 0),
-        ("space", Kind::Space, space.word(), 0),
-        ("budget", Kind::Budget, budget.0, 0),
-        ("log", Kind::Log, 0, 0),
-        ("ports", Kind::IoPorts, PORTS << 32, 0),
-        ("interrupts", Kind::Interrupt, LINES << 32, 0),
-        ("image", Kind::Memory, boot_image.word(), BOOT_IMAGE_AT),
-        ("cmdline", Kind::Memory, cmdline.word(), CMDLINE_AT),
-    ];
-    let mut page = startup(program.span, cpus);
-    for ((name, kind, object, address), place) in caps.into_iter().zip(page.grants.iter_mut()) {
+    let caps = caps(process.raw(), space, budget, memories);
+    let page = Maker { registry: &mut registry, budget, space }.startup(program.span, cpus)?;
+    for (n, (name, kind, object, address)) in caps.into_iter().enumerate() {
         let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
         let handle = kernel.endow(&mut registry, process.index(), cap).map_err(|e| NoRoot::Kernel(name, e))?;
-        *place = grant(name, handle, address);
-        page.count += 1;
+        Maker { registry: &mut registry, budget, space }.grant(page, n, &grant(name, handle, address))?;
     }
-    let mut maker = Maker { registry: &mut registry, budget, space };
-    let memory = maker.memory(MemoryKind::ZeroFill, PAGE)?;
-    maker.write(memory, 0, bytes_of(&page))?;
-    maker.map(memory, 0, STARTUP_AT, PAGE, Rights::READ)?;
-    let state = &mut registry.vm;
-    let pinned = state.vm.pin(&mut state.budgets, budget, space, AREA_AT + boot::AREA_MESSAGE_PAGE);
-    let (message_page, _) = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
-    let root = state.vm.space(space).map_or(0, |s| s.root().0 as u64);
-    let new = NewThread {
-        process: process.index(),
-        entry: IMAGE_AT + program.entry,
-        stack: boot::first_stack_pointer(AREA_AT),
-        argument: STARTUP_AT,
-        page_address: AREA_AT + boot::AREA_MESSAGE_PAGE,
-        page: message_page.0,
-        root,
-        priority: PRIORITY,
-        cpu: None,
-        fpu_page: 0,
-    };
+    let new = first_thread(&mut registry, (budget, space), process.index(), program.entry)?;
     let thread = kernel.new_thread(&mut registry, &new, cpu.number()).map_err(|e| NoRoot::Kernel("its thread", e))?;
     drop(registry);
     sal_arch_x86_64::log!("root task: {} KiB of program, {frames} frames free", program.span / 1024);
     kernel.start_thread(cpu, thread).map_err(|e| NoRoot::Kernel("its start", e))
 }
 
+/// The root task's program in the boot image, all of which is checked, and its module's offset.
+#[inline(never)]
+fn program(span: Span) -> Made<(Program<'static>, u64)> {
+    let image = Image::open(image_bytes(span)).map_err(NoRoot::Image)?;
+    image.check().map_err(NoRoot::Image)?;
+    let module = image.find(sal_bootimage::Kind::Program, "root").map_err(NoRoot::Image)?;
+    Ok((image.program("root").map_err(NoRoot::Image)?, module.offset))
+}
+
+#[inline(never)]
+fn make_space(registry: &mut Registry<MemoryState<Pages>>, budget: BudgetId) -> Made<SpaceId> {
+    let state = &mut registry.vm;
+    let space = state.vm.space_create(&mut state.budgets, budget, SpaceKind::Native);
+    space.map_err(|e| NoRoot::Kernel("its space", e.into()))
+}
+
+/// Name, kind, object and address of what the root task is given: `sal_abi::boot::ROOT_GRANTS`.
+type Given = (&'static str, Kind, u64, u64);
+
+fn caps(process: u64, space: SpaceId, budget: BudgetId, memories: [MemoryId; 2]) -> [Given; 8] {
+    let [image, cmdline] = memories.map(|m| m.word());
+    [
+        ("self", Kind::Process, process, 0),
+        ("space", Kind::Space, space.word(), 0),
+        ("budget", Kind::Budget, budget.0, 0),
+        ("log", Kind::Log, 0, 0),
+        ("ports", Kind::IoPorts, PORTS << 32, 0),
+        ("interrupts", Kind::Interrupt, LINES << 32, 0),
+        ("image", Kind::Memory, image, BOOT_IMAGE_AT),
+        ("cmdline", Kind::Memory, cmdline, CMDLINE_AT),
+    ]
+}
+
+#[inline(never)]
+fn first_thread(
+    registry: &mut Registry<MemoryState<Pages>>,
+    (budget, space): (BudgetId, SpaceId),
+    process: u32,
+    entry: u64,
+) -> Made<NewThread> {
+    let state = &mut registry.vm;
+    let page_address = AREA_AT + boot::AREA_MESSAGE_PAGE;
+    let pinned = state.vm.pin(&mut state.budgets, budget, space, page_address);
+    let (page, _) = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
+    let root = state.vm.space(space).map_or(0, |s| s.root().0 as u64);
+    Ok(NewThread {
+        process,
+        entry: IMAGE_AT + entry,
+        stack: boot::first_stack_pointer(AREA_AT),
+        argument: STARTUP_AT,
+        page_address,
+        page: page.0,
+        root,
+        priority: PRIORITY,
+        cpu: None,
+        fpu_page: 0,
+    })
+}
+
+impl Maker<'_> {
+    /// The program, the boot image and the command line, mapped: the memories of the last two.
+    #[inline(never)]
+    fn image(&mut self, program: &Program<'_>, span: Span, offset: u64, cmdline: &[u8]) -> Made<[MemoryId; 2]> {
+        let first = Frame((span.start / PAGE) as u32);
+        let image = self.memory(MemoryKind::Fixed { first, cache: Cache::Normal }, span.length())?;
+        for segment in program.segments() {
+            self.segment(program, &segment, (image, offset))?;
+        }
+        self.map(image, 0, BOOT_IMAGE_AT, span.length(), Rights::READ)?;
+        let text = self.memory(MemoryKind::ZeroFill, PAGE)?;
+        self.write(text, 0, cmdline)?;
+        self.map(text, 0, CMDLINE_AT, PAGE, Rights::READ)?;
+        Ok([image, text])
+    }
+
+    /// The start-up page, without grants. Written field by field: a page on the stack is much for the kernel.
+    #[inline(never)]
+    fn startup(&mut self, span: u64, cpus: usize) -> Made<MemoryId> {
+        let (rate, zero) = time::tsc_rate();
+        let count = boot::ROOT_GRANTS.len() as u64;
+        let fields = [
+            (offset_of!(Startup, magic), STARTUP_MAGIC),
+            (offset_of!(Startup, version), sal_abi::VERSION as u64 | count << 32),
+            (offset_of!(Startup, incarnation), 1),
+            (offset_of!(Startup, image), IMAGE_AT),
+            (offset_of!(Startup, free_start), FREE_AT.max(IMAGE_AT + span)),
+            (offset_of!(Startup, free_end), NATIVE_END),
+            (offset_of!(Startup, ticks_per_us), rate / 1_000_000),
+            (offset_of!(Startup, tick_zero), zero),
+            (offset_of!(Startup, cpus), cpus as u64),
+        ];
+        let page = self.memory(MemoryKind::ZeroFill, PAGE)?;
+        for (offset, value) in fields {
+            self.write(page, offset as u64, &value.to_le_bytes())?;
+        }
+        for n in 0..4 {
+            self.write(page, (offset_of!(Startup, entropy) + n * 8) as u64, &cpu::random().to_le_bytes())?;
+        }
+        self.map(page, 0, STARTUP_AT, PAGE, Rights::READ)?;
+        Ok(page)
+    }
+
+    /// Grant number `n` of the start-up page.
+    fn grant(&mut self, page: MemoryId, n: usize, grant: &Grant) -> Made<()> {
+        let at = (offset_of!(Startup, grants) + n * size_of::<Grant>()) as u64;
+        self.write(page, at + offset_of!(Grant, name) as u64, &grant.name)?;
+        self.write(page, at + offset_of!(Grant, handle) as u64, &grant.handle.0.to_le_bytes())?;
+        self.write(page, at + offset_of!(Grant, address) as u64, &grant.address.to_le_bytes())
+    }
+}
+
 fn grant(name: &str, handle: Handle, address: u64) -> Grant {
     let mut bytes = [0; 24];
     bytes.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     Grant { name: bytes, handle, address }
-}
-
-#[inline(never)]
-fn startup(span: u64, cpus: usize) -> Startup {
-    let (rate, zero) = time::tsc_rate();
-    Startup {
-        magic: STARTUP_MAGIC,
-        version: sal_abi::VERSION,
-        count: 0,
-        incarnation: 1,
-        image: IMAGE_AT,
-        free_start: FREE_AT.max(IMAGE_AT + span),
-        free_end: NATIVE_END,
-        ticks_per_us: rate / 1_000_000,
-        tick_zero: zero,
-        cpus: cpus as u64,
-        entropy: core::array::from_fn(|_| cpu::random()),
-        grants: [Grant { name: [0; 24], handle: Handle::NONE, address: 0 }; boot::GRANTS],
-    }
-}
-
-/// The page as bytes.
-#[allow(unsafe_code)]
-fn bytes_of(page: &Startup) -> &[u8] {
-    // SAFETY: `repr(C)` of integers and byte arrays whose padding (only at the end) was zeroed with the value's whole page below.
-    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(page).cast(), size_of::<Startup>() - padding()) }
-}
-
-/// Bytes behind the last field.
-const fn padding() -> usize {
-    size_of::<Startup>() - core::mem::offset_of!(Startup, grants) - size_of::<[Grant; boot::GRANTS]>()
 }

@@ -140,6 +140,12 @@ impl Console<'_> {
         });
     }
 
+    /// Whether the driver has all output.
+    pub fn is_drained(&self) -> bool {
+        OUTS.iter()
+            .all(|&channel| self.state.get().out(channel).len() == 0)
+    }
+
     /// What stands at the host's end.
     pub fn mode(&self) -> Mode {
         self.state.get().mode()
@@ -201,7 +207,7 @@ impl State {
                     self.events |= event::HANGUP;
                 }
             }
-            Control::Stop => self.events |= event::HANGUP,
+            Control::Stop => self.events |= event::STOP,
             _ => {}
         }
     }

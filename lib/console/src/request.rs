@@ -117,22 +117,25 @@ pub enum Outcome<'a> {
     },
 }
 
-/// What happened: raised as a notification's bits upwards, taken once by [`Request::TakeEvents`].
+/// What happened: raised as a notification's bits upwards, taken once by [`Request::TakeEvents`]. The numbers are those of
+/// the interface `console`.
 pub mod event {
-    /// ^C: the foreground gets `SIGINT`.
-    pub const INTERRUPT: u64 = 1;
-    /// ^\: the foreground gets `SIGQUIT`.
-    pub const QUIT: u64 = 2;
-    /// ^Z: the foreground gets `SIGTSTP`.
-    pub const SUSPEND: u64 = 4;
-    /// The window has a new size.
-    pub const WINDOW: u64 = 8;
-    /// The host's end is gone, or wants the guest to end.
-    pub const HANGUP: u64 = 16;
     /// There may be something to read. Not kept: look with [`super::Request::Poll`].
-    pub const READABLE: u64 = 32;
+    pub const READABLE: u64 = 1;
     /// There may be room to write. Not kept.
-    pub const WRITABLE: u64 = 64;
+    pub const WRITABLE: u64 = 2;
+    /// ^C: the foreground gets `SIGINT`.
+    pub const INTERRUPT: u64 = 4;
+    /// ^\: the foreground gets `SIGQUIT`.
+    pub const QUIT: u64 = 8;
+    /// ^Z: the foreground gets `SIGTSTP`.
+    pub const SUSPEND: u64 = 16;
+    /// The window has a new size.
+    pub const WINDOW: u64 = 32;
+    /// The host's end of the terminal is gone.
+    pub const HANGUP: u64 = 64;
+    /// The host wants the machine to end.
+    pub const STOP: u64 = 128;
 }
 
 /// Readiness.

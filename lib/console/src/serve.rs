@@ -47,8 +47,26 @@ impl Console<'_> {
         events
     }
 
-    /// Serves a request, for the first time or again. `now` in nanoseconds.
+    /// The client thread that has `slot`; with key 0, which is refused, if `owns` denies that its key is the sender's.
+    pub fn client(&self, slot: u16, sequence: u32, owns: impl Fn(u64) -> bool) -> Client {
+        let key = self
+            .state
+            .get()
+            .slots
+            .key(slot)
+            .filter(|&key| owns(key))
+            .unwrap_or(0);
+        Client { key, slot, sequence }
+    }
+
+    /// Serves a request, for the first time or again. `now` in nanoseconds. Questions need no slot.
     pub fn serve(&mut self, client: Client, request: Request<'_>, now: u64) -> Outcome<'_> {
+        if let Some(step) = query(self.state.get(), request) {
+            return match step {
+                Ok(answer) => done(answer),
+                Err(why) => why.outcome(),
+            };
+        }
         match self
             .state
             .get()
@@ -76,12 +94,6 @@ impl Console<'_> {
     fn serve_new(&mut self, client: Client, request: Request<'_>, now: u64) -> Outcome<'_> {
         if let Request::Read { most, wait } = request {
             return self.read(client, most, wait, now);
-        }
-        if let Some(step) = query(self.state.get(), request) {
-            return match step {
-                Ok(answer) => done(answer),
-                Err(why) => why.outcome(),
-            };
         }
         let step: Step = self.state.try_update(|state| {
             let answer = change(state, request)?;

@@ -6,7 +6,7 @@ use sal_vault::{ClientSlots, Commit, Committed, Expected, Fault, Header};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// How many client threads there can be.
-pub const SLOTS: usize = 32;
+pub const SLOTS: usize = 64;
 
 /// Most bytes that one read takes.
 pub const READ_MOST: usize = 1024;
@@ -183,7 +183,7 @@ impl State {
     }
 }
 
-/// The console's vault: some 100 KiB of plain data.
+/// The console's vault: some 104 KiB of plain data.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Vault {

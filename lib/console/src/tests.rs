@@ -491,12 +491,14 @@ fn stopped_output_waits() {
     world.settle();
     user.writes(&mut world, b"later");
     world.settle();
+    assert_eq!(world.console(|console| console.is_drained()), Some(false));
     assert_eq!(world.hears(Channel::Stdout), b"");
     assert_eq!(user.asks(&mut world, Request::Drain), Got::Pending);
     world.host.send(Channel::Stdin, b"\x11");
     world.settle();
     assert_eq!(world.hears(Channel::Stdout), b"later");
     assert_eq!(user.does(&mut world, Request::Drain), 0);
+    assert_eq!(world.console(|console| console.is_drained()), Some(true));
 }
 
 #[test]
@@ -635,4 +637,10 @@ fn a_damaged_vault_is_reported() {
     }
     assert!(faults > 10, "{faults}");
     assert!(matches!(world.vault.adopt(OWNER + 1), Err(Fault::Owner(OWNER))));
+}
+
+#[test]
+fn the_vault_fits_its_manifest_entry() {
+    // The server keeps two words beside it.
+    assert!(size_of::<Vault>() + 16 <= 128 * 1024, "{}", size_of::<Vault>());
 }

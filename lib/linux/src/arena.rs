@@ -49,20 +49,23 @@ impl<T> core::fmt::Debug for Id<T> {
 }
 
 /// Slots of `T`.
-pub struct Arena<T> {
+pub(crate) struct Arena<T> {
     slots: Vec<Option<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena { slots: Vec::new(), free: Vec::new() }
+        Arena {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
 impl<T> Arena<T> {
     /// Puts `value` in a free slot.
-    pub fn insert(&mut self, value: T) -> Id<T> {
+    pub(crate) fn insert(&mut self, value: T) -> Id<T> {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
@@ -74,7 +77,7 @@ impl<T> Arena<T> {
     }
 
     /// Empties a slot.
-    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+    pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         let value = self.slots.get_mut(id.0 as usize)?.take()?;
         self.free.push(id.0);
         Some(value)
@@ -82,28 +85,26 @@ impl<T> Arena<T> {
 
     /// Looks at a slot.
     #[inline(always)]
-    pub fn get(&self, id: Id<T>) -> Option<&T> {
+    pub(crate) fn get(&self, id: Id<T>) -> Option<&T> {
         self.slots.get(id.0 as usize)?.as_ref()
     }
 
     /// Looks at a slot, to change it.
     #[inline(always)]
-    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         self.slots.get_mut(id.0 as usize)?.as_mut()
     }
 
     /// All that are there, by index.
-    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots.iter().enumerate().filter_map(|(i, s)| s.as_ref().map(|v| (Id::new(i as u32), v)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(i, s)| s.as_ref().map(|v| (Id::new(i as u32), v)))
     }
 
     /// How many are there.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
-    }
-
-    /// Is nothing there?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

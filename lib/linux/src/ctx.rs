@@ -77,7 +77,9 @@ impl Ctx<'_> {
 
     /// Is there something that ends a wait: a deliverable signal, a stop, the end?
     pub fn interrupted(&self) -> bool {
-        let (Ok(task), Ok(group)) = (self.me(), self.group()) else { return true };
+        let (Ok(task), Ok(group)) = (self.me(), self.group()) else {
+            return true;
+        };
         let pending = task.pending.set.or(group.pending.set).without(task.blocked);
         !pending.is_empty()
             || group.exiting.is_some()
@@ -87,11 +89,18 @@ impl Ctx<'_> {
 
     /// What an earlier run of the handler kept; `None` in the first run.
     pub fn take_progress(&mut self) -> Progress {
-        self.me_mut().map(|t| core::mem::take(&mut t.progress)).unwrap_or_default()
+        self.me_mut()
+            .map(|t| core::mem::take(&mut t.progress))
+            .unwrap_or_default()
     }
 
     /// Blocks until a waker of one of `keys`, a signal, or the deadline; the handler then runs again and finds `keep`.
-    pub fn block(&mut self, keys: &[WaitKey], deadline: Option<u64>, keep: Progress) -> Result<Outcome, Errno> {
+    pub fn block(
+        &mut self,
+        keys: &[WaitKey],
+        deadline: Option<u64>,
+        keep: Progress,
+    ) -> Result<Outcome, Errno> {
         let id = self.task;
         let task = self.os.tasks.get_mut(id).ok_or(Errno::ESRCH)?;
         task.progress = keep;
@@ -121,7 +130,10 @@ impl Ctx<'_> {
         let now = self.wall();
         let task = self.os.tasks.get(self.task).ok_or(Errno::ESRCH)?;
         let group = self.os.groups.get(task.group).ok_or(Errno::ESRCH)?;
-        let proc = Proc { os: &*self.os, platform: RefCell::new(&mut *self.platform) };
+        let proc = Proc {
+            os: &*self.os,
+            platform: RefCell::new(&mut *self.platform),
+        };
         let ctx = sal_vfs::Ctx {
             cred: &task.files.cred,
             fs: task.files.fs,
@@ -162,7 +174,7 @@ impl Ctx<'_> {
         if rdev == sal_vfs::makedev(5, 0) {
             return self.os.tty_of(self.group_id()?).ok_or(Errno::ENXIO);
         }
-        Ok(0)
+        Ok(crate::job::tty_of_device(rdev))
     }
 
     /// A call to the server that the file system names; the handler runs again with the answer.
@@ -175,16 +187,27 @@ impl Ctx<'_> {
             self.check_terminal(tty, &op.request)?;
         }
         let request = RemoteRequest::File(Box::new(op.request.clone()));
-        let buffers: Vec<GuestBuffer> = buffers.iter().filter(|b| b.length != 0).take(4).copied().collect();
+        let buffers: Vec<GuestBuffer> = buffers
+            .iter()
+            .filter(|b| b.length != 0)
+            .take(4)
+            .copied()
+            .collect();
         self.me_mut()?.progress = Progress::Asked(Some(op));
-        Ok(Outcome::Remote(RemoteCall { server, request, buffers }))
+        Ok(Outcome::Remote(RemoteCall {
+            server,
+            request,
+            buffers,
+        }))
     }
 
     /// Job control before a terminal's read or write.
     fn check_terminal(&mut self, tty: u32, request: &sal_vfs::Request) -> Result<(), Errno> {
         let signal = match request {
             sal_vfs::Request::Read { .. } => crate::signal::SIGTTIN,
-            sal_vfs::Request::Write { .. } if self.os.ttys.get(&tty).is_some_and(|t| t.to_stop) => crate::signal::SIGTTOU,
+            sal_vfs::Request::Write { .. } if self.os.ttys.get(&tty).is_some_and(|t| t.to_stop) => {
+                crate::signal::SIGTTOU
+            }
             _ => return Ok(()),
         };
         self.os.check_background(self.task, tty, signal, self.platform)
@@ -192,7 +215,10 @@ impl Ctx<'_> {
 }
 
 /// The wall clock.
-pub fn wall(platform: &mut dyn Platform) -> Time {
+pub(crate) fn wall(platform: &mut dyn Platform) -> Time {
     let ns = platform.realtime_offset().wrapping_add(platform.now());
-    Time { sec: (ns / 1_000_000_000) as i64, nsec: (ns % 1_000_000_000) as u32 }
+    Time {
+        sec: (ns / 1_000_000_000) as i64,
+        nsec: (ns % 1_000_000_000) as u32,
+    }
 }

@@ -6,6 +6,7 @@ use crate::exec::{self, Program, Request, SCRIPT_DEPTH};
 use crate::files::TaskFiles;
 use crate::linux::Linux;
 use crate::mm::Mm;
+use crate::os::Stdio;
 use crate::platform::Platform;
 use crate::signal::AltStack;
 use crate::spawn::reset_handlers;
@@ -18,7 +19,7 @@ use sal_abi::x86_64::GuestRegisters;
 use sal_vfs::{Outcome as FileOutcome, Place};
 
 /// What is executed.
-pub struct ExecRequest {
+pub(crate) struct ExecRequest {
     /// Relative to this directory.
     pub directory: i32,
     /// The file.
@@ -98,8 +99,12 @@ impl Ctx<'_> {
                 Way::There(Found::Script(interpreter, argument)) => {
                     let script = core::mem::replace(&mut request.path, interpreter.clone());
                     let old = core::mem::take(&mut request.arguments);
-                    request.arguments =
-                        [interpreter].into_iter().chain(argument).chain([script]).chain(old.into_iter().skip(1)).collect();
+                    request.arguments = [interpreter]
+                        .into_iter()
+                        .chain(argument)
+                        .chain([script])
+                        .chain(old.into_iter().skip(1))
+                        .collect();
                     request.directory = g::AT_FDCWD;
                     request.flags = 0;
                 }
@@ -158,7 +163,7 @@ impl Ctx<'_> {
         let place = object.place.ok_or(Errno::ENOEXEC)?;
         let image = exec::read_image(self.vfs, place, &head, size);
         match image {
-            Ok(image) => Ok(Found::Here(Program { place, object, size, image })),
+            Ok(image) => Ok(Found::Here(Program { place, object, image })),
             Err(error) => {
                 drop(object);
                 self.sweep_objects();
@@ -195,8 +200,15 @@ impl Ctx<'_> {
         self.sweep_objects();
         self.own_files()?;
         self.own_identity(name)?;
-        self.os.queues.wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
-        *self.regs = GuestRegisters { rip: loaded.entry, rsp: loaded.stack, rflags: 0x202, ..Default::default() };
+        self.os
+            .queues
+            .wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
+        *self.regs = GuestRegisters {
+            rip: loaded.entry,
+            rsp: loaded.stack,
+            rflags: 0x202,
+            ..Default::default()
+        };
         Ok(())
     }
 
@@ -234,7 +246,11 @@ impl Ctx<'_> {
 }
 
 fn bad_interpreter(error: Errno) -> Errno {
-    if error == Errno::ENOEXEC { Errno::ELIBBAD } else { error }
+    if error == Errno::ENOEXEC {
+        Errno::ELIBBAD
+    } else {
+        error
+    }
 }
 
 /// The last part of the path, cut to 15 bytes.
@@ -248,7 +264,7 @@ fn comm_of(path: &[u8]) -> [u8; 16] {
 }
 
 impl Linux {
-    /// Makes process 1 with `/dev/console` as its input, output and error output and its controlling terminal, and
+    /// Makes process 1 with what [`crate::Config::stdio`] says as its input, output and error output, and
     /// starts the program `path` in it. An error says which part failed, for the log.
     pub fn start_init(
         &mut self,
@@ -257,7 +273,9 @@ impl Linux {
         environment: Vec<Vec<u8>>,
         platform: &mut dyn Platform,
     ) -> Result<TaskId, (&'static str, Errno)> {
-        let id = self.make_init(platform).map_err(|e| ("making the first process", e))?;
+        let id = self
+            .make_init(platform)
+            .map_err(|e| ("making the first process", e))?;
         let mut regs = GuestRegisters::default();
         let mut ctx = Ctx {
             os: &mut self.os,
@@ -267,29 +285,79 @@ impl Linux {
             mem: &mut NoMemory,
             platform: &mut *platform,
         };
-        let started = ctx.open_console().map_err(|e| ("opening /dev/console", e)).and_then(|()| {
-            let request = ExecRequest { directory: g::AT_FDCWD, path: path.to_vec(), flags: 0, arguments, environment };
-            match ctx.exec(request) {
-                Ok(Outcome::Registers) => Ok(()),
-                Ok(_) => Err(("executing the first program", Errno::EACCES)),
-                Err(e) => Err(("executing the first program", e)),
-            }
-        });
+        let started = ctx
+            .open_stdio()
+            .map_err(|e| ("opening its standard streams", e))
+            .and_then(|()| {
+                let request = ExecRequest {
+                    directory: g::AT_FDCWD,
+                    path: path.to_vec(),
+                    flags: 0,
+                    arguments,
+                    environment,
+                };
+                match ctx.exec(request) {
+                    Ok(Outcome::Registers) => Ok(()),
+                    Ok(_) => Err(("executing the first program", Errno::EACCES)),
+                    Err(e) => Err(("executing the first program", e)),
+                }
+            });
         if let Err(error) = started {
             ctx.exit_thread();
             return Err(error);
         }
-        let space = self.os.mm_of(id).map(|m| m.space).ok_or(("finding its memory", Errno::ESRCH))?;
-        platform.spawn(id, space, &regs, None).map_err(|e| ("starting its thread", e))?;
+        let space = self
+            .os
+            .mm_of(id)
+            .map(|m| m.space)
+            .ok_or(("finding its memory", Errno::ESRCH))?;
+        platform
+            .spawn(id, space, &regs, None)
+            .map_err(|e| ("starting its thread", e))?;
         Ok(id)
+    }
+
+    /// Where the program `name` is: itself if it has a slash, else the first directory of `path` (as in `PATH`) that has
+    /// an executable file of that name. `ENOENT`; `EACCES` if there are only others.
+    pub fn find_program(
+        &mut self,
+        name: &[u8],
+        path: &[u8],
+        platform: &mut dyn Platform,
+    ) -> Result<Vec<u8>, Errno> {
+        if name.contains(&b'/') {
+            return Ok(name.to_vec());
+        }
+        self.with_files(platform, |vfs, ctx| {
+            let mut result = Err(Errno::ENOENT);
+            for directory in path.split(|b| *b == b':').filter(|_| !name.is_empty()) {
+                let file = [if directory.is_empty() { b"." } else { directory }, b"/", name].concat();
+                match vfs.open_exec(ctx, g::AT_FDCWD, &file, 0) {
+                    Ok(FileOutcome::Done(place)) => {
+                        vfs.unpin(place);
+                        return Ok(file);
+                    }
+                    Err(sal_vfs::Errno::EACCES) => result = Err(Errno::EACCES),
+                    _ => {}
+                }
+            }
+            result
+        })?
     }
 
     fn make_init(&mut self, platform: &mut dyn Platform) -> Result<TaskId, Errno> {
         let now = platform.now();
         let space = platform.space_create()?;
         let mm: MmId = self.os.mms.insert(Mm::new(space));
-        let files = TaskFiles { table: self.vfs.table_new(), fs: self.vfs.fs_new()?, cred: sal_vfs::Cred::root() };
-        let id = self.os.tasks.insert(Task::new(1, GroupId::new(0), mm, files, now));
+        let files = TaskFiles {
+            table: self.vfs.table_new(),
+            fs: self.vfs.fs_new()?,
+            cred: sal_vfs::Cred::root(),
+        };
+        let id = self
+            .os
+            .tasks
+            .insert(Task::new(1, GroupId::new(0), mm, files, now));
         let group = self.os.groups.insert(Group::new(1, id, now));
         if let Some(task) = self.os.tasks.get_mut(id) {
             task.group = group;
@@ -299,23 +367,47 @@ impl Linux {
         self.os.last_pid = 1;
         self.os.init = Some(group);
         self.os.sessions.insert(1, Default::default());
-        self.os.take_tty(group, 0)?;
+        if self.os.config.stdio == Stdio::Terminal {
+            self.os.take_tty(group, 0)?;
+        }
         Ok(id)
     }
 }
 
 impl Ctx<'_> {
-    fn open_console(&mut self) -> Result<(), Errno> {
-        for _ in 0..3 {
-            let opened = self.files(&[], 0, |vfs, ctx, _| vfs.open(ctx, g::AT_FDCWD, b"/dev/console", g::O_RDWR, 0))?;
-            match opened? {
-                FileOutcome::Done(_) => {}
-                _ => return Err(Errno::ENXIO),
-            }
+    fn open_stdio(&mut self) -> Result<(), Errno> {
+        match self.os.config.stdio {
+            Stdio::Terminal => (0..3).try_for_each(|_| self.open_device(b"/dev/console", g::O_RDWR)),
+            Stdio::Streams => STREAM_NODES
+                .iter()
+                .zip(1..)
+                .try_for_each(|((path, flags), minor)| {
+                    let rdev = sal_vfs::makedev(crate::job::STREAM_MAJOR, minor);
+                    let made = self.files(&[], 0, |vfs, ctx, _| {
+                        vfs.mknod(ctx, g::AT_FDCWD, path, g::S_IFCHR | 0o600, rdev)
+                    })?;
+                    match made {
+                        Ok(_) | Err(sal_vfs::Errno::EEXIST) => self.open_device(path, *flags),
+                        Err(error) => Err(error.into()),
+                    }
+                }),
         }
-        Ok(())
+    }
+
+    fn open_device(&mut self, path: &[u8], flags: u32) -> Result<(), Errno> {
+        match self.files(&[], 0, |vfs, ctx, _| vfs.open(ctx, g::AT_FDCWD, path, flags, 0))?? {
+            FileOutcome::Done(_) => Ok(()),
+            _ => Err(Errno::ENXIO),
+        }
     }
 }
+
+/// The streams' nodes, and how they are opened as 0, 1, 2.
+const STREAM_NODES: [(&[u8], u32); 3] = [
+    (b"/dev/hostin", g::O_RDONLY),
+    (b"/dev/hostout", g::O_WRONLY),
+    (b"/dev/hosterr", g::O_WRONLY),
+];
 
 /// The memory of a process that has none yet.
 struct NoMemory;
@@ -334,4 +426,3 @@ impl crate::user::UserMemory for NoMemory {
         Err(Errno::EFAULT)
     }
 }
-

@@ -24,7 +24,9 @@ impl Ctx<'_> {
         self.release_memory();
         self.unqueue();
         let id = self.task;
-        let Some(task) = self.os.tasks.get_mut(id) else { return };
+        let Some(task) = self.os.tasks.get_mut(id) else {
+            return;
+        };
         self.os.futexes.leave(id, task);
         task.progress = Progress::None;
         let (group, tid, files, fs, mm) = (task.group, task.tid, task.files.table, task.files.fs, task.mm);
@@ -34,8 +36,14 @@ impl Ctx<'_> {
         self.vfs.table_release(files, tgid);
         self.vfs.fs_release(fs);
         self.wake_for_files();
-        let usage = Usage { cpu: self.platform.cpu_time(id), faults, resident: self.resident() };
-        self.os.queues.wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
+        let usage = Usage {
+            cpu: self.platform.cpu_time(id),
+            faults,
+            resident: self.resident(),
+        };
+        self.os
+            .queues
+            .wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
         self.os.leave_mm(mm, self.platform);
         self.sweep_objects();
         let uid = self.me().map_or(0, |t| t.credentials.uid[0]);
@@ -45,14 +53,19 @@ impl Ctx<'_> {
     }
 
     fn resident(&mut self) -> u64 {
-        self.mm().map(|m| m.space).map_or(0, |space| self.platform.space_resident(space))
+        self.mm()
+            .map(|m| m.space)
+            .map_or(0, |space| self.platform.space_resident(space))
     }
 
     /// What exit and exec tell of the memory that the caller leaves: the thread id word and the robust futexes.
     pub(crate) fn release_memory(&mut self) {
         let Ok(task) = self.me_mut() else { return };
-        let (clear, robust, tid) =
-            (core::mem::take(&mut task.clear_child_tid), core::mem::take(&mut task.robust_list), task.tid);
+        let (clear, robust, tid) = (
+            core::mem::take(&mut task.clear_child_tid),
+            core::mem::take(&mut task.robust_list),
+            task.tid,
+        );
         if robust != 0 {
             let _ = self.walk_robust(robust, tid);
         }
@@ -65,9 +78,13 @@ impl Ctx<'_> {
     pub(crate) fn wake_word(&mut self, address: u64, count: u64) {
         let Ok(mm) = self.me().map(|t| t.mm) else { return };
         let private = crate::futex::FutexKey::Private(mm, address);
-        self.os.futexes.wake(private, count, u32::MAX, &mut self.os.tasks, self.platform);
+        self.os
+            .futexes
+            .wake(private, count, u32::MAX, &mut self.os.tasks, self.platform);
         if let Some(shared) = self.shared_key(address) {
-            self.os.futexes.wake(shared, count, u32::MAX, &mut self.os.tasks, self.platform);
+            self.os
+                .futexes
+                .wake(shared, count, u32::MAX, &mut self.os.tasks, self.platform);
         }
     }
 
@@ -92,12 +109,14 @@ impl Ctx<'_> {
     }
 
     fn owner_died(&mut self, word: u64, tid: u32) -> Result<(), Errno> {
-        if word % 4 != 0 || word % PAGE > PAGE - 4 {
+        if !word.is_multiple_of(4) || word % PAGE > PAGE - 4 {
             return Err(Errno::EINVAL);
         }
         let mut value = self.mem.load_u32(word)?;
         while value & TID_MASK == tid {
-            let seen = self.mem.compare_exchange_u32(word, value, value & WAITERS | OWNER_DIED)?;
+            let seen = self
+                .mem
+                .compare_exchange_u32(word, value, value & WAITERS | OWNER_DIED)?;
             if seen == value {
                 if value & WAITERS != 0 {
                     self.wake_word(word, 1);
@@ -111,7 +130,10 @@ impl Ctx<'_> {
 
     /// Lets objects go that nobody maps any more.
     pub(crate) fn sweep_objects(&mut self) {
-        let gone = self.os.objects.extract_if(.., |_, o| alloc::sync::Arc::strong_count(o) == 1);
+        let gone = self
+            .os
+            .objects
+            .extract_if(.., |_, o| alloc::sync::Arc::strong_count(o) == 1);
         for (id, object) in gone {
             match object.place {
                 Some(place) => self.vfs.unpin(place),
@@ -129,7 +151,9 @@ impl Os {
         (usage, comm, uid): (Usage, [u8; 16], u32),
         platform: &mut dyn Platform,
     ) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         group.threads.retain(|t| *t != task);
         group.usage.add(usage);
         group.comm = comm;
@@ -145,7 +169,9 @@ impl Os {
     /// The last thread is gone.
     fn group_gone(&mut self, id: GroupId, status: ExitStatus, platform: &mut dyn Platform) {
         self.leader_ends(id, platform);
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         group.zombie = Some(status);
         group.job = Default::default();
         let (pgid, timer) = (group.pgid, core::mem::take(&mut group.real_timer));
@@ -171,7 +197,9 @@ impl Os {
 
     /// Does nobody wait for this zombie?
     fn is_unwanted(&self, id: GroupId) -> bool {
-        let Some(group) = self.groups.get(id) else { return false };
+        let Some(group) = self.groups.get(id) else {
+            return false;
+        };
         match group.parent.and_then(|p| self.groups.get(p)) {
             None => self.init != Some(id),
             Some(parent) => group.exit_signal == crate::signal::SIGCHLD && reaps_itself(&parent.actions),
@@ -180,19 +208,27 @@ impl Os {
 
     /// Init has ended: so does everything.
     fn end_all(&mut self, platform: &mut dyn Platform) {
-        let all: alloc::vec::Vec<GroupId> =
-            self.groups.iter().filter(|(_, g)| g.zombie.is_none()).map(|(id, _)| id).collect();
+        let all: alloc::vec::Vec<GroupId> = self
+            .groups
+            .iter()
+            .filter(|(_, g)| g.zombie.is_none())
+            .map(|(id, _)| id)
+            .collect();
         for id in all {
             self.end_group(id, ExitStatus::Killed(SIGKILL), platform);
         }
     }
 
     fn give_children_away(&mut self, id: GroupId, platform: &mut dyn Platform) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         let children = core::mem::take(&mut group.children);
         let heir = self.heir(id);
         for child in children {
-            let Some(group) = self.groups.get_mut(child) else { continue };
+            let Some(group) = self.groups.get_mut(child) else {
+                continue;
+            };
             let pgid = group.pgid;
             group.parent = heir;
             group.exit_signal = crate::signal::SIGCHLD;
@@ -210,7 +246,9 @@ impl Os {
     }
 
     fn hand_over_zombie(&mut self, child: GroupId, platform: &mut dyn Platform) {
-        let Some(status) = self.groups.get(child).and_then(|g| g.zombie) else { return };
+        let Some(status) = self.groups.get(child).and_then(|g| g.zombie) else {
+            return;
+        };
         let (code, value) = match status {
             ExitStatus::Exited(c) => (code::CLD_EXITED, c as i32),
             ExitStatus::Killed(s) => (code::CLD_KILLED, s as i32),
@@ -223,7 +261,11 @@ impl Os {
 
     /// `PR_SET_PDEATHSIG`
     fn parent_died(&mut self, child: GroupId, platform: &mut dyn Platform) {
-        let threads = self.groups.get(child).map(|g| g.threads.clone()).unwrap_or_default();
+        let threads = self
+            .groups
+            .get(child)
+            .map(|g| g.threads.clone())
+            .unwrap_or_default();
         for thread in threads {
             let signal = self.tasks.get(thread).map_or(0, |t| t.parent_death_signal);
             if signal != 0 {
@@ -247,7 +289,9 @@ impl Os {
 
     /// A zombie goes for good.
     pub(crate) fn reap(&mut self, id: GroupId) {
-        let Some(group) = self.groups.remove(id) else { return };
+        let Some(group) = self.groups.remove(id) else {
+            return;
+        };
         self.tgids.remove(&group.tgid);
         if let Some(parent) = group.parent.and_then(|p| self.groups.get_mut(p)) {
             parent.children.retain(|c| *c != id);
@@ -261,15 +305,18 @@ impl Os {
 
     /// A timer of a process fires: the next time, if it repeats.
     pub(crate) fn fire_timer(&mut self, id: GroupId, now: u64) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         let timer = &mut group.real_timer;
         timer.at = match timer.interval {
             0 => None,
-            interval => timer.at.map(|at| at + interval * (now.saturating_sub(at) / interval + 1)),
+            interval => timer
+                .at
+                .map(|at| at + interval * (now.saturating_sub(at) / interval + 1)),
         };
         if let Some(at) = timer.at {
             self.timers.insert((at, id));
         }
     }
 }
-

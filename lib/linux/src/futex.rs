@@ -23,20 +23,25 @@ struct Waiter {
 
 /// All queues, first come first served.
 #[derive(Default)]
-pub struct Futexes {
+pub(crate) struct Futexes {
     queues: BTreeMap<FutexKey, VecDeque<Waiter>>,
 }
 
 impl Futexes {
     /// Queues a task.
-    pub fn enter(&mut self, id: TaskId, task: &mut Task, key: FutexKey, bits: u32) {
+    pub(crate) fn enter(&mut self, id: TaskId, task: &mut Task, key: FutexKey, bits: u32) {
         task.futex = Some(key);
-        self.queues.entry(key).or_default().push_back(Waiter { task: id, bits });
+        self.queues
+            .entry(key)
+            .or_default()
+            .push_back(Waiter { task: id, bits });
     }
 
     /// Takes a task out; false: it was woken before.
-    pub fn leave(&mut self, id: TaskId, task: &mut Task) -> bool {
-        let Some(key) = task.futex.take() else { return false };
+    pub(crate) fn leave(&mut self, id: TaskId, task: &mut Task) -> bool {
+        let Some(key) = task.futex.take() else {
+            return false;
+        };
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.retain(|w| w.task != id);
             if queue.is_empty() {
@@ -47,7 +52,7 @@ impl Futexes {
     }
 
     /// Wakes up to `count` that wait with one of `bits`; how many.
-    pub fn wake(
+    pub(crate) fn wake(
         &mut self,
         key: FutexKey,
         count: u64,
@@ -55,7 +60,9 @@ impl Futexes {
         tasks: &mut Arena<Task>,
         platform: &mut dyn Platform,
     ) -> u64 {
-        let Some(queue) = self.queues.get_mut(&key) else { return 0 };
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return 0;
+        };
         let mut woken = 0;
         let mut at = 0;
         while woken < count
@@ -79,7 +86,13 @@ impl Futexes {
     }
 
     /// Moves up to `count` to another queue; how many.
-    pub fn requeue(&mut self, from: FutexKey, to: FutexKey, count: u64, tasks: &mut Arena<Task>) -> u64 {
+    pub(crate) fn requeue(
+        &mut self,
+        from: FutexKey,
+        to: FutexKey,
+        count: u64,
+        tasks: &mut Arena<Task>,
+    ) -> u64 {
         if from == to {
             return 0;
         }

@@ -4,7 +4,9 @@
 use crate::errno::Errno;
 use crate::os::Os;
 use crate::platform::Platform;
-use crate::signal::{SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SigInfo};
+use crate::signal::{
+    SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SigInfo,
+};
 use crate::task::{GroupId, JobState, TaskId};
 use crate::wait::WaitKey;
 
@@ -13,6 +15,28 @@ use crate::wait::WaitKey;
 pub struct Session {
     /// Its controlling terminal.
     pub tty: Option<u32>,
+}
+
+/// Major number of the three streams that a first process without terminal has: minor 1 input, 2 output, 3 error output.
+/// For the shell each is a terminal of that number, which knows no ioctl.
+pub const STREAM_MAJOR: u32 = 4;
+
+/// Which terminal a device number other than `/dev/tty`'s stands for: 0 is the console.
+pub(crate) const fn tty_of_device(rdev: u64) -> u32 {
+    if sal_vfs::major(rdev) == STREAM_MAJOR {
+        sal_vfs::minor(rdev)
+    } else {
+        0
+    }
+}
+
+/// The device number of a terminal.
+pub(crate) const fn device_of_tty(tty: u32) -> u64 {
+    if tty == 0 {
+        sal_vfs::makedev(5, 1)
+    } else {
+        sal_vfs::makedev(STREAM_MAJOR, tty)
+    }
 }
 
 /// What is known here of a terminal; the rest is its server's.
@@ -73,7 +97,9 @@ impl Os {
 
     /// The terminal is gone: SIGHUP and SIGCONT to the session leader and the foreground.
     fn hang_up(&mut self, tty: u32, platform: &mut dyn Platform) {
-        let Some(known) = self.ttys.get(&tty).copied() else { return };
+        let Some(known) = self.ttys.get(&tty).copied() else {
+            return;
+        };
         if let Some(leader) = known.session.and_then(|s| self.tgids.get(&s).copied()) {
             let _ = self.send_group(leader, SigInfo::from_kernel(SIGHUP), platform);
             let _ = self.send_group(leader, SigInfo::from_kernel(SIGCONT), platform);
@@ -83,7 +109,9 @@ impl Os {
 
     /// The session lets its terminal go; the foreground is told.
     fn release_tty(&mut self, tty: u32, platform: &mut dyn Platform) {
-        let Some(known) = self.ttys.get_mut(&tty) else { return };
+        let Some(known) = self.ttys.get_mut(&tty) else {
+            return;
+        };
         let foreground = core::mem::take(&mut known.foreground);
         let session = known.session.take();
         if foreground != 0 {
@@ -123,7 +151,12 @@ impl Os {
     }
 
     /// `TIOCNOTTY`: the caller's process gives its terminal up; as a session leader, for the session.
-    pub(crate) fn leave_tty(&mut self, id: GroupId, tty: u32, platform: &mut dyn Platform) -> Result<(), Errno> {
+    pub(crate) fn leave_tty(
+        &mut self,
+        id: GroupId,
+        tty: u32,
+        platform: &mut dyn Platform,
+    ) -> Result<(), Errno> {
         if self.tty_of(id) != Some(tty) {
             return Err(Errno::ENOTTY);
         }
@@ -158,16 +191,27 @@ impl Os {
         signal: u8,
         platform: &mut dyn Platform,
     ) -> Result<(), Errno> {
-        let Some(task) = self.tasks.get(id) else { return Ok(()) };
+        let Some(task) = self.tasks.get(id) else {
+            return Ok(());
+        };
         let blocked = task.blocked.has(signal);
-        let Some(group) = self.groups.get(task.group) else { return Ok(()) };
+        let Some(group) = self.groups.get(task.group) else {
+            return Ok(());
+        };
         let known = self.ttys.get(&tty).copied().unwrap_or_default();
         if known.session != Some(group.sid) || known.foreground == group.pgid || known.foreground == 0 {
             return Ok(());
         }
-        let ignored = group.actions.get(signal as usize - 1).is_some_and(|a| a.handler == SIG_IGN);
+        let ignored = group
+            .actions
+            .get(signal as usize - 1)
+            .is_some_and(|a| a.handler == SIG_IGN);
         if blocked || ignored {
-            return if signal == SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
+            return if signal == SIGTTIN {
+                Err(Errno::EIO)
+            } else {
+                Ok(())
+            };
         }
         let pgid = group.pgid;
         if self.is_orphaned(pgid) || self.tasks.get(id).is_some_and(|t| self.is_protected(t.group)) {
@@ -183,7 +227,9 @@ impl Os {
         !self.groups.iter().any(|(_, g)| {
             g.pgid == pgid
                 && g.zombie.is_none()
-                && g.parent.and_then(|p| self.groups.get(p)).is_some_and(|p| p.pgid != pgid && p.sid == g.sid)
+                && g.parent
+                    .and_then(|p| self.groups.get(p))
+                    .is_some_and(|p| p.pgid != pgid && p.sid == g.sid)
         })
     }
 

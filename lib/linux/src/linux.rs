@@ -26,7 +26,10 @@ impl Linux {
     /// Without processes, with an empty root file system.
     pub fn new(config: Config, store: Store, platform: &mut dyn Platform) -> Result<Linux, Errno> {
         let now = wall(platform);
-        Ok(Linux { os: Os::new(config), vfs: Vfs::new(store, now)? })
+        Ok(Linux {
+            os: Os::new(config),
+            vfs: Vfs::new(store, now)?,
+        })
     }
 
     /// The file system, to fill it at start: make calls with [`Linux::with_files`].
@@ -74,10 +77,21 @@ impl Linux {
         platform: &mut dyn Platform,
     ) -> Step {
         self.os.current = Some(task);
-        let mut ctx = Ctx { os: &mut self.os, vfs: &mut self.vfs, task, regs, mem, platform };
+        let mut ctx = Ctx {
+            os: &mut self.os,
+            vfs: &mut self.vfs,
+            task,
+            regs,
+            mem,
+            platform,
+        };
         let answer = ctx.run();
         if let Ok(Outcome::Value(value)) = answer
-            && ctx.os.tasks.get(task).is_some_and(|t| !t.attention && t.saved_mask.is_none())
+            && ctx
+                .os
+                .tasks
+                .get(task)
+                .is_some_and(|t| !t.attention && t.saved_mask.is_none())
         {
             ctx.regs.rax = value;
             return Step::Return;
@@ -174,8 +188,19 @@ impl Linux {
         then: impl FnOnce(&mut Ctx) -> Step,
     ) -> Step {
         self.os.current = Some(task);
-        let mut ctx = Ctx { os: &mut self.os, vfs: &mut self.vfs, task, regs, mem, platform };
-        let step = if ctx.me().is_ok() { then(&mut ctx) } else { Step::Exit };
+        let mut ctx = Ctx {
+            os: &mut self.os,
+            vfs: &mut self.vfs,
+            task,
+            regs,
+            mem,
+            platform,
+        };
+        let step = if ctx.me().is_ok() {
+            then(&mut ctx)
+        } else {
+            Step::Exit
+        };
         self.os.current = None;
         step
     }
@@ -199,21 +224,37 @@ impl Linux {
         self.os.current = None;
         self.os.tty_event(tty, event, platform);
         if event == TtyEvent::Ready {
-            let target = sal_vfs::Target::Terminal { rdev: sal_vfs::makedev(5, 1) };
+            let target = sal_vfs::Target::Terminal {
+                rdev: crate::job::device_of_tty(tty),
+            };
             self.vfs.remote_ready(target);
             wake_for_files(&mut self.vfs, &mut self.os, platform);
         }
     }
 
+    /// Is there something for [`Linux::take_closes`]?
+    #[inline]
+    pub fn has_closes(&self) -> bool {
+        self.vfs.has_closes()
+    }
+
     /// Files of servers that were closed for good: each server is to be told; nobody waits for the answer.
     pub fn take_closes(&mut self) -> alloc::vec::Vec<crate::step::RemoteCall> {
         let closes = self.vfs.drain_closes();
-        closes.filter_map(|op| crate::step::RemoteCall::of_close(&op)).collect()
+        closes
+            .filter_map(|op| crate::step::RemoteCall::of_close(&op))
+            .collect()
     }
 
     /// Calls that nobody does yet and programs made: name (or number) and how often. For /svc/linux/stats.
     pub fn missing_calls(&self) -> impl Iterator<Item = (&'static str, usize, u64)> {
-        let counts = self.os.missing.iter().copied().enumerate().filter(|(_, n)| *n != 0);
+        let counts = self
+            .os
+            .missing
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, n)| *n != 0);
         counts.map(|(number, n)| (call::entry(number as u64).name, number, n))
     }
 
@@ -258,7 +299,9 @@ impl Ctx<'_> {
                 Ok(Outcome::Value(value)) => self.finish(value),
                 Ok(Outcome::Registers) => None,
                 Ok(Outcome::Exit) => return Step::Exit,
-                Ok(Outcome::Block(wait)) => return self.set_state(State::Blocked { woken: false }, Step::Block(wait)),
+                Ok(Outcome::Block(wait)) => {
+                    return self.set_state(State::Blocked { woken: false }, Step::Block(wait));
+                }
                 Ok(Outcome::Remote(call)) => {
                     return self.set_state(State::Remote { interrupted: false }, Step::Remote(call));
                 }
@@ -311,7 +354,9 @@ impl Ctx<'_> {
     /// Takes the caller out of all queues but the futex's, which its handler looks at.
     pub(crate) fn unqueue(&mut self) {
         let id = self.task;
-        let Some(task) = self.os.tasks.get_mut(id) else { return };
+        let Some(task) = self.os.tasks.get_mut(id) else {
+            return;
+        };
         self.os.queues.leave(id, task);
         for queue in task.file_queues.drain(..) {
             self.vfs.unwait(queue, sal_vfs::TaskId(id.index() as u64));
@@ -319,7 +364,9 @@ impl Ctx<'_> {
     }
 
     fn resume(&mut self) -> Step {
-        let Ok(task) = self.me_mut() else { return Step::Exit };
+        let Ok(task) = self.me_mut() else {
+            return Step::Exit;
+        };
         let state = core::mem::replace(&mut task.state, State::Running);
         match state {
             State::Blocked { .. } => {
@@ -335,7 +382,9 @@ impl Ctx<'_> {
     }
 
     fn complete(&mut self, result: RemoteResult) -> Step {
-        let Ok(task) = self.me_mut() else { return Step::Exit };
+        let Ok(task) = self.me_mut() else {
+            return Step::Exit;
+        };
         task.state = State::Running;
         let interrupted = result == RemoteResult::Interrupted;
         let (progress, code) = match (self.take_progress(), result) {
@@ -343,13 +392,20 @@ impl Ctx<'_> {
                 (Progress::Deadline(deadline), Errno::RESTART_NO_HAND)
             }
             (Progress::Asked(Some(op)), _) if interrupted => {
-                let _ = self.files(&[], 0, |vfs, c, _| vfs.complete(c, *op, Err(sal_vfs::Errno::EINTR), None));
+                let _ = self.files(&[], 0, |vfs, c, _| {
+                    vfs.complete(c, *op, Err(sal_vfs::Errno::EINTR), None)
+                });
                 (Progress::None, Errno::RESTART_SYS)
             }
             (_, _) if interrupted => (Progress::None, Errno::RESTART_SYS),
-            (Progress::PollAsked { deadline, epoch }, result) => {
-                (Progress::PollAnswered { deadline, ready: poll_bits(&result), epoch }, Errno::EINTR)
-            }
+            (Progress::PollAsked { deadline, epoch }, result) => (
+                Progress::PollAnswered {
+                    deadline,
+                    ready: poll_bits(&result),
+                    epoch,
+                },
+                Errno::EINTR,
+            ),
             (Progress::Asked(op), result) => (Progress::Answered(op, result), Errno::EINTR),
             (other, _) => (other, Errno::EINTR),
         };
@@ -367,14 +423,20 @@ impl Ctx<'_> {
         let Ok(mm) = self.mm() else { return Step::Exit };
         let verdict = verdict(mm, address, error);
         let rip = self.regs.rip;
-        let Ok(task) = self.me_mut() else { return Step::Exit };
+        let Ok(task) = self.me_mut() else {
+            return Step::Exit;
+        };
         task.faults += 1;
         let info = match verdict {
             Verdict::Unmapped => SigInfo::fault(SIGSEGV, code::SEGV_MAPERR, address),
             Verdict::Refused => SigInfo::fault(SIGSEGV, code::SEGV_ACCERR, address),
             Verdict::Retry => {
                 let (last_address, last_rip, times) = task.last_fault;
-                let times = if (last_address, last_rip) == (address, rip) { times + 1 } else { 0 };
+                let times = if (last_address, last_rip) == (address, rip) {
+                    times + 1
+                } else {
+                    0
+                };
                 task.last_fault = (address, rip, times);
                 if times < FAULT_RETRIES {
                     return self.signals(None);

@@ -12,6 +12,16 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+/// What stands at the first process's descriptors 0, 1 and 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Stdio {
+    /// `/dev/console`, its controlling terminal.
+    #[default]
+    Terminal,
+    /// Three streams of bytes, and no controlling terminal.
+    Streams,
+}
+
 /// What is decided at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -22,11 +32,18 @@ pub struct Config {
     pub pid_max: u32,
     /// Address space layout: randomised, or the same each time.
     pub randomize: bool,
+    /// What the first process reads and writes.
+    pub stdio: Stdio,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { protect_init: true, pid_max: 32768, randomize: true }
+        Config {
+            protect_init: true,
+            pid_max: 32768,
+            randomize: true,
+            stdio: Stdio::Terminal,
+        }
     }
 }
 
@@ -83,7 +100,11 @@ impl Os {
     /// A number that no thread, process, process group or session has.
     pub(crate) fn free_pid(&mut self) -> Option<u32> {
         for _ in 0..self.config.pid_max {
-            self.last_pid = if self.last_pid + 1 >= self.config.pid_max { 2 } else { self.last_pid + 1 };
+            self.last_pid = if self.last_pid + 1 >= self.config.pid_max {
+                2
+            } else {
+                self.last_pid + 1
+            };
             let pid = self.last_pid;
             let used = self.tids.contains_key(&pid)
                 || self.tgids.contains_key(&pid)
@@ -113,7 +134,9 @@ impl Os {
 
     /// Processor nanoseconds of a process's live and dead threads.
     pub(crate) fn group_cpu(&self, id: GroupId, platform: &mut dyn Platform) -> u64 {
-        let Some(group) = self.groups.get(id) else { return 0 };
+        let Some(group) = self.groups.get(id) else {
+            return 0;
+        };
         group.usage.cpu + group.threads.iter().map(|t| platform.cpu_time(*t)).sum::<u64>()
     }
 

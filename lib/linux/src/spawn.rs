@@ -8,7 +8,8 @@ use crate::os::Os;
 use crate::signal::{AltStack, Pending, SigAction, SigSet};
 use crate::step::Outcome;
 use crate::task::{
-    Credentials, Group, GroupId, IntervalTimer, JobState, LIMITS, Limit, MmId, Progress, State, Task, TaskId, Usage,
+    Credentials, Group, GroupId, IntervalTimer, JobState, LIMITS, Limit, MmId, Progress, State, Task, TaskId,
+    Usage,
 };
 use crate::wait::WaitKey;
 use alloc::boxed::Box;
@@ -17,7 +18,7 @@ use linux_raw_sys::general as g;
 
 /// What clone and clone3 ask for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CloneRequest {
+pub(crate) struct CloneRequest {
     /// `CLONE_*`, without the signal.
     pub flags: u64,
     /// Sent to the parent at the end.
@@ -89,11 +90,19 @@ impl Ctx<'_> {
             return Err(error);
         }
         self.os.forks += 1;
-        if request.has(g::CLONE_VFORK) { self.wait_vfork(child, tid) } else { Ok(Outcome::Value(tid as u64)) }
+        if request.has(g::CLONE_VFORK) {
+            self.wait_vfork(child, tid)
+        } else {
+            Ok(Outcome::Value(tid as u64))
+        }
     }
 
     fn wait_vfork(&mut self, child: TaskId, tid: u32) -> Result<Outcome, Errno> {
-        let mine = self.os.tasks.get(child).is_some_and(|c| c.tid == tid && c.vfork_parent == Some(self.task));
+        let mine = self
+            .os
+            .tasks
+            .get(child)
+            .is_some_and(|c| c.tid == tid && c.vfork_parent == Some(self.task));
         let killed = self.group()?.exiting.is_some();
         if !mine || killed {
             return Ok(Outcome::Value(tid as u64));
@@ -121,9 +130,21 @@ impl Ctx<'_> {
             nice: me.nice,
             affinity: me.affinity,
             no_new_privs: me.no_new_privs,
-            alt_stack: if request.has(g::CLONE_VM) && !request.has(g::CLONE_VFORK) { AltStack::default() } else { me.alt_stack },
-            clear_child_tid: if request.has(g::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 },
-            set_child_tid: if request.has(g::CLONE_CHILD_SETTID) { request.child_tid } else { 0 },
+            alt_stack: if request.has(g::CLONE_VM) && !request.has(g::CLONE_VFORK) {
+                AltStack::default()
+            } else {
+                me.alt_stack
+            },
+            clear_child_tid: if request.has(g::CLONE_CHILD_CLEARTID) {
+                request.child_tid
+            } else {
+                0
+            },
+            set_child_tid: if request.has(g::CLONE_CHILD_SETTID) {
+                request.child_tid
+            } else {
+                0
+            },
             vfork_parent: request.has(g::CLONE_VFORK).then_some(self.task),
             ..Task::new(tid, me.group, mm, me.files.clone(), now)
         };
@@ -131,7 +152,12 @@ impl Ctx<'_> {
         let child = self.os.tasks.insert(task);
         self.os.tids.insert(tid, child);
         if request.has(g::CLONE_THREAD) {
-            self.os.groups.get_mut(parent).ok_or(Errno::ESRCH)?.threads.push(child);
+            self.os
+                .groups
+                .get_mut(parent)
+                .ok_or(Errno::ESRCH)?
+                .threads
+                .push(child);
         } else {
             self.os.fork_group(parent, child, request, now)?;
         }
@@ -164,7 +190,11 @@ impl Ctx<'_> {
             self.vfs.fs_fork(mine.fs)
         };
         match fs {
-            Ok(fs) => Ok(TaskFiles { table, fs, cred: mine.cred }),
+            Ok(fs) => Ok(TaskFiles {
+                table,
+                fs,
+                cred: mine.cred,
+            }),
             Err(error) => {
                 self.vfs.table_release(table, 0);
                 Err(error.into())
@@ -186,12 +216,16 @@ impl Ctx<'_> {
     }
 
     fn undo_child(&mut self, child: TaskId) {
-        let Some(task) = self.os.tasks.remove(child) else { return };
+        let Some(task) = self.os.tasks.remove(child) else {
+            return;
+        };
         self.os.tids.remove(&task.tid);
         self.vfs.table_release(task.files.table, 0);
         self.vfs.fs_release(task.files.fs);
         self.os.leave_mm(task.mm, self.platform);
-        let Some(group) = self.os.groups.get_mut(task.group) else { return };
+        let Some(group) = self.os.groups.get_mut(task.group) else {
+            return;
+        };
         group.threads.retain(|t| *t != child);
         if group.threads.is_empty() {
             self.os.reap(task.group);
@@ -201,16 +235,30 @@ impl Ctx<'_> {
 
 impl Os {
     /// A process for `leader`, a copy of `from`.
-    fn fork_group(&mut self, from: GroupId, leader: TaskId, request: &CloneRequest, now: u64) -> Result<(), Errno> {
+    fn fork_group(
+        &mut self,
+        from: GroupId,
+        leader: TaskId,
+        request: &CloneRequest,
+        now: u64,
+    ) -> Result<(), Errno> {
         let tgid = self.tasks.get(leader).ok_or(Errno::ESRCH)?.tid;
         let old = self.groups.get(from).ok_or(Errno::ESRCH)?;
-        let parent = if request.has(g::CLONE_PARENT) { old.parent } else { Some(from) };
+        let parent = if request.has(g::CLONE_PARENT) {
+            old.parent
+        } else {
+            Some(from)
+        };
         let mut actions = old.actions.clone();
         if request.flags & CLEAR_SIGHAND != 0 {
             reset_handlers(&mut actions);
         }
         let group = Group {
-            exit_signal: if request.has(g::CLONE_PARENT) { old.exit_signal } else { request.exit_signal as u8 },
+            exit_signal: if request.has(g::CLONE_PARENT) {
+                old.exit_signal
+            } else {
+                request.exit_signal as u8
+            },
             pgid: old.pgid,
             sid: old.sid,
             actions,
@@ -236,8 +284,15 @@ impl Os {
 /// exec: handlers become the default; what is ignored stays so.
 pub(crate) fn reset_handlers(actions: &mut [SigAction; 64]) {
     for action in actions {
-        let handler = if action.handler == crate::signal::SIG_IGN { action.handler } else { crate::signal::SIG_DFL };
-        *action = SigAction { handler, ..SigAction::default() };
+        let handler = if action.handler == crate::signal::SIG_IGN {
+            action.handler
+        } else {
+            crate::signal::SIG_DFL
+        };
+        *action = SigAction {
+            handler,
+            ..SigAction::default()
+        };
     }
 }
 
@@ -314,7 +369,10 @@ impl Group {
 
 /// As Linux starts its first process (`INIT_RLIMITS`).
 fn default_limits() -> [Limit; LIMITS] {
-    let mut limits = [Limit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
+    let mut limits = [Limit {
+        soft: u64::MAX,
+        hard: u64::MAX,
+    }; LIMITS];
     let set = [
         (g::RLIMIT_STACK, 8 << 20, u64::MAX),
         (g::RLIMIT_CORE, 0, u64::MAX),
@@ -333,4 +391,3 @@ fn default_limits() -> [Limit; LIMITS] {
     }
     limits
 }
-

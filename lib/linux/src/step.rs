@@ -48,9 +48,15 @@ pub struct RemoteCall {
 impl RemoteCall {
     /// What the file system wants closed at a server.
     pub(crate) fn of_close(op: &sal_vfs::RemoteOp) -> Option<RemoteCall> {
-        let sal_vfs::Target::Server(id) = op.target else { return None };
+        let sal_vfs::Target::Server(id) = op.target else {
+            return None;
+        };
         let request = RemoteRequest::File(Box::new(op.request.clone()));
-        Some(RemoteCall { server: Server::Mounted(id), request, buffers: Vec::new() })
+        Some(RemoteCall {
+            server: Server::Mounted(id),
+            request,
+            buffers: Vec::new(),
+        })
     }
 }
 
@@ -108,4 +114,4 @@ pub enum Outcome {
 }
 
 /// Zero: success of most calls.
-pub const DONE: Result<Outcome, Errno> = Ok(Outcome::Value(0));
+pub(crate) const DONE: Result<Outcome, Errno> = Ok(Outcome::Value(0));

@@ -3,8 +3,8 @@
 
 use crate::arena::Id;
 use crate::mm::Mm;
-use crate::step::RemoteResult;
 use crate::signal::{AltStack, Pending, SigAction, SigSet};
+use crate::step::RemoteResult;
 use crate::wait::WaitKey;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,9 +12,9 @@ use alloc::vec::Vec;
 /// Names a task; the shell's native thread for it holds this.
 pub type TaskId = Id<Task>;
 /// Names a thread group.
-pub type GroupId = Id<Group>;
+pub(crate) type GroupId = Id<Group>;
 /// Names an address space with its mappings.
-pub type MmId = Id<Mm>;
+pub(crate) type MmId = Id<Mm>;
 
 /// What a task does, as far as wakers must know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,12 +102,15 @@ pub struct Credentials {
 }
 
 /// All capabilities of Linux 6.1.
-pub const ALL_CAPS: u64 = (1 << 41) - 1;
+pub(crate) const ALL_CAPS: u64 = (1 << 41) - 1;
 
 impl Credentials {
     /// The superuser.
     pub fn root() -> Self {
-        Credentials { caps: [ALL_CAPS, ALL_CAPS, 0], ..Default::default() }
+        Credentials {
+            caps: [ALL_CAPS, ALL_CAPS, 0],
+            ..Default::default()
+        }
     }
 
     /// Is the capability effective? Numbers as in capabilities(7).
@@ -251,7 +254,7 @@ pub struct Limit {
 }
 
 /// Resources of `getrlimit`.
-pub const LIMITS: usize = 16;
+pub(crate) const LIMITS: usize = 16;
 
 /// A process.
 pub struct Group {

@@ -1,8 +1,8 @@
 //! Who waits for what. Must hold: a task is in the queue of each key in its `queued`, and in no other.
 
+use crate::arena::Arena;
 use crate::platform::Platform;
 use crate::task::{GroupId, State, Task, TaskId};
-use crate::arena::Arena;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -21,13 +21,13 @@ pub enum WaitKey {
 
 /// The queues.
 #[derive(Default)]
-pub struct WaitQueues {
+pub(crate) struct WaitQueues {
     queues: BTreeMap<WaitKey, Vec<TaskId>>,
 }
 
 impl WaitQueues {
     /// Puts `id` in the queue of `key`.
-    pub fn enter(&mut self, id: TaskId, task: &mut Task, key: WaitKey) {
+    pub(crate) fn enter(&mut self, id: TaskId, task: &mut Task, key: WaitKey) {
         if !task.queued.contains(&key) {
             task.queued.push(key);
             self.queues.entry(key).or_default().push(id);
@@ -35,7 +35,7 @@ impl WaitQueues {
     }
 
     /// Takes `id` out of all its queues.
-    pub fn leave(&mut self, id: TaskId, task: &mut Task) {
+    pub(crate) fn leave(&mut self, id: TaskId, task: &mut Task) {
         for key in task.queued.drain(..) {
             if let Some(queue) = self.queues.get_mut(&key) {
                 queue.retain(|t| *t != id);
@@ -47,7 +47,7 @@ impl WaitQueues {
     }
 
     /// Wakes all who wait for `key`.
-    pub fn wake(&self, key: WaitKey, tasks: &mut Arena<Task>, platform: &mut dyn Platform) {
+    pub(crate) fn wake(&self, key: WaitKey, tasks: &mut Arena<Task>, platform: &mut dyn Platform) {
         for id in self.queues.get(&key).into_iter().flatten() {
             wake_task(*id, tasks, platform);
         }
@@ -55,7 +55,7 @@ impl WaitQueues {
 }
 
 /// Wakes a task that is blocked; nothing otherwise.
-pub fn wake_task(id: TaskId, tasks: &mut Arena<Task>, platform: &mut dyn Platform) {
+pub(crate) fn wake_task(id: TaskId, tasks: &mut Arena<Task>, platform: &mut dyn Platform) {
     if let Some(task) = tasks.get_mut(id)
         && let State::Blocked { woken: woken @ false } = &mut task.state
     {

@@ -10,7 +10,7 @@ const MODULES: &[&str] = &[
     "uart",
     "console",
     "linux",
-    "guest",
+    "guest-tests",
     "manifest",
     "symbols",
     "ramdisk",
@@ -48,7 +48,7 @@ fn a_service_has_what_its_entry_says_and_no_more() {
     );
     assert_eq!(uart.interrupts, [4]);
     assert!(uart.uses.is_empty() && uart.modules.is_empty());
-    assert_eq!(uart.log, LogAccess::Write);
+    assert_eq!(uart.log, LogAccess::Read);
     assert_eq!(
         uart.heartbeat,
         Heartbeat::Turns {

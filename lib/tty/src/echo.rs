@@ -135,7 +135,9 @@ impl Tty {
         self.echo(self.byte(start), out);
         let mut number = start.wrapping_add(1);
         while number != end {
-            out.put(self.byte(number));
+            self.show(self.byte(number), out);
+            // As Linux has it, though such a byte has not moved the cursor.
+            self.column = self.column.saturating_sub(1);
             number = number.wrapping_add(1);
         }
     }

@@ -1,7 +1,7 @@
 //! From the keyboard to the readers.
 
 use crate::echo::Erase;
-use crate::output::Output;
+use crate::output::{Output, to_lower};
 use crate::{BUFFER, Queue, STOPPED_BY_KEY, Signal, Tty, cc, iflag, lflag};
 
 /// Control characters that erase, in the order in which they are looked for.
@@ -44,10 +44,11 @@ impl Tty {
         if self.termios.input(iflag::IXON) && self.termios.input(iflag::IXANY) {
             self.stopped &= !STOPPED_BY_KEY;
         }
-        if let Some(byte) = self.translate(byte)
-            && !(self.is_canonical() && self.edit(byte, out))
-        {
-            self.ordinary(byte, out);
+        match self.translate(byte) {
+            None => {}
+            Some(edited) if self.is_canonical() && self.edit(edited, out) => {}
+            Some(b'\n') if byte == b'\r' => self.returned(out),
+            Some(byte) => self.ordinary(byte, out),
         }
         None
     }
@@ -59,7 +60,7 @@ impl Tty {
             byte
         };
         let lower = self.termios.input(iflag::IUCLC) && self.termios.local(lflag::IEXTEN);
-        if lower { byte.to_ascii_lowercase() } else { byte }
+        if lower { to_lower(byte) } else { byte }
     }
 
     /// ^S and ^Q.
@@ -171,16 +172,26 @@ impl Tty {
         }
     }
 
+    /// A byte without a meaning of its own is echoed and queued. Linux shows a newline as ^J here, unless it was a carriage return.
     fn ordinary(&mut self, byte: u8, out: &mut impl Output) {
         if self.echoes() {
             self.finish_erasing(out);
-            if byte == b'\n' {
-                self.show(b'\n', out);
-            } else {
-                self.note_start();
-                self.echo(byte, out);
-            }
+            self.note_start();
+            self.echo(byte, out);
         }
+        self.enqueue(byte);
+    }
+
+    /// A carriage return that became a newline, in raw mode.
+    fn returned(&mut self, out: &mut impl Output) {
+        if self.echoes() {
+            self.finish_erasing(out);
+            self.show(b'\n', out);
+        }
+        self.enqueue(b'\n');
+    }
+
+    fn enqueue(&mut self, byte: u8) {
         if byte == 0xff && self.termios.input(iflag::PARMRK) {
             self.queue(byte);
         }

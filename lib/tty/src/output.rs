@@ -50,11 +50,15 @@ impl Tty {
             }
             _ if is_control(byte) => out.put(byte),
             _ => {
+                let byte = if self.termios.output(oflag::OLCUC) {
+                    to_upper(byte)
+                } else {
+                    byte
+                };
                 if !self.is_continuation(byte) {
                     self.column = self.column.wrapping_add(1);
                 }
-                let upper = self.termios.output(oflag::OLCUC);
-                out.put(if upper { byte.to_ascii_uppercase() } else { byte });
+                out.put(byte);
             }
         }
     }
@@ -94,6 +98,22 @@ impl Tty {
         } else {
             out.put(b'\t');
         }
+    }
+}
+
+/// Upper case in Latin-1, which is what Linux's case flags work in.
+fn to_upper(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
+        _ => byte,
+    }
+}
+
+/// Lower case in Latin-1.
+pub(crate) fn to_lower(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' | 0xc0..=0xd6 | 0xd8..=0xde => byte + 0x20,
+        _ => byte,
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Inode {
     pub(crate) covered: bool,
     /// Record or flock locks may exist.
     pub(crate) locked: bool,
+    /// `O_TMPFILE` without `O_EXCL`: it may get its first name.
+    pub(crate) linkable: bool,
     pub(crate) body: Body,
 }
 

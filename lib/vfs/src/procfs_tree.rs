@@ -437,8 +437,8 @@ impl<C: Contents> Vfs<C> {
                 ))
             }),
             ProcNode::System(i) => system_entry(system(i).0, cookie),
-            ProcNode::Process(pid) => task_entry(pid, pid, cookie),
-            ProcNode::Task(pid, tid) => task_entry(pid, tid, cookie),
+            ProcNode::Process(pid) => task_entry(pid, pid, Some("task"), cookie),
+            ProcNode::Task(pid, tid) => task_entry(pid, tid, None, cookie),
             ProcNode::Tasks(pid) => ctx
                 .proc
                 .next_tid(pid, cookie.saturating_sub(2) as u32)
@@ -490,7 +490,8 @@ fn system_entry(prefix: &str, cookie: u64) -> ProcEntry {
     }
 }
 
-fn task_entry(pid: u32, tid: u32, cookie: u64) -> ProcEntry {
+/// `threads`: the name of the directory of threads, which only a process has.
+fn task_entry(pid: u32, tid: u32, threads: Option<&'static str>, cookie: u64) -> ProcEntry {
     let index = nth(cookie);
     let extra = index.checked_sub(TASK.len());
     let (node, name) = match extra {
@@ -507,7 +508,7 @@ fn task_entry(pid: u32, tid: u32, cookie: u64) -> ProcEntry {
             let (name, link) = LINKS.get(n - 1)?;
             (ProcNode::TaskLink { pid, link: *link }, *name)
         }
-        Some(4) if pid == tid => (ProcNode::Tasks(pid), "task"),
+        Some(4) => (ProcNode::Tasks(pid), threads?),
         _ => return None,
     };
     Some((index as u64 + 3, node, name.as_bytes().to_vec()))

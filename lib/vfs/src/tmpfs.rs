@@ -134,6 +134,7 @@ impl<C: Contents> Vfs<C> {
             btime: now,
             covered: false,
             locked: false,
+            linkable: false,
             body,
         }))
     }

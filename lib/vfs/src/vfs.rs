@@ -256,6 +256,12 @@ impl<C: Contents> Vfs<C> {
         self.waits.drain()
     }
 
+    /// Is there something to drain of [`Vfs::drain_closes`]?
+    #[inline]
+    pub fn has_closes(&self) -> bool {
+        !self.closes.is_empty()
+    }
+
     /// Servers that must be told that a file was closed for the last time (`Request::Close`); nobody waits for the
     /// answer, and it isn't given to [`Vfs::complete`].
     pub fn drain_closes(&mut self) -> impl Iterator<Item = RemoteOp> + '_ {

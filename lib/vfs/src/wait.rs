@@ -85,6 +85,14 @@ impl Waits {
         if queue.waiters.is_empty() {
             return;
         }
+        // poll(2)'s two names for the same thing.
+        let mut events = events;
+        if events.contains(Events::IN) {
+            events |= Events::RDNORM;
+        }
+        if events.contains(Events::OUT) {
+            events |= Events::WRNORM;
+        }
         let woken = &mut self.woken;
         queue.waiters.retain(|&(task, wants)| {
             let wakes = events.intersects(wants | Events::ERR | Events::HUP);

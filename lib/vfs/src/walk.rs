@@ -189,7 +189,7 @@ impl<C: Contents> Vfs<C> {
         loop {
             let text = storage.as_deref().unwrap_or(path);
             if let Node::Remote(_) = at.node {
-                match self.walk_remote(at, text.get(pos..).unwrap_or(&[]))? {
+                match self.walk_remote(walker.root, at, text.get(pos..).unwrap_or(&[]))? {
                     RemoteWalk::Ends(spot) => return Ok(Walked::Remote(spot)),
                     RemoteWalk::Leaves(place, used) => {
                         at = place;
@@ -398,7 +398,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     /// The rest of a path from a server's file or directory.
-    fn walk_remote(&self, at: Place, rest: &[u8]) -> Result<RemoteWalk, Errno> {
+    fn walk_remote(&self, root: Place, at: Place, rest: &[u8]) -> Result<RemoteWalk, Errno> {
         let Node::Remote(id) = at.node else {
             return Err(Errno::EIO);
         };
@@ -413,7 +413,7 @@ impl<C: Contents> Vfs<C> {
                 b".." if path.is_empty() => {
                     let mount = self.mounts.get(at.mount).ok_or(Errno::ENOENT)?;
                     let point = mount.point.ok_or(Errno::ENOENT)?;
-                    return Ok(RemoteWalk::Leaves(self.parent(self.root, point)?, next));
+                    return Ok(RemoteWalk::Leaves(self.parent(root, point)?, next));
                 }
                 b".." => path.truncate(path.iter().rposition(|b| *b == b'/').unwrap_or(0)),
                 name => {

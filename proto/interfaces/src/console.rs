@@ -73,7 +73,8 @@ sal_idl::interface! {
         /// This client has no slot here, or all are taken.
         NoSlot = 6,
     }
-    /// Reads up to the buffer's length; waits until there is at least a byte, a line, or the end (`count` 0); *remembered*.
+    /// Reads up to the buffer's length; waits until there is at least a byte, a line, or the end (`count` 0); *remembered*. A caller that was
+    /// interrupted repeats it under the same number with `NONBLOCK`: bytes that were taken for it already come then.
     1 read(stream: Stream, flags: u32) writes(buffer) returns(count: u32);
     /// Writes from the buffer; waits until at least a byte is taken; *remembered*.
     2 write(stream: Stream, flags: u32) reads(bytes) returns(count: u32);
@@ -86,7 +87,8 @@ sal_idl::interface! {
     5 ioctl(command: u32, argument: u64) reads(input) writes(output) returns(value: i64);
     /// What the host's end is, and its size.
     6 info() returns(kind: Kind, rows: u16, columns: u16);
-    /// The first program has ended with `status`: what was written goes out first, then the host learns the status and the machine ends.
+    /// The first program has ended with `status`. The answer comes when the host has all that was written, and the status: then whoever asked
+    /// ends the machine. *Remembered*.
     7 exit(status: u8);
     /// Takes the [`event`] bits from `INTERRUPT` on that came since the last time; *remembered*.
     8 events() returns(events: u64);

@@ -35,6 +35,11 @@ impl Table {
             .map(|theirs| theirs.0)
     }
 
+    /// Number `kept` is not used any more.
+    pub(crate) fn forget(self, kept: u64) {
+        let _ = capability::discard(self.0, Handle(kept));
+    }
+
     /// A handle of one's own to number `kept`.
     pub(crate) fn own(self, kept: u64) -> Result<Memory, Error> {
         capability::take(self.0, Handle(kept), Rights::ALL).map(Memory::own)

@@ -193,7 +193,9 @@ impl memory::Server for Server {
         if let Some(object) = object.and_then(|object| self.table.own(object.kept).ok()) {
             empty(&object);
         }
-        self.ledger.release(call.badge, a.object);
+        if let Some(kept) = self.ledger.release(call.badge, a.object) {
+            self.table.forget(kept);
+        }
         Ok(memory::release::Results {})
     }
 

@@ -55,5 +55,6 @@ impl Capabilities for Table {
         if let Some(handle) = self.own.remove(&kept) {
             let _ = capability::close(handle);
         }
+        let _ = capability::discard(self.table, Handle(kept));
     }
 }

@@ -3,32 +3,16 @@
 use sal_abi::boot::GRANTS;
 use sal_abi::{Error, Handle, PAGE, Rights};
 use sal_bootimage::Image;
+use sal_load::{Random, Row, Running, Spec, What, fill, text};
 use sal_manifest::SERVICES;
 use sal_proto::estate::flags::WIRED;
-use sal_proto::service::SIGNAL_BADGE;
+use sal_proto::service::{POISON, SIGNAL_BADGE, TABLE, answer::DEATH};
 use sal_sys::process::Purpose;
 use sal_sys::{capability, ipc, memory, process};
-
-use crate::raw;
 
 /// Grants of one entry; those that every service has come on top.
 const ROWS: usize = 40;
 const _: () = assert!(ROWS + 16 <= GRANTS);
-
-/// Frames that a start takes beside the program's writable part: the whole stack (62), message page, start-up page, page tables,
-/// objects.
-const START_FRAMES: u64 = 96;
-
-/// A grant that each incarnation gets.
-#[derive(Clone, Copy)]
-pub(crate) struct Row {
-    pub(crate) name: [u8; 24],
-    pub(crate) handle: Handle,
-    pub(crate) rights: Rights,
-    pub(crate) badge: u64,
-    /// For a module: where in the boot image, and how long. Then nothing but a mapping is granted.
-    pub(crate) module: Option<(u64, u64)>,
-}
 
 /// What `describe` says, to be compared when it is repeated.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,11 +43,7 @@ pub(crate) struct Entry {
     pub(crate) table: Handle,
     pub(crate) rows: [Option<Row>; ROWS],
     pub(crate) incarnation: u32,
-    pub(crate) space: Handle,
-    pub(crate) process: Handle,
-    pub(crate) thread: Handle,
-    pub(crate) image: u64,
-    pub(crate) message_page: u64,
+    pub(crate) running: Running,
 }
 
 /// Of what everything is made.
@@ -75,44 +55,20 @@ pub(crate) struct Means {
     pub(crate) log: Handle,
     pub(crate) ports: Handle,
     pub(crate) interrupts: Handle,
+    /// The machine's command line.
+    pub(crate) command_line: Handle,
     /// The root task's own endpoint.
     pub(crate) endpoint: Handle,
     /// The supervisor's, once there is one.
     pub(crate) supervisor: Handle,
     /// State of the generator of load addresses and seeds.
-    pub(crate) random: u64,
+    pub(crate) random: Random,
     /// Clock and processors, from the root task's own start-up page.
     pub(crate) clock: [u64; 3],
 }
 
-impl Means {
-    /// The next number of the generator (splitmix64): spreads the entropy that the kernel gave, adds none.
-    pub(crate) fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
-
 /// The table.
 pub(crate) type Table = [Option<Entry>; SERVICES];
-
-/// A name, cut to what a field holds.
-pub(crate) fn name(text: &[u8]) -> [u8; 24] {
-    let mut field = [0; 24];
-    field.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-    field
-}
-
-/// The text in a field.
-pub(crate) fn text(field: &[u8; 24]) -> &str {
-    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
-    field
-        .get(..end)
-        .and_then(|bytes| core::str::from_utf8(bytes).ok())
-        .unwrap_or("")
-}
 
 impl Entry {
     /// Makes what outlives the service. `index` is the badge that the supervisor sees.
@@ -120,31 +76,20 @@ impl Entry {
     /// # Errors
     /// The kernel's; `BadArgument` if the boot image has no such program or the budget is too small to start it.
     pub(crate) fn new(means: &Means, index: u64, shape: Shape) -> Result<Entry, Error> {
-        let program = means
-            .image
-            .program(text(&shape.program))
-            .map_err(|_| Error::BadArgument)?;
-        let writable = |s: &sal_bootimage::Segment<'_>| {
-            s.rights.has(Rights::WRITE) || program.has_relocations(s.address, s.address + s.size)
-        };
-        let data: u64 = program.segments().filter(writable).map(|s| s.size / PAGE).sum();
+        let start = sal_load::frames(&means.image, text(&shape.program)).ok_or(Error::BadArgument)?;
         let frames = u64::from(shape.memory_kib) * 1024 / PAGE;
         // Page tables of what the service maps are charged to its space, so to the start's budget.
-        let start = START_FRAMES + data + frames / 128;
-        let own = frames
-            .checked_sub(start)
-            .filter(|n| *n > 0)
-            .ok_or(Error::BadArgument)?;
+        let start = start + frames / 128;
+        let own = frames.checked_sub(start).ok_or(Error::BadArgument)?;
         let vault_bytes = (u64::from(shape.vault_kib) * 1024).next_multiple_of(PAGE);
         // The vault, its table and the three objects at which it is called are paid here, once.
         let kept = capability::budget_create(means.budget, vault_bytes / PAGE + 16)?;
         let endpoint = ipc::endpoint_create(kept)?;
-        let supervisor = if means.supervisor.is_none() {
-            endpoint
+        let listener = if index == 0 {
+            means.endpoint
         } else {
             means.supervisor
         };
-        let listener = if index == 0 { means.endpoint } else { supervisor };
         let (vault, table) = match vault_bytes {
             0 => (Handle::NONE, Handle::NONE),
             bytes => (
@@ -164,11 +109,7 @@ impl Entry {
             table,
             rows: [None; ROWS],
             incarnation: 0,
-            space: Handle::NONE,
-            process: Handle::NONE,
-            thread: Handle::NONE,
-            image: 0,
-            message_page: 0,
+            running: Running::default(),
         })
     }
 
@@ -180,24 +121,58 @@ impl Entry {
         if self.rows.iter().flatten().any(|r| r.name == row.name) {
             return Ok(());
         }
-        let free = self
-            .rows
-            .iter_mut()
-            .find(|r| r.is_none())
-            .ok_or(Error::TableFull)?;
-        *free = Some(row);
+        let free = self.rows.iter_mut().find(|r| r.is_none());
+        *free.ok_or(Error::TableFull)? = Some(row);
         Ok(())
     }
 
-    pub(crate) fn wired(&self) -> bool {
-        self.shape.flags & WIRED != 0
+    /// Spawns an incarnation; what there is of the one before is killed first.
+    ///
+    /// # Errors
+    /// The kernel's; then there is no living incarnation.
+    pub(crate) fn spawn(
+        &mut self,
+        means: &mut Means,
+        incarnation: u32,
+        poison: (u64, u64),
+    ) -> Result<(), Error> {
+        self.running.clear();
+        sal_load::settle(self.start_budget)?;
+        let spec = Spec {
+            image: &means.image,
+            image_memory: means.image_memory,
+            program: text(&self.shape.program),
+            budget: self.start_budget,
+            notice: self.notice,
+            death_bits: DEATH,
+            priority: self.shape.priority,
+            wired: self.shape.flags & WIRED != 0,
+            incarnation,
+            clock: means.clock,
+        };
+        let own = self.own_rows(poison);
+        let rows = own.iter().chain(&self.rows).flatten();
+        self.running = sal_load::spawn(&spec, rows, &mut means.random)?;
+        self.incarnation = incarnation;
+        Ok(())
     }
-}
 
-/// Makes every page of a memory present, so that no later fault can find the budget spent.
-///
-/// # Errors
-/// The kernel's.
-pub(crate) fn fill(memory: Handle, bytes: u64) -> Result<(), Error> {
-    (0..bytes / PAGE).try_for_each(|page| raw::write(memory, page * PAGE, &[0]))
+    /// What every service gets of its own, and the request that it must not serve (badge, word 0).
+    fn own_rows(&self, (badge, word): (u64, u64)) -> [Option<Row>; 5] {
+        let manage = Rights::READ.or(Rights::MANAGE);
+        let spend = Rights::SPEND.or(manage).or(Rights::TRANSFER);
+        let serve = Rights::RECEIVE
+            .or(Rights::SEND)
+            .or(Rights::BADGE)
+            .or(Rights::TRANSFER);
+        let row = |n, what| Some(Row::new(n, what));
+        let kept = !self.vault.is_none();
+        [
+            row("budget", What::Capability(self.budget, spend, 0)),
+            row("endpoint", What::Capability(self.endpoint, serve, 0)),
+            row("vault", What::Memory(self.vault)).filter(|_| kept),
+            row(TABLE, What::Capability(self.table, manage, 0)).filter(|_| kept),
+            row(POISON, What::Numbers(word, badge)).filter(|_| word != 0),
+        ]
+    }
 }

@@ -4,6 +4,7 @@ use sal_abi::boot::{DeathKind, ProcessState, Startup};
 use sal_abi::{Error, Handle, Rights};
 use sal_bootimage::{Image, Kind, MANIFEST, SYMBOLS};
 use sal_idl::Outcome;
+use sal_load::{Random, Row, What, name};
 use sal_manifest::{Header, SERVICES, SUPERVISOR};
 use sal_proto::estate;
 use sal_proto::estate::flags::{ENDPOINT, WIRED};
@@ -11,10 +12,9 @@ use sal_rt::grants::Grants;
 use sal_rt::log;
 use sal_rt::server::InService;
 use sal_sys::ipc::Extras;
-use sal_sys::{capability, ipc, machine, process};
+use sal_sys::{ipc, machine, process};
 
-use crate::entry::{Entry, Means, Row, Shape, name};
-use crate::load;
+use crate::entry::{Entry, Means, Shape};
 use crate::raw;
 use crate::serve::Root;
 
@@ -80,9 +80,10 @@ fn begin(startup: &'static Startup) -> Result<Root, &'static str> {
             log: grants.find("log"),
             ports: grants.find("ports"),
             interrupts: grants.find("interrupts"),
+            command_line: grants.find("cmdline"),
             endpoint,
             supervisor: Handle::NONE,
-            random: startup.entropy.iter().fold(0, |a, b| a.rotate_left(17) ^ b),
+            random: Random(startup.entropy.iter().fold(0, |a, b| a.rotate_left(17) ^ b)),
             clock: [startup.ticks_per_us, startup.tick_zero, startup.cpus],
         },
         table: [None; SERVICES],
@@ -90,7 +91,9 @@ fn begin(startup: &'static Startup) -> Result<Root, &'static str> {
     let mut supervisor =
         entry_of_supervisor(&root).map_err(|e| describe("the supervisor has no entry", e))?;
     root.means.supervisor = supervisor.endpoint;
-    start(&mut root.means, &mut supervisor, 1).map_err(|e| describe("the supervisor does not start", e))?;
+    supervisor
+        .spawn(&mut root.means, 1, (0, 0))
+        .map_err(|e| describe("the supervisor does not start", e))?;
     if let Some(place) = root.table.first_mut() {
         *place = Some(supervisor);
     }
@@ -117,43 +120,18 @@ fn entry_of_supervisor(root: &Root) -> Result<Entry, Error> {
         flags: WIRED | ENDPOINT,
     };
     let mut entry = Entry::new(&root.means, 0, shape)?;
-    let row = |what: &str, handle, rights| Row {
-        name: name(what.as_bytes()),
-        handle,
-        rights,
-        badge: 0,
-        module: None,
-    };
-    entry.add(row("estate", root.means.endpoint, Rights::SEND))?;
-    entry.add(row(
-        "log",
-        root.means.log,
-        Rights::SEND.or(Rights::READ).or(Rights::WRITE),
-    ))?;
-    for (kind, module, what) in [
-        (Kind::Manifest, MANIFEST, "module:manifest"),
-        (Kind::Symbols, SYMBOLS, "module:symbols"),
-    ] {
-        if let Ok(found) = image.find(kind, module) {
-            let module = Some((found.offset, found.bytes.len() as u64));
-            entry.add(Row {
-                module,
-                ..row(what, Handle::NONE, Rights::READ)
-            })?;
+    let log_rights = Rights::SEND.or(Rights::WRITE).or(Rights::READ);
+    let estate = What::Capability(root.means.endpoint, Rights::SEND, 0);
+    let log = What::Capability(root.means.log, log_rights, 0);
+    entry.add(Row::new("estate", estate))?;
+    entry.add(Row::new("log", log))?;
+    let symbols = image.find(Kind::Symbols, SYMBOLS).ok();
+    for (n, found) in [("module:manifest", Some(manifest)), ("module:symbols", symbols)] {
+        if let Some(m) = found {
+            entry.add(Row::new(n, What::Module(m.offset, m.bytes.len() as u64)))?;
         }
     }
     Ok(entry)
-}
-
-/// Spawns the supervisor and checks that the budget for its next start will be there.
-fn start(means: &mut Means, entry: &mut Entry, incarnation: u32) -> Result<(), Error> {
-    load::spawn(means, entry, incarnation, (0, 0))?;
-    let info = capability::budget_info(entry.start_budget)?;
-    log::info!(
-        "root: supervisor started, incarnation {incarnation}, {} frames of its start's budget left",
-        info.left
-    );
-    Ok(())
 }
 
 /// The supervisor may have died: starts it again on the same endpoint and vault, unless it never gets anywhere.
@@ -161,25 +139,26 @@ fn heal(root: &mut Root, deaths: &mut u32, born: &mut u64) -> Result<(), &'stati
     let Some(Some(entry)) = root.table.first_mut() else {
         return Ok(());
     };
-    let info = process::process_info(entry.process).map_err(|_| "the supervisor's process is gone")?;
+    let info =
+        process::process_info(entry.running.process).map_err(|_| "the supervisor's process is gone")?;
     if info.state != ProcessState::Dead as u64 {
         return Ok(());
     }
     let ordered = info.reason & 0xff == DeathKind::Killed as u64;
     let now = machine::clock();
-    *deaths = match ordered || now.saturating_sub(*born) > HEALTHY_NS {
-        true => 0,
-        false => *deaths + 1,
-    };
+    let counts = !ordered && now.saturating_sub(*born) <= HEALTHY_NS;
+    *deaths = if counts { *deaths + 1 } else { 0 };
     log::warn!(
         "root: supervisor died, reason {:#x} at image+{:#x}",
         info.reason,
-        info.rip.wrapping_sub(entry.image)
+        info.rip.wrapping_sub(entry.running.image)
     );
     if *deaths >= DEATHS_MOST {
         return Err("the supervisor dies at each start");
     }
     *born = now;
     let incarnation = entry.incarnation + 1;
-    start(&mut root.means, entry, incarnation).map_err(|e| describe("the supervisor does not start again", e))
+    entry
+        .spawn(&mut root.means, incarnation, (0, 0))
+        .map_err(|e| describe("the supervisor does not start again", e))
 }

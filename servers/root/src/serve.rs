@@ -1,10 +1,10 @@
 //! The supervisor's calls.
 
-use core::mem::offset_of;
 use sal_abi::boot::ProcessState;
-use sal_abi::{Error as KernelError, Handle, MessagePage, Rights};
+use sal_abi::{Error as KernelError, Rights};
 use sal_bootimage::Name;
 use sal_idl::{Call, Stop};
+use sal_load::{NAME, Row, What, name, text};
 use sal_proto::estate::{
     Error, GrantKind, Report, Server, describe, fail, grant, kill, power_off, read, report, signal, spawn,
 };
@@ -12,8 +12,7 @@ use sal_proto::service::{REQUEST_BADGE, REQUEST_WORD};
 use sal_sys::{ipc, machine, memory, process};
 use zerocopy::IntoBytes;
 
-use crate::entry::{Entry, Means, Row, Shape, Table, name, text};
-use crate::load;
+use crate::entry::{Entry, Means, Shape, Table};
 
 /// Everything that the root task has.
 pub(crate) struct Root {
@@ -42,49 +41,48 @@ impl Root {
 
     /// The object that a grant names, and with which rights and badge it is given.
     fn row(&mut self, to: u16, field: [u8; 24], a: &grant::Arguments) -> Answer<Row> {
-        let mut row = Row {
-            name: field,
-            handle: Handle::NONE,
-            rights: Rights(a.rights),
-            badge: 0,
-            module: None,
-        };
-        match a.kind {
-            GrantKind::Log => row.handle = self.means.log,
+        let from = |endpoint, rights, badge| What::Capability(endpoint, rights, badge);
+        let what = match a.kind {
+            GrantKind::Log => from(self.means.log, Rights(a.rights), 0),
             GrantKind::Service => {
-                row.handle = self.entry(number(a.a)?)?.endpoint;
-                row.badge = u64::from(to) + 1;
-                row.rights = if a.b == 1 {
-                    Rights::SEND.or(Rights::TRANSFER)
-                } else {
-                    Rights::SEND
-                };
+                let pass_on = if a.b == 1 { Rights::TRANSFER } else { Rights::NONE };
+                from(
+                    self.entry(number(a.a)?)?.endpoint,
+                    Rights::SEND.or(pass_on),
+                    u64::from(to) + 1,
+                )
             }
-            GrantKind::Mount => {
-                row.handle = self.entry(number(a.a)?)?.endpoint;
-                row.rights = Rights::SEND.or(Rights::BADGE).or(Rights::TRANSFER);
-            }
+            GrantKind::Mount => from(
+                self.entry(number(a.a)?)?.endpoint,
+                Rights::SEND.or(Rights::BADGE).or(Rights::TRANSFER),
+                0,
+            ),
             GrantKind::Ports => {
                 let count = a.b.checked_sub(a.a).ok_or(Stop::Error(Error::BadArgument))? + 1;
-                row.handle = machine::ports_narrow(self.means.ports, number(a.a)?, count).map_err(blame)?;
-                row.rights = Rights::READ.or(Rights::WRITE);
+                let ports = machine::ports_narrow(self.means.ports, number(a.a)?, count).map_err(blame)?;
+                from(ports, Rights::READ.or(Rights::WRITE), 0)
             }
-            GrantKind::Interrupt => {
-                row.handle = machine::interrupt_narrow(self.means.interrupts, a.a).map_err(blame)?;
-                row.rights = Rights::ALL;
-            }
-            GrantKind::Module => row.module = Some(self.module(&field)?),
-            GrantKind::Heartbeat => (row.handle, row.rights) = (self.entry(to)?.notice, Rights::SEND),
-        }
-        Ok(row)
+            GrantKind::Interrupt => from(
+                machine::interrupt_narrow(self.means.interrupts, a.a).map_err(blame)?,
+                Rights::ALL,
+                0,
+            ),
+            GrantKind::Module => self.module(&field)?,
+            GrantKind::Heartbeat => from(self.entry(to)?.notice, Rights::SEND, 0),
+        };
+        Ok(Row { name: field, what })
     }
 
     /// Where in the boot image the module lies that a grant's name, `module:NAME`, names.
-    pub(crate) fn module(&self, field: &[u8; 24]) -> Answer<(u64, u64)> {
-        let wanted = text(field).strip_prefix("module:").and_then(Name::new);
+    fn module(&self, field: &[u8; NAME]) -> Answer<What> {
+        let wanted = text(field).strip_prefix("module:");
+        if wanted == Some(sal_manifest::grant::COMMAND_LINE) {
+            return Ok(What::Capability(self.means.command_line, Rights::READ, 0));
+        }
+        let wanted = wanted.and_then(Name::new);
         let found = self.means.image.modules().find(|m| Some(m.name) == wanted);
         found
-            .map(|m| (m.offset, m.bytes.len() as u64))
+            .map(|m| What::Module(m.offset, m.bytes.len() as u64))
             .ok_or(Stop::Error(Error::NoProgram))
     }
 }
@@ -95,7 +93,7 @@ fn number(n: u64) -> Answer<u16> {
 
 impl Server for Root {
     fn describe(&mut self, call: &mut Call<'_>, a: describe::Arguments) -> Answer<describe::Results> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; NAME];
         let program = call
             .read_all(a.program, &mut buffer)?
             .ok_or(Stop::Error(Error::BadArgument))?;
@@ -120,7 +118,7 @@ impl Server for Root {
     }
 
     fn grant(&mut self, call: &mut Call<'_>, a: grant::Arguments) -> Answer<grant::Results> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; NAME];
         let field = name(
             call.read_all(a.name, &mut buffer)?
                 .ok_or(Stop::Error(Error::BadArgument))?,
@@ -145,26 +143,19 @@ impl Server for Root {
         }
         let entry = self.table.get_mut(usize::from(a.entry)).and_then(Option::as_mut);
         if let Some(entry) = entry.filter(|e| e.incarnation != a.incarnation) {
-            load::spawn(
-                &mut self.means,
-                entry,
-                a.incarnation,
-                (a.poison_badge, a.poison_word),
-            )
-            .map_err(blame)?;
+            entry
+                .spawn(&mut self.means, a.incarnation, (a.poison_badge, a.poison_word))
+                .map_err(blame)?;
         }
         Ok(spawn::Results {})
     }
 
     fn kill(&mut self, _: &mut Call<'_>, a: kill::Arguments) -> Answer<kill::Results> {
         let entry = self.entry(a.entry)?;
-        match entry.incarnation == a.incarnation && !entry.process.is_none() {
-            true => match process::kill(entry.process, a.reason) {
-                Ok(()) | Err(KernelError::Dead) => Ok(kill::Results {}),
-                Err(error) => Err(blame(error)),
-            },
-            false => Ok(kill::Results {}),
+        if entry.incarnation == a.incarnation && !entry.running.process.is_none() {
+            process::kill(entry.running.process, a.reason).map_err(blame)?;
         }
+        Ok(kill::Results {})
     }
 
     fn report(&mut self, call: &mut Call<'_>, a: report::Arguments) -> Answer<report::Results> {
@@ -175,13 +166,13 @@ impl Server for Root {
 
     fn read(&mut self, call: &mut Call<'_>, a: read::Arguments) -> Answer<read::Results> {
         let entry = self.entry(a.entry)?;
-        if entry.incarnation != a.incarnation || entry.space.is_none() {
+        if entry.incarnation != a.incarnation || entry.running.space.is_none() {
             return Err(Stop::Error(Error::WrongIncarnation));
         }
         let mut buffer = [0; 256];
         let length = (a.to.length as usize).min(buffer.len());
         let place = buffer.get_mut(..length).unwrap_or(&mut []);
-        let count = memory::space_read(entry.space, a.address, place).unwrap_or(0);
+        let count = memory::space_read(entry.running.space, a.address, place).unwrap_or(0);
         call.write(a.to, 0, buffer.get(..count).unwrap_or(&[]))?;
         Ok(read::Results { count: count as u32 })
     }
@@ -210,33 +201,24 @@ fn report_on(entry: &Entry) -> Result<Report, KernelError> {
     let at = ipc::endpoint_info(entry.endpoint)?;
     let mut report = Report {
         incarnation: entry.incarnation,
-        image: entry.image,
+        image: entry.running.image,
         queued: at.queued as u32,
         receiving: at.receiving as u32,
         oldest_ns: at.oldest,
         ..Report::default()
     };
-    if entry.process.is_none() {
+    if entry.running.process.is_none() {
         return Ok(report);
     }
-    let info = process::process_info(entry.process)?;
-    report.blocked = u32::from(process::thread_info(entry.thread).is_ok_and(|t| t.state == IN_A_CALL));
+    let info = process::process_info(entry.running.process)?;
+    report.blocked =
+        u32::from(process::thread_info(entry.running.thread).is_ok_and(|t| t.state == IN_A_CALL));
     report.alive = u32::from(info.state == ProcessState::Alive as u64);
     (report.reason, report.fault, report.cpu_ns) = (info.reason, info.fault, info.cpu);
     report.registers = [info.rip, info.rsp, info.rbp];
     if report.alive == 0 {
-        report.request_badge = user_word(entry, REQUEST_BADGE);
-        report.request_word = user_word(entry, REQUEST_WORD);
+        report.request_badge = entry.running.user_word(REQUEST_BADGE);
+        report.request_word = entry.running.user_word(REQUEST_WORD);
     }
     Ok(report)
-}
-
-/// A word of the run-time's in a dead process's message page; 0 if it can't be read.
-fn user_word(entry: &Entry, word: usize) -> u64 {
-    let address = entry.message_page + (offset_of!(MessagePage, user) + word * 8) as u64;
-    let mut bytes = [0; 8];
-    match memory::space_read(entry.space, address, &mut bytes) {
-        Ok(8) => u64::from_le_bytes(bytes),
-        _ => 0,
-    }
 }

@@ -109,7 +109,7 @@ fn machine(workspace: &Workspace, options: &Bench) -> Result<Machine> {
             boot,
             smp: 1,
             mem: 256,
-            gdb: None,
+            debug: None,
             icount: true,
         });
     }

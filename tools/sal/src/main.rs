@@ -13,6 +13,7 @@ mod cmdline;
 mod command;
 mod elf;
 mod failure;
+mod gdb;
 mod host;
 mod install;
 mod iso;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, USAGE};
 use crate::install::{Need, ensure};
 use crate::iso;
 use crate::machine::log::Log;
-use crate::machine::qemu::{Boot, Machine};
+use crate::machine::qemu::{Boot, DebugServer, Machine};
 use crate::machine::session::{self, Signals, Streams};
 use crate::machine::terminal::{HOW_TO_LEAVE, RawMode};
 use crate::workspace::Workspace;
@@ -134,7 +134,7 @@ pub(crate) fn machine(
         boot,
         smp: options.smp,
         mem: options.mem,
-        gdb: options.gdb,
+        debug: options.gdb.map(DebugServer::Port),
         icount: options.icount,
     })
 }

@@ -6,7 +6,7 @@
 
 use crate::clock;
 use crate::guest::{self, Access};
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use sal_abi::message::{CAPS, LOANS};
 use sal_abi::{CapArg, Error, Handle, Loan, Rights, Words};
 use sal_idl::client::Received;
@@ -191,10 +191,8 @@ fn bring(request: &mut Request<'_, '_>, words: &Words) -> Result<(), TransportEr
             true
         }
         Lend::Write(WriteLend::Own(bytes)) => {
-            // SAFETY: inside the slice, which is borrowed for writing; the byte keeps its value.
-            unsafe { AtomicU8::from_ptr(bytes.as_mut_ptr().add(offset as usize)) }
-                .fetch_or(0, Ordering::Relaxed);
-            true
+            // A real store: the compiler may turn an atomic operation that changes nothing into a load, which brings no writable page.
+            guest::touch_write((bytes.as_mut_ptr() as u64).saturating_add(offset))
         }
         Lend::Read(ReadLend::Guest(address, _)) => guest::touch(address.saturating_add(offset), Access::Read),
         Lend::Write(WriteLend::Guest(address, _)) => {

@@ -7,10 +7,24 @@ use core::fmt::{Arguments, Write};
 /// Longest line in bytes.
 const LINE: usize = 480;
 
+/// What the kernel takes at once, with room for what it adds.
+const PIECE: usize = 240;
+
 /// A line being put together.
 struct Line {
     bytes: [u8; LINE],
     used: usize,
+}
+
+impl Line {
+    /// Ends the line, however long it was.
+    fn end(&mut self) {
+        let last = self.used.min(LINE - 1);
+        if let Some(place) = self.bytes.get_mut(last) {
+            *place = b'\n';
+        }
+        self.used = last + 1;
+    }
 }
 
 impl Write for Line {
@@ -36,8 +50,9 @@ pub fn line(what: Arguments<'_>) {
         used: 0,
     };
     let _ = line.write_fmt(what);
+    line.end();
     let text = line.bytes.get(..line.used).unwrap_or(&[]);
-    for part in text.split(|byte| *byte == b'\n').filter(|part| !part.is_empty()) {
+    for part in text.chunks(PIECE) {
         let _ = sal_sys::machine::log_write(crate::start::own::log(), part);
     }
 }

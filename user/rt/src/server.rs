@@ -135,7 +135,7 @@ fn prepare(response: &Response) -> usize {
 /// Serves `endpoint` for ever.
 pub fn serve<S: Service>(endpoint: Handle, service: &mut S) -> ! {
     let mut state = Loop::new();
-    let mut next = receive::<S>(endpoint, None, bounded(service));
+    let mut next = receive(endpoint, None, bounded(service));
     loop {
         let response = match next {
             Ok(received) => state.handle(service, &received),
@@ -147,7 +147,7 @@ pub fn serve<S: Service>(endpoint: Handle, service: &mut S) -> ! {
                 None
             }
         };
-        next = receive::<S>(endpoint, response.as_ref(), bounded(service));
+        next = receive(endpoint, response.as_ref(), bounded(service));
     }
 }
 
@@ -165,11 +165,7 @@ fn bounded<S: Service>(service: &mut S) -> Extras {
 
 /// Answers, if there is an answer, and waits for what comes next.
 #[inline]
-fn receive<S: Service>(
-    endpoint: Handle,
-    response: Option<&Response>,
-    wait: Extras,
-) -> Result<Received, Failed> {
+fn receive(endpoint: Handle, response: Option<&Response>, wait: Extras) -> Result<Received, Failed> {
     match response {
         None => ipc::receive(endpoint, wait),
         Some(response) if response.count == 0 => ipc::reply_receive(endpoint, &response.words, wait),

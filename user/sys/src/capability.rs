@@ -51,6 +51,16 @@ pub fn take(process: Handle, theirs: Handle, rights: Rights) -> Result<Handle, E
     raw.status().map(|_| Handle(raw.second))
 }
 
+/// Closes a handle of another process's table.
+///
+/// # Errors
+/// `BadHandle`, `NoRight`, `TableFull`.
+pub fn discard(process: Handle, theirs: Handle) -> Result<(), Error> {
+    // SAFETY: no memory of this program is touched.
+    let raw = unsafe { syscall4(Op::Take, process.0, [theirs.0, 0, 1, 0]) };
+    close(raw.status().map(|_| Handle(raw.second))?)
+}
+
 /// What a handle names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -15,7 +15,7 @@ pub const IMAGE: u64 = 0xffff_ffff_8000_0000;
 /// Stacks of the CPUs, one window each.
 pub const STACKS: u64 = 0xffff_ffff_c000_0000;
 /// log2 of the bytes from one CPU's stack window to the next.
-pub const STACK_WINDOW_SHIFT: u32 = 16;
+pub const STACK_WINDOW_SHIFT: u32 = 17;
 /// CPUs that this kernel can use; more stay halted (named on the log).
 pub const MAX_CPUS: usize = 64;
 /// First root entry that every root shares with the kernel (256 is the native window).
@@ -24,7 +24,7 @@ pub const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 pub const TRAMPOLINE: u64 = 0x8000;
 
 /// Pages of each stack in a window, bottom to top, each above an unmapped guard page: kernel, NMI, double fault, machine check.
-pub const STACK_PAGES: [u64; 4] = [5, 2, 2, 2];
+pub const STACK_PAGES: [u64; 4] = [8, 2, 2, 2];
 
 /// Bottom and top of stack `which` (index into [`STACK_PAGES`]) of `cpu`.
 pub const fn stack(cpu: usize, which: usize) -> (u64, u64) {

@@ -30,7 +30,11 @@ fn change(ctx: &mut Ctx, edit: impl FnOnce(&mut Credentials) -> Result<(), Errno
     } else {
         new.caps
     };
-    task.files.cred = sal_vfs::Cred { uid: new.uid[3], gid: new.gid[3], groups: new.groups.clone() };
+    task.files.cred = sal_vfs::Cred {
+        uid: new.uid[3],
+        gid: new.gid[3],
+        groups: new.groups.clone(),
+    };
     task.credentials = new;
     Ok(())
 }
@@ -78,7 +82,7 @@ fn set_two(ids: &mut [u32; 4], real: u32, effective: u32, privileged: bool) -> R
     let [old_real, old_effective, saved, _] = *ids;
     let real_ok = real == KEEP || real == old_real || real == old_effective;
     let effective_ok = effective == KEEP || [old_real, old_effective, saved].contains(&effective);
-    if !privileged && !(real_ok && effective_ok) {
+    if !(privileged || real_ok && effective_ok) {
         return Err(Errno::EPERM);
     }
     if real != KEEP {
@@ -140,25 +144,33 @@ pub(super) fn setgid(ctx: &mut Ctx, [id, ..]: Args) -> Answer {
 
 pub(super) fn setreuid(ctx: &mut Ctx, [real, effective, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETUID);
-    change(ctx, |c| set_two(&mut c.uid, real as u32, effective as u32, privileged))?;
+    change(ctx, |c| {
+        set_two(&mut c.uid, real as u32, effective as u32, privileged)
+    })?;
     DONE
 }
 
 pub(super) fn setregid(ctx: &mut Ctx, [real, effective, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETGID);
-    change(ctx, |c| set_two(&mut c.gid, real as u32, effective as u32, privileged))?;
+    change(ctx, |c| {
+        set_two(&mut c.gid, real as u32, effective as u32, privileged)
+    })?;
     DONE
 }
 
 pub(super) fn setresuid(ctx: &mut Ctx, [a, b, c, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETUID);
-    change(ctx, |cred| set_three(&mut cred.uid, [a as u32, b as u32, c as u32], privileged))?;
+    change(ctx, |cred| {
+        set_three(&mut cred.uid, [a as u32, b as u32, c as u32], privileged)
+    })?;
     DONE
 }
 
 pub(super) fn setresgid(ctx: &mut Ctx, [a, b, c, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETGID);
-    change(ctx, |cred| set_three(&mut cred.gid, [a as u32, b as u32, c as u32], privileged))?;
+    change(ctx, |cred| {
+        set_three(&mut cred.gid, [a as u32, b as u32, c as u32], privileged)
+    })?;
     DONE
 }
 
@@ -212,7 +224,10 @@ pub(super) fn setgroups(ctx: &mut Ctx, [count, at, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let bytes = ctx.mem.get_vec(at, count as usize * 4)?;
-    let groups = bytes.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap_or_default())).collect();
+    let groups = bytes
+        .chunks_exact(4)
+        .map(|c| u32::from_le_bytes(c.try_into().unwrap_or_default()))
+        .collect();
     change(ctx, |c| {
         c.groups = groups;
         Ok(())
@@ -243,12 +258,19 @@ pub(super) fn capget(ctx: &mut Ctx, [header, data, ..]: Args) -> Answer {
         words => words?,
     };
     let pid = ctx.mem.get_u32(header.wrapping_add(4))?;
-    let id = if pid == 0 { ctx.task } else { *ctx.os.tids.get(&pid).ok_or(Errno::ESRCH)? };
+    let id = if pid == 0 {
+        ctx.task
+    } else {
+        *ctx.os.tids.get(&pid).ok_or(Errno::ESRCH)?
+    };
     let caps = ctx.os.tasks.get(id).ok_or(Errno::ESRCH)?.credentials.caps;
     if data == 0 {
         return DONE;
     }
-    let bytes: Vec<u8> = (0..words).flat_map(|w| caps.map(|set| (set >> (32 * w)) as u32)).flat_map(u32::to_le_bytes).collect();
+    let bytes: Vec<u8> = (0..words)
+        .flat_map(|w| caps.map(|set| (set >> (32 * w)) as u32))
+        .flat_map(u32::to_le_bytes)
+        .collect();
     ctx.mem.write(data, &bytes)?;
     DONE
 }
@@ -276,12 +298,18 @@ pub(super) fn capset(ctx: &mut Ctx, [header, data, ..]: Args) -> Answer {
 }
 
 fn process(ctx: &Ctx, pid: u64) -> Result<GroupId, Errno> {
-    if pid == 0 { ctx.group_id() } else { ctx.os.tgids.get(&(pid as u32)).copied().ok_or(Errno::ESRCH) }
+    if pid == 0 {
+        ctx.group_id()
+    } else {
+        ctx.os.tgids.get(&(pid as u32)).copied().ok_or(Errno::ESRCH)
+    }
 }
 
 pub(super) fn getpgid(ctx: &mut Ctx, [pid, ..]: Args) -> Answer {
     let id = process(ctx, pid)?;
-    Ok(Outcome::Value(ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.pgid as u64))
+    Ok(Outcome::Value(
+        ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.pgid as u64,
+    ))
 }
 
 pub(super) fn getpgrp(ctx: &mut Ctx, _: Args) -> Answer {
@@ -290,7 +318,9 @@ pub(super) fn getpgrp(ctx: &mut Ctx, _: Args) -> Answer {
 
 pub(super) fn getsid(ctx: &mut Ctx, [pid, ..]: Args) -> Answer {
     let id = process(ctx, pid)?;
-    Ok(Outcome::Value(ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.sid as u64))
+    Ok(Outcome::Value(
+        ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.sid as u64,
+    ))
 }
 
 pub(super) fn setpgid(ctx: &mut Ctx, [pid, pgid, ..]: Args) -> Answer {
@@ -315,7 +345,11 @@ pub(super) fn setpgid(ctx: &mut Ctx, [pid, pgid, ..]: Args) -> Answer {
         return Err(Errno::EPERM);
     }
     let pgid = if pgid == 0 { group.tgid } else { pgid as u32 };
-    let known = ctx.os.groups.iter().any(|(_, g)| g.pgid == pgid && g.sid == my_sid);
+    let known = ctx
+        .os
+        .groups
+        .iter()
+        .any(|(_, g)| g.pgid == pgid && g.sid == my_sid);
     if pgid != group.tgid && !known {
         return Err(Errno::EPERM);
     }
@@ -338,4 +372,3 @@ pub(super) fn setsid(ctx: &mut Ctx, _: Args) -> Answer {
     ctx.os.sessions.insert(tgid, Default::default());
     Ok(Outcome::Value(tgid as u64))
 }
-

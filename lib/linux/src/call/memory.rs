@@ -46,7 +46,14 @@ pub(super) fn mmap(ctx: &mut Ctx, [address, length, prot, flags, fd, offset]: Ar
     };
     let limit = ctx.group()?.limit(g::RLIMIT_AS);
     commit_check(ctx, &backing, wanted, length)?;
-    let request = MapRequest { place, length, protection: wanted, allowed, backing, label };
+    let request = MapRequest {
+        place,
+        length,
+        protection: wanted,
+        allowed,
+        backing,
+        label,
+    };
     let (mm, platform) = ctx.mm_mut()?;
     let mapped = mm.map(request, limit, platform);
     ctx.sweep_objects();
@@ -61,12 +68,28 @@ fn anonymous(ctx: &mut Ctx, shared: bool, length: u64) -> Result<Below, Errno> {
     }
     let length = crate::mm::pages(length).ok_or(Errno::ENOMEM)?;
     let object = ctx.platform.shared_create(length)?;
-    let known = Arc::new(Object { id: object, place: None, path: b"/dev/zero (deleted)".to_vec(), device: 0, inode: 0 });
+    let known = Arc::new(Object {
+        id: object,
+        place: None,
+        path: b"/dev/zero (deleted)".to_vec(),
+        device: 0,
+        inode: 0,
+    });
     ctx.os.objects.insert(object, known.clone());
-    Ok((Backing::Shared { object, offset: 0 }, Label::Object(known), Protection::all()))
+    Ok((
+        Backing::Shared { object, offset: 0 },
+        Label::Object(known),
+        Protection::all(),
+    ))
 }
 
-fn file(ctx: &mut Ctx, fd: i32, prot: u32, shared: bool, (offset, length): (u64, u64)) -> Result<Below, Errno> {
+fn file(
+    ctx: &mut Ctx,
+    fd: i32,
+    prot: u32,
+    shared: bool,
+    (offset, length): (u64, u64),
+) -> Result<Below, Errno> {
     offset.checked_add(length).ok_or(Errno::EOVERFLOW)?;
     let found = ctx.files(&[], 0, |vfs, c, _| {
         let target = vfs.map_target(c, fd, prot, shared)?;
@@ -88,7 +111,11 @@ fn file(ctx: &mut Ctx, fd: i32, prot: u32, shared: bool, (offset, length): (u64,
     };
     let (object, _) = object_of(ctx.os, ctx.vfs, place, path, stat)?;
     let id = object.id;
-    let backing = if shared { Backing::Shared { object: id, offset } } else { Backing::Private { object: id, offset } };
+    let backing = if shared {
+        Backing::Shared { object: id, offset }
+    } else {
+        Backing::Private { object: id, offset }
+    };
     let mut allowed = Protection::all();
     allowed.set(Protection::WRITE, !shared || writable);
     Ok((backing, Label::Object(object), allowed))
@@ -153,9 +180,18 @@ pub(super) fn madvise(ctx: &mut Ctx, [address, length, advice, ..]: Args) -> Ans
     match advice as u32 {
         // MADV_FREE may lose the pages at any time: now is a time.
         g::MADV_DONTNEED | g::MADV_FREE => mm.discard(address, length, platform)?,
-        g::MADV_NORMAL | g::MADV_RANDOM | g::MADV_SEQUENTIAL | g::MADV_WILLNEED | g::MADV_HUGEPAGE
-        | g::MADV_NOHUGEPAGE | g::MADV_DONTDUMP | g::MADV_DODUMP | g::MADV_MERGEABLE | g::MADV_UNMERGEABLE
-        | g::MADV_COLD | g::MADV_PAGEOUT => {
+        g::MADV_NORMAL
+        | g::MADV_RANDOM
+        | g::MADV_SEQUENTIAL
+        | g::MADV_WILLNEED
+        | g::MADV_HUGEPAGE
+        | g::MADV_NOHUGEPAGE
+        | g::MADV_DONTDUMP
+        | g::MADV_DODUMP
+        | g::MADV_MERGEABLE
+        | g::MADV_UNMERGEABLE
+        | g::MADV_COLD
+        | g::MADV_PAGEOUT => {
             let end = mm.range(address, length)?;
             if !mm.areas.covers(address, end) {
                 return Err(Errno::ENOMEM);
@@ -169,7 +205,9 @@ pub(super) fn madvise(ctx: &mut Ctx, [address, length, advice, ..]: Args) -> Ans
 /// Shared pages are the file's own pages: there is nothing to bring together.
 pub(super) fn msync(ctx: &mut Ctx, [address, length, flags, ..]: Args) -> Answer {
     let flags = flags as u32;
-    if flags & !(g::MS_ASYNC | g::MS_SYNC | g::MS_INVALIDATE) != 0 || flags & g::MS_ASYNC != 0 && flags & g::MS_SYNC != 0 {
+    if flags & !(g::MS_ASYNC | g::MS_SYNC | g::MS_INVALIDATE) != 0
+        || flags & g::MS_ASYNC != 0 && flags & g::MS_SYNC != 0
+    {
         return Err(Errno::EINVAL);
     }
     check_mapped(ctx, address, length)
@@ -181,8 +219,14 @@ fn check_mapped(ctx: &mut Ctx, address: u64, length: u64) -> Answer {
     }
     let mm = ctx.mm()?;
     let start = address / PAGE * PAGE;
-    let end = mm.range(start, length.saturating_add(address - start)).map_err(|_| Errno::ENOMEM)?;
-    if mm.areas.covers(start, end) { DONE } else { Err(Errno::ENOMEM) }
+    let end = mm
+        .range(start, length.saturating_add(address - start))
+        .map_err(|_| Errno::ENOMEM)?;
+    if mm.areas.covers(start, end) {
+        DONE
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 /// Nothing is ever paged out: memory is locked as it is.
@@ -196,7 +240,11 @@ pub(super) fn munlock(ctx: &mut Ctx, [address, length, ..]: Args) -> Answer {
 
 pub(super) fn mlockall(_: &mut Ctx, [flags, ..]: Args) -> Answer {
     let known = (g::MCL_CURRENT | g::MCL_FUTURE | g::MCL_ONFAULT) as u64;
-    if flags == 0 || flags & !known != 0 { Err(Errno::EINVAL) } else { DONE }
+    if flags == 0 || flags & !known != 0 {
+        Err(Errno::EINVAL)
+    } else {
+        DONE
+    }
 }
 
 pub(super) fn munlockall(_: &mut Ctx, _: Args) -> Answer {

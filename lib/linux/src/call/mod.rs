@@ -22,18 +22,18 @@ use crate::errno::Errno;
 use crate::step::Outcome;
 
 /// The six argument registers.
-pub type Args = [u64; 6];
+pub(crate) type Args = [u64; 6];
 /// What every handler returns.
-pub type Answer = Result<Outcome, Errno>;
+pub(crate) type Answer = Result<Outcome, Errno>;
 /// What every handler is.
-pub type Handler = fn(&mut Ctx, Args) -> Answer;
+pub(crate) type Handler = fn(&mut Ctx, Args) -> Answer;
 
 /// Length of the table; numbers at or above it do not exist.
-pub const TABLE_LEN: usize = 464;
+pub(crate) const TABLE_LEN: usize = 464;
 
 /// A call: its name, and who does it.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// As in the man page's title; empty: no such call.
     pub name: &'static str,
     /// Who does it; calls that nobody does yet are counted and get `ENOSYS`.
@@ -54,14 +54,17 @@ fn missing(ctx: &mut Ctx, _: Args) -> Answer {
 pub(crate) fn entry(number: u64) -> Entry {
     match TABLE.get(number as usize) {
         Some(entry) => *entry,
-        None => Entry { name: "", handler: missing },
+        None => Entry {
+            name: "",
+            handler: missing,
+        },
     }
 }
 
 macro_rules! table {
     ($($number:literal $name:ident $(=> $handler:path)?;)*) => {
         /// By number.
-        pub static TABLE: [Entry; TABLE_LEN] = {
+        pub(crate) static TABLE: [Entry; TABLE_LEN] = {
             let mut table = [Entry { name: "", handler: missing }; TABLE_LEN];
             $(table[$number] = Entry { name: stringify!($name), handler: table!(@ $($handler)?) };)*
             table

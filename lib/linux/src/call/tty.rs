@@ -48,7 +48,9 @@ pub(super) fn ioctl(ctx: &mut Ctx, [fd, request, argument, ..]: Args) -> Answer 
         _ => {}
     }
     let terminal = ctx.files(&[], 0, |vfs, c, _| vfs.terminal_of(c, fd))??;
-    let Some(rdev) = terminal else { return other(ctx, fd, request, argument) };
+    let Some(rdev) = terminal else {
+        return other(ctx, fd, request, argument);
+    };
     let tty = ctx.tty_number(rdev)?;
     match request {
         n::TIOCGPGRP => foreground(ctx, tty, argument),
@@ -89,7 +91,12 @@ fn other(ctx: &mut Ctx, fd: i32, request: u32, argument: u64) -> Answer {
         ctx.mem.put_u32(argument, bytes as u32)?;
         return DONE;
     }
-    super::file::number(ctx, &[], |vfs, c, _| vfs.ioctl(c, fd, request, argument), |v| v as u64)
+    super::file::number(
+        ctx,
+        &[],
+        |vfs, c, _| vfs.ioctl(c, fd, request, argument),
+        |v| v as u64,
+    )
 }
 
 fn foreground(ctx: &mut Ctx, tty: u32, at: u64) -> Answer {
@@ -149,7 +156,8 @@ fn line(ctx: &mut Ctx, tty: u32, request: u32, argument: u64) -> Answer {
     if let Progress::Answered(_, result) = ctx.take_progress() {
         return match result {
             RemoteResult::Bytes(value, bytes) => {
-                ctx.mem.write(argument, bytes.get(..brings.min(bytes.len())).unwrap_or_default())?;
+                ctx.mem
+                    .write(argument, bytes.get(..brings.min(bytes.len())).unwrap_or_default())?;
                 Ok(Outcome::Value(value))
             }
             RemoteResult::Failed(error) => Err(error),
@@ -165,7 +173,12 @@ fn line(ctx: &mut Ctx, tty: u32, request: u32, argument: u64) -> Answer {
     let plain = if sends == 0 && brings == 0 { argument } else { 0 };
     Ok(Outcome::Remote(RemoteCall {
         server: Server::Tty(tty),
-        request: RemoteRequest::Ioctl { request, argument: plain, data, answer: brings },
+        request: RemoteRequest::Ioctl {
+            request,
+            argument: plain,
+            data,
+            answer: brings,
+        },
         buffers: Vec::new(),
     }))
 }

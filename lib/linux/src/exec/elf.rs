@@ -12,7 +12,7 @@ use elf::file::{Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
 
 /// Bytes of the file header.
-pub const HEADER: usize = 64;
+pub(crate) const HEADER: usize = 64;
 /// Bytes of a program header.
 const PROGRAM_HEADER: usize = 56;
 /// Program headers that a file may have: they fit 64 KiB, as on Linux.
@@ -20,7 +20,7 @@ const MAX_HEADERS: usize = 65536 / PROGRAM_HEADER;
 
 /// A loadable segment; addresses are relative to the load bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// First address.
     pub address: u64,
     /// Byte offset in the file.
@@ -35,19 +35,19 @@ pub struct Segment {
 
 impl Segment {
     /// First page.
-    pub fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.address / PAGE * PAGE
     }
 
     /// Behind the last page.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         (self.address + self.memory_size).next_multiple_of(PAGE)
     }
 }
 
 /// What the file header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// Goes anywhere (`ET_DYN`).
     pub relocatable: bool,
     /// Entry point.
@@ -60,7 +60,7 @@ pub struct Header {
 
 /// A program that may be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// The file header.
     pub header: Header,
     /// Loadable segments, by address, not overlapping; at least one.
@@ -72,9 +72,10 @@ pub struct Image {
 }
 
 /// Checks a file header.
-pub fn header(head: &[u8]) -> Result<Header, Errno> {
-    let ident = elf::file::parse_ident::<LittleEndian>(head).map_err(|_| Errno::ENOEXEC)?;
+pub(crate) fn header(head: &[u8]) -> Result<Header, Errno> {
+    // The parser of the identification takes for granted that it is all there.
     let tail = head.get(abi::EI_NIDENT..HEADER).ok_or(Errno::ENOEXEC)?;
+    let ident = elf::file::parse_ident::<LittleEndian>(head).map_err(|_| Errno::ENOEXEC)?;
     let header: FileHeader<LittleEndian> = FileHeader::parse_tail(ident, tail).map_err(|_| Errno::ENOEXEC)?;
     let good = header.class == Class::ELF64
         && header.e_machine == abi::EM_X86_64
@@ -94,13 +95,13 @@ pub fn header(head: &[u8]) -> Result<Header, Errno> {
 
 impl Header {
     /// Bytes of the program headers.
-    pub fn table_size(&self) -> usize {
+    pub(crate) fn table_size(&self) -> usize {
         self.count * PROGRAM_HEADER
     }
 }
 
 /// Checks the program headers of a file of `size` bytes.
-pub fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Errno> {
+pub(crate) fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Errno> {
     if table.len() < header.table_size() {
         return Err(Errno::ENOEXEC);
     }
@@ -111,7 +112,10 @@ pub fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Errno> {
         match item.p_type {
             abi::PT_LOAD => {
                 let segment = loadable(&item, size)?;
-                if segments.last().is_some_and(|l| l.address + l.memory_size > segment.address) {
+                if segments
+                    .last()
+                    .is_some_and(|l| l.address + l.memory_size > segment.address)
+                {
                     return Err(Errno::ENOEXEC);
                 }
                 if (item.p_offset..item.p_offset + item.p_filesz).contains(&header.table) {
@@ -128,12 +132,23 @@ pub fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Errno> {
     if segments.is_empty() {
         return Err(Errno::ENOEXEC);
     }
-    Ok(Image { header, segments, interpreter, headers_at })
+    Ok(Image {
+        header,
+        segments,
+        interpreter,
+        headers_at,
+    })
 }
 
 fn loadable(item: &ProgramHeader, size: u64) -> Result<Segment, Errno> {
-    let in_file = item.p_offset.checked_add(item.p_filesz).is_some_and(|end| end <= size);
-    let in_memory = item.p_vaddr.checked_add(item.p_memsz).is_some_and(|end| end <= USER_END);
+    let in_file = item
+        .p_offset
+        .checked_add(item.p_filesz)
+        .is_some_and(|end| end <= size);
+    let in_memory = item
+        .p_vaddr
+        .checked_add(item.p_memsz)
+        .is_some_and(|end| end <= USER_END);
     let congruent = item.p_vaddr % PAGE == item.p_offset % PAGE;
     if !in_file || !in_memory || item.p_filesz > item.p_memsz || (item.p_filesz != 0 && !congruent) {
         return Err(Errno::ENOEXEC);
@@ -152,7 +167,10 @@ fn loadable(item: &ProgramHeader, size: u64) -> Result<Segment, Errno> {
 }
 
 fn interpreter_name(item: &ProgramHeader, size: u64) -> Result<(u64, u64), Errno> {
-    let in_file = item.p_offset.checked_add(item.p_filesz).is_some_and(|end| end <= size);
+    let in_file = item
+        .p_offset
+        .checked_add(item.p_filesz)
+        .is_some_and(|end| end <= size);
     if !in_file || !(2..=PAGE).contains(&item.p_filesz) {
         return Err(Errno::ENOEXEC);
     }
@@ -161,7 +179,7 @@ fn interpreter_name(item: &ProgramHeader, size: u64) -> Result<(u64, u64), Errno
 
 impl Image {
     /// First page and behind the last page, before the bias.
-    pub fn span(&self) -> (u64, u64) {
+    pub(crate) fn span(&self) -> (u64, u64) {
         let start = self.segments.first().map_or(0, Segment::start);
         (start, self.segments.last().map_or(start, Segment::end))
     }

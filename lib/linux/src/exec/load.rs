@@ -14,19 +14,17 @@ use sal_vfs::{Place, Vfs};
 
 /// A program file, found and pinned.
 #[derive(Clone)]
-pub struct Program {
+pub(crate) struct Program {
     /// The file.
     pub place: Place,
     /// It as an object to map.
     pub object: Arc<Object>,
-    /// Its bytes.
-    pub size: u64,
     /// Its headers.
     pub image: Image,
 }
 
 /// What is to be run.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The program.
     pub program: &'a Program,
     /// Its dynamic linker, if it names one.
@@ -46,7 +44,7 @@ pub struct Request<'a> {
 }
 
 /// A program in its space.
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The space.
     pub mm: Mm,
     /// Where to start.
@@ -67,7 +65,11 @@ const STACK_GAP: u64 = 1 << 20;
 const MAX_ARGUMENTS: u64 = 6 << 20;
 
 /// Loads into a fresh space. On an error nothing is left.
-pub fn load(request: &Request, vfs: &mut Vfs<Store>, platform: &mut dyn Platform) -> Result<Loaded, Errno> {
+pub(crate) fn load(
+    request: &Request,
+    vfs: &mut Vfs<Store>,
+    platform: &mut dyn Platform,
+) -> Result<Loaded, Errno> {
     let mut mm = Mm::new(platform.space_create()?);
     match fill(&mut mm, request, vfs, platform) {
         Ok((entry, stack)) => Ok(Loaded { mm, entry, stack }),
@@ -78,14 +80,26 @@ pub fn load(request: &Request, vfs: &mut Vfs<Store>, platform: &mut dyn Platform
     }
 }
 
-fn fill(mm: &mut Mm, request: &Request, vfs: &mut Vfs<Store>, platform: &mut dyn Platform) -> Result<(u64, u64), Errno> {
+fn fill(
+    mm: &mut Mm,
+    request: &Request,
+    vfs: &mut Vfs<Store>,
+    platform: &mut dyn Platform,
+) -> Result<(u64, u64), Errno> {
     let random = Random::new(request.randomize, platform);
-    let stack_size = request.stack_limit.clamp(MIN_STACK, MAX_STACK).next_multiple_of(PAGE);
+    let stack_size = request
+        .stack_limit
+        .clamp(MIN_STACK, MAX_STACK)
+        .next_multiple_of(PAGE);
     let stack_top = USER_END - random.pages(0, 14);
     mm.mmap_top = stack_top - stack_size - STACK_GAP - random.pages(1, 16);
 
     let image = &request.program.image;
-    let bias = if image.header.relocatable { RELOCATABLE_BASE + random.pages(2, 16) - image.span().0 } else { 0 };
+    let bias = if image.header.relocatable {
+        RELOCATABLE_BASE + random.pages(2, 16) - image.span().0
+    } else {
+        0
+    };
     map_image(mm, request.program, bias, vfs, platform)?;
     let end = image.span().1.checked_add(bias).ok_or(Errno::ENOEXEC)?;
     mm.brk_start = end + random.pages(3, 8);
@@ -112,7 +126,10 @@ fn fill(mm: &mut Mm, request: &Request, vfs: &mut Vfs<Store>, platform: &mut dyn
 }
 
 fn code_range(image: &Image, bias: u64) -> (u64, u64) {
-    let code = image.segments.iter().find(|s| s.protection.contains(Protection::EXECUTE));
+    let code = image
+        .segments
+        .iter()
+        .find(|s| s.protection.contains(Protection::EXECUTE));
     code.map_or((0, 0), |s| (s.address + bias, s.address + s.file_size + bias))
 }
 
@@ -136,7 +153,10 @@ fn map_interpreter(
 ) -> Result<(u64, u64), Errno> {
     let (start, end) = interpreter.image.span();
     let bias = if interpreter.image.header.relocatable {
-        let base = mm.areas.gap_below(mm.mmap_top, crate::mm::USER_START, end - start).ok_or(Errno::ENOMEM)?;
+        let base = mm
+            .areas
+            .gap_below(mm.mmap_top, crate::mm::USER_START, end - start)
+            .ok_or(Errno::ENOMEM)?;
         base - start
     } else {
         0
@@ -171,7 +191,11 @@ fn map_segment(
     platform: &mut dyn Platform,
 ) -> Result<(), Errno> {
     let file_end = segment.address + segment.file_size;
-    let mapped_end = if segment.file_size == 0 { segment.start() } else { file_end.next_multiple_of(PAGE) };
+    let mapped_end = if segment.file_size == 0 {
+        segment.start()
+    } else {
+        file_end.next_multiple_of(PAGE)
+    };
     let mut map = |start: u64, end: u64, backing, label| {
         if start == end {
             return Ok(());
@@ -187,10 +211,23 @@ fn map_segment(
         mm.map(request, u64::MAX, platform).map(|_| ())
     };
     let offset = segment.offset / PAGE * PAGE;
-    let backing = Backing::Private { object: program.object.id, offset };
-    map(segment.start(), mapped_end, backing, Label::Object(program.object.clone()))?;
-    map(mapped_end, segment.end().max(mapped_end), Backing::Anonymous, Label::None)?;
-    if segment.memory_size > segment.file_size && file_end % PAGE != 0 && segment.file_size != 0 {
+    let backing = Backing::Private {
+        object: program.object.id,
+        offset,
+    };
+    map(
+        segment.start(),
+        mapped_end,
+        backing,
+        Label::Object(program.object.clone()),
+    )?;
+    map(
+        mapped_end,
+        segment.end().max(mapped_end),
+        Backing::Anonymous,
+        Label::None,
+    )?;
+    if segment.memory_size > segment.file_size && !file_end.is_multiple_of(PAGE) && segment.file_size != 0 {
         zero_tail(mm, program, segment, vfs, platform)?;
     }
     Ok(())
@@ -215,22 +252,35 @@ fn zero_tail(
 
 /// Reads exactly `length` bytes of a pinned file; `ENOEXEC` if they are not there.
 fn read(vfs: &mut Vfs<Store>, place: Place, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
-    let mut to = VecDest { bytes: Vec::new(), limit: length };
+    let mut to = VecDest {
+        bytes: Vec::new(),
+        limit: length,
+    };
     vfs.read_place(place, offset, &mut to)?;
-    if to.bytes.len() == length { Ok(to.bytes) } else { Err(Errno::ENOEXEC) }
+    if to.bytes.len() == length {
+        Ok(to.bytes)
+    } else {
+        Err(Errno::ENOEXEC)
+    }
 }
 
 /// The first bytes of a file, fewer if it is short.
-pub fn head(vfs: &mut Vfs<Store>, place: Place) -> Result<Vec<u8>, Errno> {
-    let mut to = VecDest { bytes: Vec::new(), limit: super::HEAD };
+pub(crate) fn head(vfs: &mut Vfs<Store>, place: Place) -> Result<Vec<u8>, Errno> {
+    let mut to = VecDest {
+        bytes: Vec::new(),
+        limit: super::HEAD,
+    };
     vfs.read_place(place, 0, &mut to)?;
     Ok(to.bytes)
 }
 
 /// Reads and checks a program's headers.
-pub fn read_image(vfs: &mut Vfs<Store>, place: Place, head: &[u8], size: u64) -> Result<Image, Errno> {
+pub(crate) fn read_image(vfs: &mut Vfs<Store>, place: Place, head: &[u8], size: u64) -> Result<Image, Errno> {
     let header = elf::header(head)?;
-    let in_file = header.table.checked_add(header.table_size() as u64).is_some_and(|end| end <= size);
+    let in_file = header
+        .table
+        .checked_add(header.table_size() as u64)
+        .is_some_and(|end| end <= size);
     if !in_file {
         return Err(Errno::ENOEXEC);
     }
@@ -239,8 +289,10 @@ pub fn read_image(vfs: &mut Vfs<Store>, place: Place, head: &[u8], size: u64) ->
 }
 
 /// The name of the interpreter that the program asks for.
-pub fn interpreter_name(vfs: &mut Vfs<Store>, program: &Program) -> Result<Option<Vec<u8>>, Errno> {
-    let Some((offset, length)) = program.image.interpreter else { return Ok(None) };
+pub(crate) fn interpreter_name(vfs: &mut Vfs<Store>, program: &Program) -> Result<Option<Vec<u8>>, Errno> {
+    let Some((offset, length)) = program.image.interpreter else {
+        return Ok(None);
+    };
     let mut name = read(vfs, program.place, offset, length as usize)?;
     if name.pop() != Some(0) || name.is_empty() || name.contains(&0) {
         return Err(Errno::ENOEXEC);
@@ -250,7 +302,11 @@ pub fn interpreter_name(vfs: &mut Vfs<Store>, program: &Program) -> Result<Optio
 
 fn auxiliary(request: &Request, bias: u64, base: u64, platform: &mut dyn Platform) -> Vec<(u32, u64)> {
     let image = &request.program.image;
-    let headers = if image.headers_at == 0 { 0 } else { image.headers_at.wrapping_add(bias) };
+    let headers = if image.headers_at == 0 {
+        0
+    } else {
+        image.headers_at.wrapping_add(bias)
+    };
     let [uid, euid, gid, egid] = request.ids.map(u64::from);
     alloc::vec![
         (at::AT_HWCAP, platform.hwcap()),
@@ -293,13 +349,21 @@ impl Random {
     /// Bytes of a random number of pages below `1 << bits`; `which`: the places differ.
     fn pages(&self, which: usize, bits: u32) -> u64 {
         let at = 16 + which * 4;
-        let word: [u8; 4] = self.bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
-        if self.addresses { (u32::from_le_bytes(word) as u64 & ((1 << bits) - 1)) * PAGE } else { 0 }
+        let word: [u8; 4] = self
+            .bytes
+            .get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .unwrap_or_default();
+        if self.addresses {
+            (u32::from_le_bytes(word) as u64 & ((1 << bits) - 1)) * PAGE
+        } else {
+            0
+        }
     }
 }
 
 /// The object of a pinned file, entered in the table of objects (which takes the pin over).
-pub fn object_of(
+pub(crate) fn object_of(
     os: &mut crate::os::Os,
     vfs: &mut Vfs<Store>,
     place: Place,
@@ -319,7 +383,13 @@ pub fn object_of(
         return Ok((known.clone(), size));
     }
     let stat = stat.unwrap_or_default();
-    let object = Arc::new(Object { id, place: Some(place), path, device: stat.dev, inode: stat.ino });
+    let object = Arc::new(Object {
+        id,
+        place: Some(place),
+        path,
+        device: stat.dev,
+        inode: stat.ino,
+    });
     os.objects.insert(id, object.clone());
     Ok((object, size))
 }

@@ -6,7 +6,7 @@ use crate::mm::Layout;
 use alloc::vec::Vec;
 
 /// What goes on it.
-pub struct Start<'a> {
+pub(super) struct Start<'a> {
     /// Arguments, without zero bytes.
     pub arguments: &'a [Vec<u8>],
     /// Environment, without zero bytes.
@@ -20,7 +20,7 @@ pub struct Start<'a> {
 }
 
 /// Lays it out below `top` (16-aligned). Returns the stack pointer, the bytes from there on, and where things are.
-pub fn build(top: u64, start: &Start, limit: u64) -> Result<(u64, Vec<u8>, Layout), Errno> {
+pub(super) fn build(top: u64, start: &Start, limit: u64) -> Result<(u64, Vec<u8>, Layout), Errno> {
     use linux_raw_sys::auxvec as at;
     let mut strings = Strings::default();
     let platform = strings.add(b"x86_64");
@@ -41,8 +41,17 @@ pub fn build(top: u64, start: &Start, limit: u64) -> Result<(u64, Vec<u8>, Layou
     words.push(0);
     let auxiliary_at = words.len();
     let pairs = start.auxiliary.iter().copied();
-    let more = [(at::AT_RANDOM, base + random), (at::AT_EXECFN, base + path), (at::AT_PLATFORM, base + platform)];
-    words.extend(pairs.chain(more).chain([(at::AT_NULL, 0)]).flat_map(|(kind, value)| [kind as u64, value]));
+    let more = [
+        (at::AT_RANDOM, base + random),
+        (at::AT_EXECFN, base + path),
+        (at::AT_PLATFORM, base + platform),
+    ];
+    words.extend(
+        pairs
+            .chain(more)
+            .chain([(at::AT_NULL, 0)])
+            .flat_map(|(kind, value)| [kind as u64, value]),
+    );
 
     let size = words.len() as u64 * 8 + strings.bytes.len() as u64;
     if size > limit {

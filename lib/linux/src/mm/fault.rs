@@ -21,7 +21,9 @@ pub enum Verdict {
 
 /// Judges an access to `address` with the processor's error code.
 pub fn verdict(mm: &Mm, address: u64, error: u64) -> Verdict {
-    let Some(area) = mm.areas.find(address) else { return Verdict::Unmapped };
+    let Some(area) = mm.areas.find(address) else {
+        return Verdict::Unmapped;
+    };
     let needs = if error & FETCH != 0 {
         Protection::EXECUTE
     } else if error & WRITE != 0 {
@@ -31,5 +33,9 @@ pub fn verdict(mm: &Mm, address: u64, error: u64) -> Verdict {
     };
     // x86_64 cannot withhold loads from what may be stored to or executed.
     let readable = needs == Protection::READ && !area.protection.is_empty();
-    if readable || area.protection.contains(needs) { Verdict::Retry } else { Verdict::Refused }
+    if readable || area.protection.contains(needs) {
+        Verdict::Retry
+    } else {
+        Verdict::Refused
+    }
 }

@@ -1,8 +1,10 @@
 //! Delivering: what a task does about its signals before it goes back to its program.
 
-use super::frame;
-use super::{DefaultAction, SIG_DFL, SIG_IGN, SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SigAction, SigInfo, SigSet, code};
 use super::default_action;
+use super::frame;
+use super::{
+    DefaultAction, SIG_DFL, SIG_IGN, SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SigAction, SigInfo, SigSet, code,
+};
 use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::task::{ExitStatus, JobState, Progress, State};
@@ -47,7 +49,10 @@ impl Ctx<'_> {
                 }
                 Next::Stop => {
                     if let Ok(task) = self.me_mut() {
-                        task.state = State::Stopped { rerun: code, woken: false };
+                        task.state = State::Stopped {
+                            rerun: code,
+                            woken: false,
+                        };
                     }
                     return Delivered::Stopped;
                 }
@@ -75,7 +80,9 @@ impl Ctx<'_> {
     /// The mask from before `sigsuspend` or `ppoll` comes back; true: look again.
     fn restore_mask(&mut self) -> bool {
         let Ok(task) = self.me_mut() else { return false };
-        let Some(mask) = task.saved_mask.take() else { return false };
+        let Some(mask) = task.saved_mask.take() else {
+            return false;
+        };
         task.blocked = mask;
         true
     }
@@ -83,19 +90,29 @@ impl Ctx<'_> {
     fn next_signal(&mut self) -> Next {
         loop {
             let id = self.task;
-            let Some(task) = self.os.tasks.get_mut(id) else { return Next::Exit };
-            let Some(group) = self.os.groups.get_mut(task.group) else { return Next::Exit };
+            let Some(task) = self.os.tasks.get_mut(id) else {
+                return Next::Exit;
+            };
+            let Some(group) = self.os.groups.get_mut(task.group) else {
+                return Next::Exit;
+            };
             if group.exiting.is_some() || group.exec.is_some_and(|t| t != id) {
                 return Next::Exit;
             }
             if matches!(group.job, JobState::Stopped { .. }) {
                 return Next::Stop;
             }
-            let Some(info) = task.pending.take(task.blocked).or_else(|| group.pending.take(task.blocked)) else {
+            let Some(info) = task
+                .pending
+                .take(task.blocked)
+                .or_else(|| group.pending.take(task.blocked))
+            else {
                 task.attention = false;
                 return Next::Nothing;
             };
-            let Some(slot) = group.actions.get_mut(info.signal as usize - 1) else { continue };
+            let Some(slot) = group.actions.get_mut(info.signal as usize - 1) else {
+                continue;
+            };
             let action = *slot;
             match action.handler {
                 SIG_IGN => continue,
@@ -122,7 +139,8 @@ impl Ctx<'_> {
         match default_action(info.signal) {
             DefaultAction::Ignore => None,
             DefaultAction::Terminate => {
-                self.os.end_group(group_id, ExitStatus::Killed(info.signal), self.platform);
+                self.os
+                    .end_group(group_id, ExitStatus::Killed(info.signal), self.platform);
                 Some(Next::Exit)
             }
             DefaultAction::Stop => {
@@ -140,20 +158,28 @@ impl Ctx<'_> {
     fn stop_group(&mut self, signal: u8) {
         let Ok(id) = self.group_id() else { return };
         let Ok(group) = self.group_mut() else { return };
-        group.job = JobState::Stopped { signal, reported: false };
+        group.job = JobState::Stopped {
+            signal,
+            reported: false,
+        };
         for thread in group.threads.clone() {
             if thread != self.task {
                 self.os.alert(thread, self.platform);
             }
         }
-        self.os.notify_parent(id, code::CLD_STOPPED, signal as i32, self.platform);
+        self.os
+            .notify_parent(id, code::CLD_STOPPED, signal as i32, self.platform);
     }
 
     /// A signal that the thread cannot refuse: a fault. If it is blocked, ignored, or `reset`, it kills.
     pub fn force(&mut self, info: SigInfo, reset: bool) {
         let id = self.task;
-        let Some(task) = self.os.tasks.get_mut(id) else { return };
-        let Some(group) = self.os.groups.get_mut(task.group) else { return };
+        let Some(task) = self.os.tasks.get_mut(id) else {
+            return;
+        };
+        let Some(group) = self.os.groups.get_mut(task.group) else {
+            return;
+        };
         if let Some(action) = group.actions.get_mut(info.signal as usize - 1)
             && (reset || action.handler == SIG_IGN || task.blocked.has(info.signal))
         {

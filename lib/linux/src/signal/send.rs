@@ -1,6 +1,6 @@
 //! Sending signals. Must hold: a task with a deliverable signal has `attention`, and was woken, kicked or interrupted.
 
-use super::{DefaultAction, SIGCONT, SIGKILL, STOPS, SIG_DFL, SigInfo, SigSet, code, default_action};
+use super::{DefaultAction, SIG_DFL, SIGCONT, SIGKILL, STOPS, SigInfo, SigSet, code, default_action};
 use crate::errno::Errno;
 use crate::os::Os;
 use crate::platform::Platform;
@@ -15,7 +15,9 @@ const CAP_KILL: u32 = 5;
 impl Os {
     /// Sends to a thread; `EAGAIN` if a real-time signal does not fit.
     pub fn send_task(&mut self, id: TaskId, info: SigInfo, platform: &mut dyn Platform) -> Result<(), Errno> {
-        let Some(task) = self.tasks.get(id) else { return Ok(()) };
+        let Some(task) = self.tasks.get(id) else {
+            return Ok(());
+        };
         let group = task.group;
         if !self.prepare(group, info.signal, platform) || self.drops(group, Some(id), info.signal) {
             return Ok(());
@@ -24,7 +26,9 @@ impl Os {
             self.end_group(group, ExitStatus::Killed(SIGKILL), platform);
             return Ok(());
         }
-        let Some(task) = self.tasks.get_mut(id) else { return Ok(()) };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return Ok(());
+        };
         if !task.pending.push(info) {
             return Err(Errno::EAGAIN);
         }
@@ -35,7 +39,12 @@ impl Os {
     }
 
     /// Sends to a process.
-    pub fn send_group(&mut self, id: GroupId, info: SigInfo, platform: &mut dyn Platform) -> Result<(), Errno> {
+    pub fn send_group(
+        &mut self,
+        id: GroupId,
+        info: SigInfo,
+        platform: &mut dyn Platform,
+    ) -> Result<(), Errno> {
         if self.groups.get(id).is_none_or(|g| g.zombie.is_some()) {
             return Ok(());
         }
@@ -46,7 +55,9 @@ impl Os {
             self.end_group(id, ExitStatus::Killed(SIGKILL), platform);
             return Ok(());
         }
-        let Some(group) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(group) = self.groups.get_mut(id) else {
+            return Ok(());
+        };
         if !group.pending.push(info) {
             return Err(Errno::EAGAIN);
         }
@@ -67,12 +78,18 @@ impl Os {
 
     /// The processes of a process group that are not zombies.
     pub fn members(&self, pgid: u32) -> Vec<GroupId> {
-        self.groups.iter().filter(|(_, g)| g.pgid == pgid && g.zombie.is_none()).map(|(id, _)| id).collect()
+        self.groups
+            .iter()
+            .filter(|(_, g)| g.pgid == pgid && g.zombie.is_none())
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// What a signal does at the time of sending: SIGCONT and the stop signals cancel each other. False: nobody left.
     fn prepare(&mut self, id: GroupId, signal: u8, platform: &mut dyn Platform) -> bool {
-        let Some(group) = self.groups.get_mut(id) else { return false };
+        let Some(group) = self.groups.get_mut(id) else {
+            return false;
+        };
         if group.exiting.is_some() {
             return false;
         }
@@ -95,7 +112,9 @@ impl Os {
     }
 
     fn continue_group(&mut self, id: GroupId, platform: &mut dyn Platform) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         if !matches!(group.job, JobState::Stopped { .. }) {
             return;
         }
@@ -108,7 +127,9 @@ impl Os {
     /// A stopped thread looks again.
     pub fn unstop(&mut self, id: TaskId, platform: &mut dyn Platform) {
         if let Some(task) = self.tasks.get_mut(id)
-            && let State::Stopped { woken: woken @ false, .. } = &mut task.state
+            && let State::Stopped {
+                woken: woken @ false, ..
+            } = &mut task.state
         {
             *woken = true;
             platform.wake(id);
@@ -117,8 +138,12 @@ impl Os {
 
     /// Is the signal thrown away at once?
     fn drops(&self, id: GroupId, thread: Option<TaskId>, signal: u8) -> bool {
-        let Some(group) = self.groups.get(id) else { return true };
-        let Some(action) = group.actions.get(signal.wrapping_sub(1) as usize) else { return true };
+        let Some(group) = self.groups.get(id) else {
+            return true;
+        };
+        let Some(action) = group.actions.get(signal.wrapping_sub(1) as usize) else {
+            return true;
+        };
         let held = |t: &TaskId| {
             self.tasks.get(*t).is_some_and(|t| {
                 t.blocked.has(signal) || t.awaited.has(signal) || t.saved_mask.is_some_and(|m| m.has(signal))
@@ -128,7 +153,10 @@ impl Os {
             Some(thread) => held(&thread),
             None => group.threads.iter().any(held),
         };
-        if self.is_protected(id) && action.handler == SIG_DFL && default_action(signal) != DefaultAction::Ignore {
+        if self.is_protected(id)
+            && action.handler == SIG_DFL
+            && default_action(signal) != DefaultAction::Ignore
+        {
             return true;
         }
         action.ignores(signal) && !is_held
@@ -143,14 +171,20 @@ impl Os {
     fn receiver(&self, id: GroupId, signal: u8) -> Option<TaskId> {
         let group = self.groups.get(id)?;
         let wants = |t: &TaskId| {
-            self.tasks.get(*t).is_some_and(|task| !task.blocked.has(signal) || task.awaited.has(signal))
+            self.tasks
+                .get(*t)
+                .is_some_and(|task| !task.blocked.has(signal) || task.awaited.has(signal))
         };
-        Some(group.leader).filter(|l| group.threads.contains(l) && wants(l)).or_else(|| group.threads.iter().copied().find(wants))
+        Some(group.leader)
+            .filter(|l| group.threads.contains(l) && wants(l))
+            .or_else(|| group.threads.iter().copied().find(wants))
     }
 
     /// A thread must look at its signals.
     pub fn alert(&mut self, id: TaskId, platform: &mut dyn Platform) {
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
         task.attention = true;
         match &mut task.state {
             State::Running if self.current == Some(id) => {}
@@ -159,7 +193,9 @@ impl Os {
                 *woken = true;
                 platform.wake(id);
             }
-            State::Remote { interrupted: interrupted @ false } => {
+            State::Remote {
+                interrupted: interrupted @ false,
+            } => {
                 *interrupted = true;
                 platform.interrupt(id);
             }
@@ -169,7 +205,9 @@ impl Os {
 
     /// All threads of a process end with `status` as soon as they look.
     pub fn end_group(&mut self, id: GroupId, status: ExitStatus, platform: &mut dyn Platform) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
         if group.exiting.is_none() {
             group.exiting = Some(status);
         }
@@ -184,27 +222,40 @@ impl Os {
     pub fn notify_parent(&mut self, id: GroupId, code: i32, status: i32, platform: &mut dyn Platform) {
         let Some(group) = self.groups.get(id) else { return };
         let Some(parent) = group.parent else { return };
-        let uid = group.threads.first().and_then(|t| self.tasks.get(*t)).map_or(group.uid, |t| t.credentials.uid[0]);
+        let uid = group
+            .threads
+            .first()
+            .and_then(|t| self.tasks.get(*t))
+            .map_or(group.uid, |t| t.credentials.uid[0]);
         let info = SigInfo::child(code, group.tgid, uid, status, group.usage.cpu / 10_000_000);
         let ended = matches!(code, code::CLD_EXITED | code::CLD_KILLED);
         let signal = if ended { group.exit_signal } else { super::SIGCHLD };
-        let quiet = self.groups.get(parent).and_then(|p| p.actions.get(super::SIGCHLD as usize - 1)).is_some_and(|a| {
-            !ended && (a.has(g::SA_NOCLDSTOP) || a.handler == super::SIG_IGN)
-        });
+        let quiet = self
+            .groups
+            .get(parent)
+            .and_then(|p| p.actions.get(super::SIGCHLD as usize - 1))
+            .is_some_and(|a| !ended && (a.has(g::SA_NOCLDSTOP) || a.handler == super::SIG_IGN));
         if signal != 0 && !quiet {
             let _ = self.send_group(parent, SigInfo { signal, ..info }, platform);
         }
-        self.queues.wake(WaitKey::Children(parent), &mut self.tasks, platform);
+        self.queues
+            .wake(WaitKey::Children(parent), &mut self.tasks, platform);
     }
 
     /// May `sender` send to the process? kill(2).
     pub fn may_signal(&self, sender: &Credentials, session: u32, target: GroupId, signal: u8) -> bool {
-        let Some(group) = self.groups.get(target) else { return false };
-        let Some(task) = group.threads.first().and_then(|t| self.tasks.get(*t)) else { return true };
+        let Some(group) = self.groups.get(target) else {
+            return false;
+        };
+        let Some(task) = group.threads.first().and_then(|t| self.tasks.get(*t)) else {
+            return true;
+        };
         let [real, effective, ..] = sender.uid;
         let [target_real, _, target_saved, _] = task.credentials.uid;
         sender.can(CAP_KILL)
-            || [real, effective].iter().any(|u| *u == target_real || *u == target_saved)
+            || [real, effective]
+                .iter()
+                .any(|u| *u == target_real || *u == target_saved)
             || signal == SIGCONT && group.sid == session
     }
 }

@@ -374,15 +374,12 @@ impl<C: Contents> Vfs<C> {
         self.check_dir_write(ctx, dir)?;
         let perm = mode & 0o7777 & !self.umask_of(ctx);
         let id = self.create_unnamed(ctx, dir, perm)?;
+        self.inode_mut(id)?.linkable = flags & sys::O_EXCL == 0;
         let place = Place {
             mount: place.mount,
             node: Node::Inode(id),
         };
         let desc = self.new_desc(place, None, flags, What::File)?;
-        // Remembered for linkat: with O_EXCL the file may never get a name.
-        if let Some(d) = self.descs.get_mut(desc) {
-            d.flags |= flags & sys::O_EXCL;
-        }
         self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
             .map(Outcome::Done)
     }
@@ -579,7 +576,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fcntl `F_GETFL`: access mode and status flags.
     pub fn get_status_flags(&self, ctx: &Ctx, fd: Fd) -> Result<u32, Errno> {
-        Ok(self.desc(ctx, fd)?.1.flags & !sys::O_EXCL)
+        Ok(self.desc(ctx, fd)?.1.flags)
     }
 
     /// fcntl `F_SETFL`: `O_APPEND`, `O_NONBLOCK`, `O_NOATIME`, `O_DIRECT`; the others are ignored.

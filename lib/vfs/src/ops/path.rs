@@ -168,11 +168,6 @@ impl<C: Contents> Vfs<C> {
             (Walked::Local(old), Walked::Local(new)) => {
                 let place = old.existing()?;
                 let (dir, name) = self.free_name(ctx, &new, FileType::Regular)?;
-                let exclusive = from.is_empty()
-                    && matches!(self.desc(ctx, fromfd), Ok((_, d)) if d.flags & sys::O_EXCL != 0);
-                if exclusive {
-                    return Err(Errno::ENOENT);
-                }
                 self.link_inode(ctx, place, new.dir, dir, name).map(Outcome::Done)
             }
             (Walked::Remote(old), Walked::Remote(new)) if old.mount == new.mount => {
@@ -204,10 +199,14 @@ impl<C: Contents> Vfs<C> {
         if inode.is_dir() {
             return Err(Errno::EPERM);
         }
+        if inode.nlink == 0 && !inode.linkable {
+            return Err(Errno::ENOENT);
+        }
         if inode.nlink == u32::MAX {
             return Err(Errno::EMLINK);
         }
         inode.nlink += 1;
+        inode.linkable = false;
         inode.ctime = ctx.now;
         self.add_name(dir, name, id, ctx.now)
     }

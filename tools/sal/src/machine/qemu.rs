@@ -31,6 +31,25 @@ pub(crate) enum Boot {
     },
 }
 
+/// Where a debugger finds the machine, which waits for it before the first instruction.
+#[derive(Clone, Debug)]
+pub(crate) enum DebugServer {
+    /// A TCP port of this computer.
+    Port(u16),
+    /// A Unix socket, made by QEMU.
+    Socket(PathBuf),
+}
+
+impl DebugServer {
+    /// As QEMU's `-gdb` takes it.
+    fn address(&self) -> String {
+        match self {
+            DebugServer::Port(port) => format!("tcp:127.0.0.1:{port}"),
+            DebugServer::Socket(path) => format!("unix:{},server=on,wait=off", path.display()),
+        }
+    }
+}
+
 /// A machine to start.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -40,8 +59,8 @@ pub(crate) struct Machine {
     pub(crate) smp: u32,
     /// Memory, MiB.
     pub(crate) mem: u64,
-    /// Port for a debugger; the machine waits for it.
-    pub(crate) gdb: Option<u16>,
+    /// A server for a debugger.
+    pub(crate) debug: Option<DebugServer>,
     /// One nanosecond of virtual time per instruction?
     pub(crate) icount: bool,
 }
@@ -76,8 +95,8 @@ impl Machine {
         if self.icount {
             add(&["-icount", "shift=0"]);
         }
-        if let Some(port) = self.gdb {
-            add(&["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        if let Some(server) = &self.debug {
+            add(&["-S", "-gdb", &server.address()]);
         }
         self.add_boot(&mut all);
         all

@@ -16,7 +16,7 @@ pub(crate) struct Case {
     pub(crate) run: fn(&Lab) -> Result<Option<String>, String>,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "kernel/selftest",
         rows: &[],
@@ -42,6 +42,12 @@ const CASES: [Case; 5] = [
         run: |lab| selftest(lab, 2, Some(Firmware::Uefi)),
     },
     Case {
+        name: "kernel/debugger",
+        rows: &[],
+        exists: kernel_exists,
+        run: debugger,
+    },
+    Case {
         name: "kernel/stack-overflow",
         rows: &[],
         exists: kernel_exists,
@@ -56,7 +62,10 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .chain(image::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
-    cases.chain(native::job(lab)).chain(commands::jobs(lab)).collect()
+    cases
+        .chain(native::jobs(lab))
+        .chain(commands::jobs(lab))
+        .collect()
 }
 
 fn job(case: &'static Case) -> Job {
@@ -119,4 +128,35 @@ fn overflow(lab: &Lab) -> Result<Option<String>, String> {
         return Err(format!("it did not end as a panic\n{}", finished.console()));
     }
     Ok(None)
+}
+
+/// The debug client works against the real server: steps, looks, changes, goes on; and the kernel does not notice.
+fn debugger(lab: &Lab) -> Result<Option<String>, String> {
+    const RIP: u32 = 16;
+    const RAX: u32 = 0;
+    let finished = lab.debug_kernel("", |mut debugger| {
+        debugger.select(0)?;
+        let first = debugger.register(RIP)?;
+        debugger.step()?;
+        anyhow::ensure!(
+            debugger.register(RIP)? != first,
+            "a step did not move the instruction pointer"
+        );
+        debugger.set_register(RAX, 0x1234_5678)?;
+        anyhow::ensure!(
+            debugger.register(RAX)? == 0x1234_5678,
+            "a register does not keep what is written"
+        );
+        let place = 0x7_0000;
+        debugger.write(place, b"salamandra")?;
+        anyhow::ensure!(
+            debugger.read(place, 10)? == b"salamandra",
+            "memory does not keep what is written"
+        );
+        debugger.resume()
+    });
+    match finished.map_err(text)?.status()? {
+        0 => Ok(None),
+        status => Err(format!("status {status}")),
+    }
 }

@@ -22,7 +22,8 @@ const SHOWN: usize = 40;
 
 /// One executable with tests.
 struct Binary {
-    package: String,
+    /// Its folder in the repository, and the file in `tests/`.
+    title: String,
     file: PathBuf,
     folder: PathBuf,
 }
@@ -90,9 +91,19 @@ fn build(lab: &Lab) -> Result<Vec<Binary>> {
                 .parent()
                 .map(|folder| folder.into())
                 .unwrap_or_default();
-            let package = artifact.target.name.replace('_', "-");
+            let room = artifact
+                .manifest_path
+                .parent()
+                .and_then(|f| f.strip_prefix(&lab.workspace.root).ok());
+            let room = room.map(|room| room.to_string()).unwrap_or_default();
+            // A folder's own tests need no further name; those in its `tests/` are called after their file.
+            let file_name = artifact
+                .target
+                .is_test()
+                .then(|| format!("/{}", artifact.target.name));
+            let title = room + &file_name.unwrap_or_default();
             found.push(Binary {
-                package,
+                title,
                 file: file.into(),
                 folder,
             });
@@ -119,7 +130,7 @@ fn list(binary: &Binary, extra: &[&str]) -> Result<Vec<String>> {
 }
 
 fn job(binary: &Binary, test: String, takes_long: bool) -> Job {
-    let name = format!("host/{}/{}", binary.package, test.replace("::", "/"));
+    let name = format!("host/{}/{}", binary.title, test.replace("::", "/"));
     let mut command = Command::new(&binary.file);
     command
         .current_dir(&binary.folder)

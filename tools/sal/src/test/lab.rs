@@ -3,17 +3,19 @@
 use crate::bundle::{self, Bundle};
 use crate::cli::{Contents, Firmware, Run};
 use crate::cmdline::Console;
+use crate::gdb::Debugger;
 use crate::iso;
 use crate::machine::log::Log;
 use crate::machine::outcome::Outcome;
-use crate::machine::qemu::{Boot, Machine};
+use crate::machine::qemu::{Boot, DebugServer, Machine};
 use crate::machine::session::{self, Signals, Streams};
 use crate::manifest;
 use crate::run;
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::collections::HashMap;
 use std::io::Cursor;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(crate) struct Lab {
     pub(crate) long: bool,
     bundles: Mutex<HashMap<String, Arc<Bundle>>>,
     alone: Mutex<Option<(PathBuf, PathBuf)>>,
+    under: Mutex<HashMap<String, (PathBuf, PathBuf)>>,
 }
 
 /// What a machine left behind.
@@ -82,6 +85,7 @@ impl Lab {
             long,
             bundles: Mutex::default(),
             alone: Mutex::default(),
+            under: Mutex::default(),
         }
     }
 
@@ -135,29 +139,87 @@ impl Lab {
         smp: u32,
         firmware: Option<Firmware>,
     ) -> Result<Finished> {
-        let (kernel, image) = self.build_kernel()?;
-        let boot = match firmware {
-            None => Boot::Direct {
+        let mut machine = self.kernel_machine(command_line)?;
+        machine.smp = smp;
+        if let (
+            Some(firmware),
+            Boot::Direct {
                 kernel,
                 image,
-                command_line: command_line.to_string(),
+                command_line,
             },
-            Some(firmware) => {
-                let file = iso::for_run(&self.workspace, &kernel, &image, command_line)?;
-                Boot::Iso { file, firmware }
-            }
+        ) = (firmware, &machine.boot)
+        {
+            let file = iso::for_run(&self.workspace, kernel, image, command_line)?;
+            machine.boot = Boot::Iso { file, firmware };
+        }
+        boot(&machine, Vec::new(), Some(KERNEL_LIMIT))
+    }
+
+    /// As [`Lab::kernel`] on one processor, with a debugger: `act` gets the machine stopped before its first instruction.
+    pub(crate) fn debug_kernel(
+        &self,
+        command_line: &str,
+        act: impl FnOnce(Debugger<UnixStream>) -> Result<()> + Send,
+    ) -> Result<Finished> {
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("debug");
+        let mut machine = self.kernel_machine(command_line)?;
+        machine.debug = Some(DebugServer::Socket(socket.clone()));
+        std::thread::scope(|scope| {
+            let debugger = scope.spawn(move || act(Debugger::connect_socket(&socket, KERNEL_LIMIT)?));
+            let finished = boot(&machine, Vec::new(), Some(KERNEL_LIMIT));
+            debugger
+                .join()
+                .map_err(|_| anyhow!("the debugging thread panicked"))??;
+            finished
+        })
+    }
+
+    /// Boots the kernel with that program as the root task, alone.
+    pub(crate) fn under(&self, program: &str, command_line: &str, smp: u32) -> Result<Finished> {
+        let (kernel, image) = self.build_under(program)?;
+        let boot = Boot::Direct {
+            kernel,
+            image,
+            command_line: command_line.to_string(),
         };
-        self::boot(
-            &Machine {
-                boot,
-                smp,
-                mem: 256,
-                gdb: None,
-                icount: false,
-            },
-            Vec::new(),
-            Some(KERNEL_LIMIT),
-        )
+        let machine = Machine { smp, ..plain(boot) };
+        self::boot(&machine, Vec::new(), Some(KERNEL_LIMIT))
+    }
+
+    /// The kernel and an image with that root task; built once.
+    fn build_under(&self, program: &str) -> Result<(PathBuf, PathBuf)> {
+        let mut under = self.under.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match under.get(program) {
+            Some(files) => Ok(files.clone()),
+            None => {
+                let files = bundle::kernel_under(&self.workspace, program)?;
+                under.insert(program.to_string(), files.clone());
+                Ok(files)
+            }
+        }
+    }
+
+    fn kernel_machine(&self, command_line: &str) -> Result<Machine> {
+        let (kernel, image) = self.build_kernel()?;
+        let boot = Boot::Direct {
+            kernel,
+            image,
+            command_line: command_line.to_string(),
+        };
+        Ok(plain(boot))
+    }
+}
+
+/// One processor, as much memory as usual.
+fn plain(boot: Boot) -> Machine {
+    Machine {
+        boot,
+        smp: 1,
+        mem: 256,
+        debug: None,
+        icount: false,
     }
 }
 
