@@ -62,7 +62,10 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .chain(image::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
-    cases.chain(native::job(lab)).chain(commands::jobs(lab)).collect()
+    cases
+        .chain(native::jobs(lab))
+        .chain(commands::jobs(lab))
+        .collect()
 }
 
 fn job(case: &'static Case) -> Job {
