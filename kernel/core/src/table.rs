@@ -190,6 +190,7 @@ impl Table {
     pub(crate) fn duplicate(&self) -> Table {
         Table {
             chunks: core::array::from_fn(|n| crate::emulated::copy_u32(&self.chunks[n])),
+            hint: crate::emulated::copy_u32(&self.hint),
         }
     }
 

@@ -276,8 +276,10 @@ fn an_interrupt_ends_a_wait_or_the_next_one() {
 fn an_error_reaches_who_made_the_call_though_another_thread_becomes_ready() {
     let (mut p, s, c) = served(1, 9);
     let boss = p.w.process([0, 0]);
-    let h = p.w.thread_cap(boss, s);
+    let (h, own) = (p.w.thread_cap(boss, s), p.w.thread_cap(p.server, s));
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[5]), None);
+    assert!(p.w.call(s, Op::ThreadSchedule, own.0, &[3, u64::MAX]).is_some());
+    assert_eq!(p.w.priority(s), 9, "lent");
     let b = p.w.thread(boss, 20, Some(0));
     assert!(p.w.call(b, Op::Interrupt, h.0, &[]).is_some());
     p.w.call(b, Op::ThreadExit, 0, &[]);
@@ -663,4 +665,60 @@ fn an_error_changed_nothing() {
         }
     }
     assert!(errors > tried / 2, "{errors} of {tried}");
+}
+
+#[test]
+fn a_table_grows_only_when_it_is_full() {
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread(p, 5, None);
+    let own = w.process_cap(p, p);
+    let chunks = |w: &World| {
+        let table = w.machine.kernel.processes.table(p).expect("a table");
+        (0..sal_kernel_core::table::CHUNKS).filter(|n| table.chunk(*n).is_some()).count()
+    };
+    for _ in 0..500 {
+        let made = w.call(t, Op::Derive, own.0, &[0, 0]).expect("a handle");
+        assert!(w.call(t, Op::Close, made.badge, &[]).is_some());
+    }
+    assert_eq!(chunks(&w), 1);
+    let mut made = 0;
+    while w.call(t, Op::Derive, own.0, &[0, 0]).is_some_and(|o| o.status.is_ok()) {
+        made += 1;
+    }
+    assert_eq!((made, chunks(&w)), (5 * 64 - 1, 5), "all slots that there are");
+}
+
+#[test]
+fn take_copies_or_moves() {
+    let mut p = pair(1);
+    let s = p.w.thread(p.server, 5, Some(0));
+    let theirs = p.w.process_cap(p.server, p.client);
+    let copy = p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX]).expect("a handle");
+    assert!(copy.status.is_ok() && p.w.cap(p.client, p.to).is_ok());
+    let moved = p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX, 1]).expect("a handle");
+    assert_eq!(moved.status, Ok(0));
+    assert_eq!(p.w.cap(p.client, p.to), Err(Error::BadHandle));
+    assert!(p.w.cap(p.server, Handle(moved.badge)).is_ok());
+}
+
+#[test]
+fn an_error_is_not_written_to_a_thread_that_reaping_wakes() {
+    let mut w = World::sized(1, sal_kernel_core::emulated::Sizes { chunks: 12, ..sal_model::world::SMALL });
+    let (boss, low, victim) = (w.process([0, 0]), w.process([0, 0]), w.process([0, 0]));
+    let kill = w.process_cap(boss, victim);
+    for _ in 0..64 * 8 {
+        w.endow(victim, all(Kind::Log, 0));
+    }
+    w.thread(victim, 3, None);
+    let (k, l) = (w.thread(boss, 9, None), w.thread(low, 3, None));
+    assert_eq!(w.call(k, Op::Kill, kill.0, &[0]), None);
+    assert_eq!(w.current(0), Some(l), "the victim's table is closed in pieces");
+    let before = w.registers(k);
+    while w.current(0) == Some(l) {
+        w.call(l, Op::Close, 77, &[]);
+        assert_eq!(w.outcome(l).status, Err(Error::BadHandle));
+    }
+    assert_eq!(w.current(0), Some(k));
+    assert_eq!(w.registers(k), before);
 }
