@@ -3,6 +3,7 @@
 use crate::{handles, message, roles, stress};
 use alloc::string::{String, ToString};
 use core::fmt::Debug;
+use sal_rt::abi::Handle;
 use sal_rt::abi::boot::Startup;
 use sal_rt::{Grants, logger, start};
 
@@ -65,7 +66,7 @@ pub(crate) fn main(startup: &'static Startup) {
     if Grants(startup).get(crate::child::ROLE).is_some() {
         return roles::play(startup);
     }
-    let asked = argument(startup);
+    let asked = value("arg=").unwrap_or_default();
     let failed = match GROUPS.iter().find(|(name, _)| *name == asked) {
         Some((name, tests)) => tests.iter().filter(|test| !report(name, test)).count(),
         None => {
@@ -85,16 +86,25 @@ fn report(group: &str, test: &Test) -> bool {
     verdict.is_ok()
 }
 
-/// The first `arg=` of the command line.
-fn argument(startup: &'static Startup) -> String {
-    let grants = Grants(startup);
+/// The command line.
+fn command_line() -> String {
+    let handle = start::own::startup().map_or(Handle::NONE, |startup| Grants(startup).find("cmdline"));
     let mut text = [0; 256];
-    let handle = grants.find("cmdline");
     let _ = sal_sys::memory::memory_read(handle, 0, &mut text);
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    let text = core::str::from_utf8(text.get(..end).unwrap_or(&[])).unwrap_or("");
-    let words = text.split(' ').filter_map(|word| word.strip_prefix("arg="));
-    words.map(ToString::to_string).next().unwrap_or_default()
+    core::str::from_utf8(text.get(..end).unwrap_or(&[])).unwrap_or("").to_string()
+}
+
+/// What follows this key in the command line.
+fn value(key: &str) -> Option<String> {
+    let line = command_line();
+    let mut words = line.split(' ').filter_map(|word| word.strip_prefix(key));
+    words.next().map(ToString::to_string)
+}
+
+/// The number that follows this key in the command line.
+pub(crate) fn word(key: &str) -> Option<u64> {
+    value(key)?.parse().ok()
 }
 
 /// Processors of this machine.

@@ -30,8 +30,10 @@ struct Pattern {
     pinned: bool,
 }
 
-/// How long a storm lasts.
-const LENGTH: u64 = SECOND / 2;
+/// How long a storm lasts: half a second, or as many as the command line says (`seconds=N`).
+fn length() -> u64 {
+    crate::harness::word("seconds=").map_or(SECOND / 2, |n| n * SECOND)
+}
 const SERVERS: u64 = 2;
 const CLIENTS: u64 = 4;
 /// Word 0 that ends a server.
@@ -48,7 +50,8 @@ fn storm(pattern: Pattern) -> Verdict {
     }
     let total = Arc::new(core::sync::atomic::AtomicU64::new(0));
     let mut clients = Crew::new()?;
-    let end = clock::now() + LENGTH;
+    let length = length();
+    let end = clock::now() + length;
     for n in 0..CLIENTS {
         let (ends, total) = (Arc::clone(&ends), Arc::clone(&total));
         clients.add(100, place(n + 1), move || {
@@ -64,7 +67,7 @@ fn storm(pattern: Pattern) -> Verdict {
             Ok(())
         })?;
     }
-    let ended = clients.join(LENGTH + 5 * SECOND);
+    let ended = clients.join(length + 5 * SECOND);
     if let Err(why) = ended {
         return Err(format!("{why}; {}", states(&ends, &clients, &servers)));
     }
