@@ -51,6 +51,12 @@ impl Cell {
         (index as u64 + 1) & INDEX | (sequence as u64) << SEQUENCE_SHIFT
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Cell {
+        Cell(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+
     /// Does somebody wait?
     #[inline(always)]
     pub fn is_occupied(&self) -> bool {
@@ -67,6 +73,14 @@ impl Cell {
     #[inline(always)]
     pub fn put(&self, index: u32, sequence: u32) {
         self.0.store(Self::word(index, sequence), Ordering::Release);
+    }
+
+    /// Puts a caller in, if nobody is there: for a cell that several threads may fill.
+    pub fn try_put(&self, index: u32, sequence: u32) -> bool {
+        let word = Self::word(index, sequence);
+        self.0
+            .compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Takes the caller out to answer it; `None` if nobody waits, or another thread copies from it right now.

@@ -80,6 +80,29 @@ impl Default for Post {
     }
 }
 
+#[cfg(not(target_os = "none"))]
+impl Post {
+    pub(crate) fn duplicate(&self) -> Post {
+        use crate::emulated::{copy_u32, copy_u64};
+        Post {
+            mail: copy_u32(&self.mail),
+            pokes: copy_u32(&self.pokes),
+            idle: AtomicBool::new(self.idle.load(Ordering::Relaxed)),
+            up: AtomicBool::new(self.up.load(Ordering::Relaxed)),
+            root: copy_u64(&self.root),
+            seen: copy_u64(&self.seen),
+        }
+    }
+}
+
+#[cfg(feature = "check")]
+impl Post {
+    /// First of the mail, first of the pokes.
+    pub(crate) fn heads(&self) -> (u32, u32) {
+        (self.mail.load(Ordering::Acquire), self.pokes.load(Ordering::Acquire))
+    }
+}
+
 fn push(head: &AtomicU32, index: u32, link: &AtomicU32) {
     let mut old = head.load(Ordering::Relaxed);
     loop {

@@ -61,7 +61,11 @@ impl<H: Hardware> Kernel<H> {
         self.install(registry, process, cap, None)
     }
 
-    pub(crate) fn endpoint_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// An endpoint: all rights, in the caller's table.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn endpoint_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let mut registry = self.registry.lock();
         let region = self.endpoints.region();
@@ -73,7 +77,11 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    pub(crate) fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// A notification, bound to an endpoint.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let at = self.need(
             args.process,
@@ -93,7 +101,11 @@ impl<H: Hardware> Kernel<H> {
             .map(Answer::handle)
     }
 
-    pub(crate) fn reply_create(&self, args: &Args) -> Result<Answer, Error> {
+    /// An empty Reply object.
+    ///
+    /// # Errors
+    /// As `docs/abi.md` says.
+    pub fn reply_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
         let mut registry = self.registry.lock();
         let region = self.replies.region();
@@ -189,7 +201,11 @@ impl<H: Hardware> Kernel<H> {
 }
 
 fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
-    *t = Thread::default();
+    // Wait numbers go on, so that a deadline of the slot's last thread is none of this one's.
+    *t = Thread {
+        sequence: t.sequence,
+        ..Thread::default()
+    };
     t.frame
         .start(new.entry, new.stack, new.argument, new.page_address);
     t.process = new.process;
@@ -198,7 +214,6 @@ fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     (t.base, t.priority) = (new.priority, new.priority);
     (t.home, t.pinned) = (new.cpu.unwrap_or(hint), new.cpu.is_some());
     t.fpu_page = new.fpu_page;
-    t.serves = NONE;
     t.waits_for = NONE;
     t.unlink();
 }

@@ -14,7 +14,7 @@ use spin::{Mutex, MutexGuard};
 pub const SERVERS: usize = 8;
 
 /// What the lock of an endpoint guards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Body {
     index: u32,
     generation: u32,
@@ -36,6 +36,12 @@ impl Body {
     #[inline(always)]
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Its generation; the last waiting caller.
+    #[cfg(feature = "check")]
+    pub(crate) fn inner(&self) -> (u32, u32) {
+        (self.generation, self.last_caller)
     }
 
     /// The first waiting caller.
@@ -229,6 +235,18 @@ impl Endpoints {
     /// The region, to grow it.
     pub fn region(&self) -> &Region<Slot> {
         &self.region
+    }
+
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Self {
+        use crate::emulated::copy_u32;
+        let region = self.region.duplicate(|s| Slot {
+            refs: copy_u32(&s.refs),
+            link: copy_u32(&s.link),
+            body: Mutex::new(s.body.lock().clone()),
+        });
+        Endpoints { region }
     }
 
     /// Locks the endpoint of that name, if it still is that one.

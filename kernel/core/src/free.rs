@@ -11,7 +11,7 @@ pub trait Link {
 }
 
 /// A free list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Free {
     head: u32,
     /// Slots handed out so far that were never freed come after this index.

@@ -6,6 +6,7 @@ use crate::hw::{Frame, Hardware};
 use crate::id::Id;
 use crate::line::Lines;
 use crate::location::Location;
+use crate::message::lend;
 use crate::notification::Notifications;
 use crate::process::Processes;
 use crate::registry::Registry;
@@ -13,7 +14,7 @@ use crate::region::Region;
 use crate::reply::Replies;
 use crate::table::{Cap, Kind, Slots};
 use crate::thread::{Thread, Wait};
-use crate::threads::{NONE, Threads};
+use crate::threads::{NONE, Threads, pending};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use sal_abi::{Error, Handle, Rights};
 use spin::Mutex;
@@ -94,8 +95,11 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// A capability of process `process`, of one kind and with some rights.
+    ///
+    /// # Errors
+    /// `BadHandle`, `WrongKind`, `NoRight`.
     #[inline]
-    pub(crate) fn need(
+    pub fn need(
         &self,
         process: u32,
         handle: Handle,
@@ -133,6 +137,10 @@ impl<H: Hardware> Kernel<H> {
         let Some(t) = self.threads.own(&mut cpu.hold, index) else {
             return;
         };
+        let slot = self.threads.slot(index);
+        if slot.is_some_and(|s| s.pending.load(Ordering::Relaxed) & pending::BOOST != 0) {
+            lend(t, slot);
+        }
         if t.home != me {
             let home = t.home;
             self.hand_over(cpu, index, home);
@@ -205,6 +213,11 @@ impl<H: Hardware> Kernel<H> {
         self.account(cpu);
         let next = cpu.ready.pop(&self.threads, &mut cpu.hold).unwrap_or(NONE);
         self.switch_to(cpu, next);
+        if next == NONE
+            && let Some(post) = self.posts.get(cpu.number() as usize)
+        {
+            post.idle.store(true, Ordering::Release);
+        }
         cpu.slice_end = cpu.accounted.saturating_add(SLICE);
         cpu.retime = true;
     }

@@ -9,8 +9,12 @@
 
 mod caps;
 pub mod cell;
+#[cfg(feature = "check")]
+pub mod check;
 pub mod cpu;
 pub mod create;
+#[cfg(not(target_os = "none"))]
+pub mod emulated;
 pub mod endpoint;
 pub mod free;
 mod guest;
@@ -32,7 +36,7 @@ pub mod region;
 pub mod registry;
 pub mod reply;
 mod shoot;
-mod step;
+pub mod step;
 pub mod table;
 pub mod thread;
 pub mod threads;

@@ -3,12 +3,14 @@
 //! What must always hold: a thread is destroyed by its owner, with no endpoint's lock held; a process is dead when its threads are gone and its table is
 //! closed; whoever waits for that is woken once. Ending is done in pieces, at kernel entries, by whichever CPU comes by.
 
+use crate::cell::Cancel;
 use crate::cpu::Cpu;
 use crate::endpoint::Endpoint;
 use crate::hw::{Backing, Frame, Hardware};
 use crate::id::Id;
 use crate::kernel::Kernel;
 use crate::location::Location;
+use crate::object::{After, Answer};
 use crate::process::{Process, State};
 use crate::registry::Registry;
 use crate::table::{Cap, Kind};
@@ -27,8 +29,12 @@ impl<H: Hardware> Kernel<H> {
         };
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
         let fpu_page = t.fpu_page;
-        *t = Thread::default();
-        if let Some(mut at) = self.endpoints.lock_index(serves) {
+        let sequence = t.sequence;
+        *t = Thread {
+            sequence,
+            ..Thread::default()
+        };
+        if let Some(mut at) = self.endpoints.lock(Id::from_raw(serves)) {
             at.remove_server(index);
         }
         let mut registry = self.registry.lock();
@@ -38,18 +44,18 @@ impl<H: Hardware> Kernel<H> {
             registry.vm.drop_space(guest);
         }
         self.unlink_thread(process, index);
-        self.free_thread(cpu, &mut registry, index);
+        self.free_thread(cpu, &mut registry, index, sequence);
         self.thread_gone(cpu, &mut registry, process);
     }
 
-    fn free_thread(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32) {
+    fn free_thread(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32, sequence: u32) {
         let Some(slot) = self.threads.slot(index) else {
             return;
         };
         slot.pending.store(0, Ordering::Relaxed);
         slot.boost.store(0, Ordering::Relaxed);
         slot.generation.fetch_add(1, Ordering::AcqRel);
-        self.threads.leave(&mut cpu.hold, index, Location::Free, 0);
+        self.threads.leave(&mut cpu.hold, index, Location::Free, sequence);
         registry.threads.give(self.threads.region(), index);
     }
 
@@ -192,12 +198,12 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// The running thread waits until a process is dead; then its system call runs again.
-    pub(crate) fn wait_for_death(&self, cpu: &mut Cpu<H>, id: Id<Process>) -> Result<(), Error> {
+    pub(crate) fn wait_for_death(&self, cpu: &mut Cpu<H>, id: Id<Process>) -> Result<After, Error> {
         let me = cpu.current;
         let registry = self.registry.lock();
         let slot = self.processes.get(id).ok_or(Error::BadHandle)?;
         if slot.state() == State::Dead {
-            return Ok(());
+            return Ok(After::Return(Answer::default()));
         }
         let t = self.threads.own(&mut cpu.hold, me).ok_or(Error::BadCall)?;
         t.frame.repeat_call();
@@ -213,7 +219,7 @@ impl<H: Hardware> Kernel<H> {
         slot.waiters.store(me, Ordering::Relaxed);
         drop(registry);
         self.run_next(cpu);
-        Ok(())
+        Ok(After::Done)
     }
 
     fn wake_waiters(&self, cpu: &mut Cpu<H>, process: u32) {
@@ -284,7 +290,13 @@ impl<H: Hardware> Kernel<H> {
         let Ok(t) = self.current(cpu) else { return };
         let [rip, rsp, rbp] = t.frame.position();
         let process = t.process;
+        let me = cpu.current;
         self.kill(cpu, process, kind as u64 | detail << 8, [rip, rsp, rbp, address]);
+        if cpu.current == me {
+            // Another CPU ends the process already; this thread doesn't go on until it is told.
+            self.take_from_cpu(cpu, me);
+            self.destroy_thread(cpu, me);
+        }
     }
 
     /// A capability more for an object.
@@ -379,7 +391,10 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         slot.generation.fetch_add(1, Ordering::AcqRel);
-        if let Some(won) = slot.cell.take() {
+        // As a cancellation, not as an answer: if another thread copies from the caller right now, it will carry it out.
+        if let Some((caller, sequence)) = slot.cell.peek()
+            && let Cancel::Won(won) = slot.cell.cancel(caller, sequence, Error::ServerDied as u8)
+        {
             self.finish_won(cpu, won, Error::ServerDied);
         }
         registry.replies.give(self.replies.region(), index);

@@ -20,6 +20,15 @@ impl Default for Lines {
 }
 
 impl Lines {
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Lines {
+        use crate::emulated::copy_u64;
+        Lines {
+            bound: core::array::from_fn(|n| [0, 1].map(|m: usize| copy_u64(&self.bound[n][m]))),
+        }
+    }
+
     /// Binds a line to bits of a notification (a raw id).
     pub fn bind(&self, line: u32, notification: u64, bits: u64) {
         if let Some([n, b]) = self.bound.get(line as usize) {

@@ -61,14 +61,14 @@ impl<H: Hardware> Kernel<H> {
                 let Some(won) = at.pop_receiver(&self.threads) else {
                     return Err(Error::BadCall);
                 };
-                drop(at);
+                // Under the lock: a canceller that locks next must not find a location that says it still waits.
                 let receiver = self.threads.adopt(&cpu.hold, won);
+                drop(at);
                 self.deliver(cpu, me, receiver)?;
                 self.run_receiver(cpu, receiver);
             }
             None => {
-                self.queue(cpu, me, &mut at);
-                drop(at);
+                self.queue(cpu, me, at);
                 self.run_next(cpu);
             }
         }
@@ -95,8 +95,9 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Queues a caller and lends its priority to those who serve the endpoint.
-    fn queue(&self, cpu: &mut Cpu<H>, me: u32, at: &mut Locked<'_>) {
-        let now = self.hw.now();
+    fn queue(&self, cpu: &mut Cpu<H>, me: u32, mut at: Locked<'_>) {
+        self.account(cpu);
+        let now = cpu.accounted;
         let Some(t) = self.threads.own(&mut cpu.hold, me) else {
             return;
         };
@@ -105,7 +106,10 @@ impl<H: Hardware> Kernel<H> {
         self.threads
             .leave(&mut cpu.hold, me, Location::Queued(at.index()), sequence);
         at.push_caller(&self.threads, me);
-        self.boost_servers(cpu, at.servers, priority);
+        let servers = at.servers;
+        // A server may wait itself, even here: the boost locks the endpoint where it does.
+        drop(at);
+        self.boost_servers(cpu, servers, priority);
     }
 
     /// Moves a message from caller to receiver, both of this CPU; the caller goes into the receiver's reply cell.
@@ -178,6 +182,7 @@ impl<H: Hardware> Kernel<H> {
         let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
         let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
         self.prepare(cpu, operation, Wait::Receive)?;
+        self.serve(cpu, me, endpoint)?;
         let answered = match self.take_caller(cpu, me)? {
             Some(caller) => {
                 self.answer(cpu, me, caller);
@@ -198,6 +203,7 @@ impl<H: Hardware> Kernel<H> {
         }
         let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
         self.prepare(cpu, operation, Wait::Receive)?;
+        self.serve(cpu, me, endpoint)?;
         self.drop_caller(cpu, me);
         self.wait_for_message(cpu, operation, endpoint, NONE)
     }
@@ -231,14 +237,36 @@ impl<H: Hardware> Kernel<H> {
         }
     }
 
-    /// Puts a caller back into the cell that it was taken from.
-    fn put_back(&self, cpu: &mut Cpu<H>, caller: u32, to: Location, cell: &crate::cell::Cell) {
+    /// Puts a caller into a cell, if that is still empty. Once it is in, another CPU may take it.
+    fn put_back(&self, cpu: &mut Cpu<H>, caller: u32, to: Location, cell: &crate::cell::Cell) -> bool {
         let Some(c) = self.threads.own(&mut cpu.hold, caller) else {
-            return;
+            return true;
         };
         let sequence = c.sequence;
-        cell.put(caller, sequence);
-        self.threads.leave(&mut cpu.hold, caller, to, sequence);
+        if !cell.try_put(caller, sequence) {
+            return false;
+        }
+        self.threads.leave_if_here(&mut cpu.hold, caller, to, sequence);
+        true
+    }
+
+    /// The running thread serves that endpoint from now on, and no other.
+    #[inline(always)]
+    fn serve(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+        if self.current(cpu)?.serves == endpoint.raw() {
+            return Ok(());
+        }
+        self.change_endpoint(cpu, me, endpoint)
+    }
+
+    #[cold]
+    fn change_endpoint(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+        self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?.add_server(me);
+        let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.raw());
+        if let Some(mut old) = self.endpoints.lock(Id::from_raw(before)) {
+            old.remove_server(me);
+        }
+        Ok(())
     }
 
     /// Gives the answer of `me` to a caller, both of this CPU. The caller is ready then, but in no queue.
@@ -253,6 +281,10 @@ impl<H: Hardware> Kernel<H> {
             c.frame.set_badge(0);
         }
         c.wait = Wait::None;
+        let asked = self.threads.slot(caller).map_or(0, |s| s.pending.load(Ordering::Relaxed));
+        if asked & pending::BOOST != 0 {
+            lend(c, self.threads.slot(caller));
+        }
         if t.cap_count != 0 {
             let caps = self.move_caps(cpu, me, caller);
             if let Some(c) = self.threads.own(&mut cpu.hold, caller) {
@@ -272,31 +304,28 @@ impl<H: Hardware> Kernel<H> {
         answered: u32,
     ) -> Result<(), Error> {
         let me = cpu.current;
-        let Some(mut at) = self.endpoints.lock(endpoint) else {
+        let Some(at) = self.endpoints.lock(endpoint) else {
             self.ready_if(cpu, answered);
             return Err(Error::BadHandle);
         };
         let t = self.current(cpu)?;
         t.priority = t.base;
-        if t.serves != at.index() {
-            t.serves = at.index();
-            at.add_server(me);
-        }
         if let Some(slot) = self.threads.slot(me) {
             slot.boost.store(0, Ordering::Relaxed);
         }
         if at.notified == NONE && at.first_caller().is_none() {
             return self.park(cpu, operation, at, answered);
         }
-        let taken = self.take_next(cpu, at);
+        let left = self.take_next(cpu, at);
         self.ready_if(cpu, answered);
-        if taken {
-            self.schedule_if_asked(cpu);
-            return Ok(());
+        match left {
+            None => {
+                self.schedule_if_asked(cpu);
+                Ok(())
+            }
+            // Everybody in the queue had more capabilities than this receiver accepts: they were answered, and it waits after all.
+            Some(at) => self.park(cpu, operation, at, NONE),
         }
-        // Everybody in the queue had more capabilities than this receiver accepts: they were answered, and it waits after all.
-        let at = self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?;
-        self.park(cpu, operation, at, NONE)
     }
 
     /// Makes the answered thread ready, if there is one.
@@ -330,6 +359,9 @@ impl<H: Hardware> Kernel<H> {
         let sequence = t.sequence;
         if operation & flags::DEADLINE != 0 {
             self.arm(cpu, me)?;
+        }
+        if answered == NONE {
+            self.account(cpu);
         }
         self.threads
             .leave(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
@@ -365,29 +397,40 @@ impl<H: Hardware> Kernel<H> {
         Err(Error::Interrupted)
     }
 
-    /// Takes a notification or a caller for the running thread; false if none of those queued could be taken.
-    fn take_next(&self, cpu: &mut Cpu<H>, mut at: Locked<'_>) -> bool {
+    /// Takes a notification or a caller for the running thread; the endpoint, locked still, if none of those queued could be taken.
+    fn take_next<'a>(&self, cpu: &mut Cpu<H>, mut at: Locked<'a>) -> Option<Locked<'a>> {
         let me = cpu.current;
         if let Some((badge, bits)) = self.notifications.pop(&mut at) {
-            drop(at);
-            if let Some(t) = self.threads.own(&mut cpu.hold, me) {
-                deliver_bits(t, badge, bits);
-            }
-            return true;
+            self.take_bits(cpu, at, badge, bits);
+            return None;
         }
         while let Some(won) = at.pop_caller(&self.threads) {
             let caller = self.threads.adopt(&cpu.hold, won);
             if self.reply_accepts(cpu, caller, me) {
-                let waiting = at
-                    .first_caller()
-                    .and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
                 drop(at);
-                self.take_call(cpu, caller, me, waiting.unwrap_or(0));
-                return true;
+                self.take_call(cpu, caller, me);
+                return None;
             }
             self.finish_with_error(cpu, caller, Error::NotAccepted, 0);
         }
-        false
+        Some(at)
+    }
+
+    /// Takes notification bits: at the running thread's own priority, or that of the callers that wait on.
+    fn take_bits(&self, cpu: &mut Cpu<H>, mut at: Locked<'_>, badge: u64, bits: u64) {
+        let me = cpu.current;
+        let waiting = at
+            .first_caller()
+            .and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
+        drop(at);
+        let Some(t) = self.threads.own(&mut cpu.hold, me) else {
+            return;
+        };
+        deliver_bits(t, badge, bits);
+        t.priority = t.priority.max(waiting.unwrap_or(0));
+        if cpu.ready.beats(t.priority) {
+            cpu.resched = true;
+        }
     }
 
     /// Does the receiver accept the capabilities of that caller?
@@ -398,16 +441,15 @@ impl<H: Hardware> Kernel<H> {
         }
     }
 
-    /// Takes a call that was queued: the server runs at the highest priority of who waits.
-    fn take_call(&self, cpu: &mut Cpu<H>, caller: u32, me: u32, waiting: u8) {
+    /// Takes a call that was queued: the server runs at its priority, the highest of who waits.
+    fn take_call(&self, cpu: &mut Cpu<H>, caller: u32, me: u32) {
         if self.deliver(cpu, caller, me).is_err() {
             return;
         }
-        if let Some(t) = self.threads.own(&mut cpu.hold, me) {
-            t.priority = t.priority.max(waiting);
-            if cpu.ready.beats(t.priority) {
-                cpu.resched = true;
-            }
+        if let Some(t) = self.threads.own(&mut cpu.hold, me)
+            && cpu.ready.beats(t.priority)
+        {
+            cpu.resched = true;
         }
     }
 
@@ -437,7 +479,10 @@ impl<H: Hardware> Kernel<H> {
         let won = slot.cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
         if let Err(error) = self.reply_fits(cpu, me, caller) {
-            self.put_back(cpu, caller, Location::Kept(id.index()), &slot.cell);
+            if !self.put_back(cpu, caller, Location::Kept(id.index()), &slot.cell) {
+                // Another thread has filled the Reply meanwhile: this caller's place is gone.
+                self.finish_with_error(cpu, caller, Error::ServerDied, 0);
+            }
             return Err(error);
         }
         Ok(caller)
@@ -454,14 +499,14 @@ impl<H: Hardware> Kernel<H> {
         if kept.cell.is_occupied() {
             return Err(Error::Occupied);
         }
-        let won = self
-            .threads
-            .slot(me)
-            .and_then(|s| s.cell.take())
-            .ok_or(Error::Vacant)?;
+        let cell = &self.threads.slot(me).ok_or(Error::BadCall)?.cell;
+        let won = cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
-        kept.endpoint.store(serves, Ordering::Relaxed);
-        self.put_back(cpu, caller, Location::Kept(id.index()), &kept.cell);
+        kept.endpoint.store(serves as u32, Ordering::Relaxed);
+        if !self.put_back(cpu, caller, Location::Kept(id.index()), &kept.cell) {
+            self.put_back(cpu, caller, Location::Served(me), cell);
+            return Err(Error::Occupied);
+        }
         self.succeed(cpu)
     }
 
@@ -510,13 +555,17 @@ impl<H: Hardware> Kernel<H> {
         let Some(mut at) = self.endpoints.lock(endpoint) else {
             return;
         };
+        if slot.generation.load(Ordering::Acquire) != id.generation() {
+            // It was closed meanwhile; whoever closes it unlinks it under this lock.
+            return;
+        }
         self.notifications.push(&mut at, id.index());
         let Some(won) = at.pop_receiver(&self.threads) else {
             return;
         };
+        let receiver = self.threads.adopt(&cpu.hold, won);
         let taken = self.notifications.pop(&mut at);
         drop(at);
-        let receiver = self.threads.adopt(&cpu.hold, won);
         if let (Some(t), Some((badge, bits))) = (self.threads.own(&mut cpu.hold, receiver), taken) {
             deliver_bits(t, badge, bits);
         }
@@ -557,6 +606,15 @@ fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>) {
     r.frame.set_status(Arrival::new(Arrived::Message, 0, 0).0 as i64);
     r.wait = Wait::None;
     r.priority = c.priority;
+}
+
+/// A boost that came while the thread waited in a cell, where nobody may touch it.
+#[cold]
+pub(crate) fn lend<F: Frame>(t: &mut Thread<F>, slot: Option<&crate::threads::Slot<F>>) {
+    if let Some(slot) = slot {
+        slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+        t.priority = t.priority.max(slot.boost.load(Ordering::Acquire));
+    }
 }
 
 /// Notification bits, in word 0.

@@ -50,6 +50,22 @@ impl Notifications {
         &self.region
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Self {
+        use crate::emulated::{copy_u32, copy_u64};
+        let region = self.region.duplicate(|s| Slot {
+            generation: copy_u32(&s.generation),
+            refs: copy_u32(&s.refs),
+            link: copy_u32(&s.link),
+            bits: copy_u64(&s.bits),
+            endpoint: copy_u64(&s.endpoint),
+            badge: copy_u64(&s.badge),
+            next: copy_u32(&s.next),
+        });
+        Notifications { region }
+    }
+
     /// The object of that name.
     #[inline(always)]
     pub fn get(&self, id: Id<Notification>) -> Option<&Slot> {
@@ -125,6 +141,18 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn raise(&self, bits: u64) -> bool {
         self.bits.fetch_or(bits, Ordering::AcqRel) == 0
+    }
+
+    /// The bits that are set.
+    #[cfg(feature = "check")]
+    pub(crate) fn bits(&self) -> u64 {
+        self.bits.load(Ordering::Acquire)
+    }
+
+    /// The next pending one.
+    #[cfg(feature = "check")]
+    pub(crate) fn next(&self) -> u32 {
+        self.next.load(Ordering::Acquire)
     }
 
     fn take(&self) -> u64 {

@@ -145,7 +145,7 @@ impl<H: Hardware> Kernel<H> {
             Op::ProcessInfo => self.process_info(args)?,
             Op::ThreadStart => self.thread_start(cpu, args)?,
             Op::ThreadExit => return Ok(Some(self.thread_exit(cpu))),
-            Op::ThreadSchedule => self.thread_schedule(cpu, args)?,
+            Op::ThreadSchedule => return self.thread_schedule(cpu, args).map(Some),
             Op::ThreadInfo => self.thread_info(cpu, args)?,
             Op::InterruptNarrow => self.interrupt_narrow(args)?,
             Op::InterruptBind => self.interrupt_bind(args)?,
@@ -307,8 +307,7 @@ impl<H: Hardware> Kernel<H> {
         if cpu.current == NONE {
             return Ok(After::Done);
         }
-        self.wait_for_death(cpu, id)?;
-        Ok(After::Done)
+        self.wait_for_death(cpu, id)
     }
 
     fn exit(&self, cpu: &mut Cpu<H>, args: &Args) -> After {
@@ -357,7 +356,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Changes a thread's priority or CPU: of one that runs here, or was not started.
-    fn thread_schedule(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
+    fn thread_schedule(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let index = self.thread_index(args, Rights::MANAGE)?;
         let priority = u8::try_from(args.word(0)).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(args.word(1))?;
@@ -368,9 +367,25 @@ impl<H: Hardware> Kernel<H> {
             None if cpu.current == index => self.threads.own(&mut cpu.hold, index).ok_or(Error::Occupied)?,
             None => return Err(Error::Occupied),
         };
-        (t.base, t.priority, t.pinned) = (priority, priority, on.is_some());
+        let slot = self.threads.slot(index);
+        let boost = slot.map_or(0, |s| s.boost.load(Ordering::Acquire));
+        // While it serves somebody it keeps what that caller lent.
+        let lent = if slot.is_some_and(|s| s.cell.is_occupied()) { t.priority } else { boost };
+        (t.base, t.priority, t.pinned) = (priority, priority.max(lent), on.is_some());
         t.home = on.unwrap_or(t.home);
-        Ok(Answer::default())
+        let home = t.home;
+        drop(registry);
+        if cpu.current != index {
+            return Ok(After::Return(Answer::default()));
+        }
+        cpu.resched = true;
+        if on.is_none() || home == cpu.number() {
+            return Ok(After::Return(Answer::default()));
+        }
+        self.succeed(cpu)?;
+        self.take_from_cpu(cpu, index);
+        self.hand_over(cpu, index, home);
+        Ok(After::Done)
     }
 
     /// A CPU argument: a number that is up, or -1 for any.

@@ -13,8 +13,10 @@ use crate::threads::{NONE, Won, pending};
 use core::sync::atomic::Ordering;
 use sal_abi::Error;
 
-/// How many servers of servers a boost follows in one go.
+/// How many servers of servers a boost follows.
 const CHAIN: usize = 8;
+/// Nanoseconds after which a deadline is tried again that met its thread on the way from the queue into service.
+const RETRY: u64 = 1_000_000;
 
 impl<H: Hardware> Kernel<H> {
     /// Asks for a change of a thread: carries it out if the thread is here or waits somewhere, else asks its CPU.
@@ -91,23 +93,53 @@ impl<H: Hardware> Kernel<H> {
         };
         let asked = slot.pending.load(Ordering::Acquire);
         if asked & pending::KILL != 0 {
-            self.end_wait(cpu, index, word, Error::Interrupted);
+            if !self.end_wait(cpu, index, word, Error::Interrupted) {
+                self.follow(cpu, index, word);
+            }
         } else if asked & pending::INTERRUPT != 0 {
             if self.end_wait(cpu, index, word, Error::Interrupted) {
                 slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
+            } else {
+                self.follow(cpu, index, word);
             }
         } else if asked & pending::BOOST != 0 {
-            slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
-            self.raise_waiting(cpu, index, word);
+            let boost = slot.boost.load(Ordering::Acquire);
+            self.raise_waiting(cpu, index, word, boost, 0);
         }
+    }
+
+    /// A wait could not be ended because another CPU has just won the thread: looks where that CPU takes it.
+    ///
+    /// Whoever wins a thread names itself in the location a few instructions later, with interrupts off; so this ends. A copy under way is not
+    /// waited for: who copies finds the mark.
+    fn follow(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
+        let Some(slot) = self.threads.slot(index) else {
+            return;
+        };
+        while slot.location() == word {
+            if self.is_in_cell(index, word) {
+                return;
+            }
+            core::hint::spin_loop();
+        }
+        self.see(cpu, index);
+    }
+
+    /// Is the thread still in the cell that this location names?
+    fn is_in_cell(&self, index: u32, word: Word) -> bool {
+        let cell = match word.at() {
+            Location::Served(server) => self.threads.slot(server).map(|s| &s.cell),
+            Location::Kept(reply) => self.replies.slot(reply).map(|s| &s.cell),
+            _ => None,
+        };
+        cell.and_then(|c| c.peek()) == Some((index, word.sequence()))
     }
 
     /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
     pub(crate) fn end_wait(&self, cpu: &mut Cpu<H>, index: u32, word: Word, error: Error) -> bool {
-        let Some(won) = self.win(index, word, error) else {
+        if self.win(cpu, index, word, error).is_none() {
             return false;
-        };
-        let index = self.threads.adopt(&cpu.hold, won);
+        }
         let killed = self
             .threads
             .slot(index)
@@ -121,22 +153,24 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Wins a waiting thread from its queue or cell, if it is still in that wait.
-    fn win(&self, index: u32, word: Word, error: Error) -> Option<Won> {
+    fn win(&self, cpu: &Cpu<H>, index: u32, word: Word, error: Error) -> Option<u32> {
         match word.at() {
             Location::Queued(e) | Location::Receiving(e) => {
                 let mut at = self.endpoints.lock_index(e)?;
                 if self.threads.slot(index)?.location() != word {
                     return None;
                 }
-                at.remove(&self.threads, index)
+                let won = at.remove(&self.threads, index)?;
+                // Under the lock, so that nobody finds a location of a queue that the thread has left.
+                Some(self.threads.adopt(&cpu.hold, won))
             }
             Location::Served(server) => {
                 let cell = &self.threads.slot(server)?.cell;
-                won(cell.cancel(index, word.sequence(), error as u8))
+                won(cell.cancel(index, word.sequence(), error as u8)).map(|w| self.threads.adopt(&cpu.hold, w))
             }
             Location::Kept(reply) => {
                 let cell = &self.replies.slot(reply)?.cell;
-                won(cell.cancel(index, word.sequence(), error as u8))
+                won(cell.cancel(index, word.sequence(), error as u8)).map(|w| self.threads.adopt(&cpu.hold, w))
             }
             _ => None,
         }
@@ -161,10 +195,21 @@ impl<H: Hardware> Kernel<H> {
                 continue;
             };
             let word = slot.location();
-            if word.sequence() == sequence {
-                self.end_wait(cpu, thread, word, Error::DeadlinePassed);
+            if word.sequence() == sequence
+                && !self.end_wait(cpu, thread, word, Error::DeadlinePassed)
+                && self.may_wait_on(cpu, thread, sequence)
+            {
+                cpu.timers.arm(thread, sequence, now.saturating_add(RETRY));
             }
         }
+    }
+
+    /// A wait that could not be ended may go on: another CPU was just moving the thread from the queue into service.
+    fn may_wait_on(&self, cpu: &Cpu<H>, thread: u32, sequence: u32) -> bool {
+        let word = self.threads.slot(thread).map(|s| s.location());
+        word.is_some_and(|w| {
+            w.sequence() == sequence && !matches!(w.at(), Location::Free | Location::Parked) && !w.is_on(cpu.number())
+        })
     }
 
     /// What others posted to this CPU: threads handed over, then pokes.
@@ -194,53 +239,42 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         t.home = me;
-        self.make_ready(cpu, index);
-        if self
+        let killed = self
             .threads
             .slot(index)
-            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0)
-        {
-            self.act(cpu, index);
+            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
+        if killed {
+            self.destroy_thread(cpu, index);
+        } else {
+            self.make_ready(cpu, index);
         }
     }
 
     /// Lends a priority to the threads that serve an endpoint.
     pub(crate) fn boost_servers(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8) {
         for index in servers {
-            self.boost(cpu, index, priority);
+            self.boost(cpu, index, priority, 0);
         }
     }
 
-    fn boost(&self, cpu: &mut Cpu<H>, index: u32, priority: u8) {
+    /// Lends a thread a priority, and along the chain of calls that it waits in, `CHAIN` steps far. No endpoint's lock is held.
+    fn boost(&self, cpu: &mut Cpu<H>, index: u32, priority: u8, depth: usize) {
         let Some(slot) = self.threads.slot(index) else {
             return;
         };
-        if matches!(slot.location().at(), Location::Receiving(_) | Location::Free) {
+        let word = slot.location();
+        if depth > CHAIN || matches!(word.at(), Location::Receiving(_) | Location::Free) {
             return;
         }
-        if slot.boost.fetch_max(priority, Ordering::AcqRel) < priority {
-            slot.pending.fetch_or(pending::BOOST, Ordering::AcqRel);
-            self.see_boost(cpu, index);
-        }
-    }
-
-    /// As `see`, for a boost alone: a waiting thread is followed by `raise_waiting`, in bounded steps.
-    fn see_boost(&self, cpu: &mut Cpu<H>, index: u32) {
-        let Some(slot) = self.threads.slot(index) else {
+        if slot.boost.fetch_max(priority, Ordering::AcqRel) >= priority {
             return;
-        };
-        match slot.location().at() {
-            Location::Cpu(n) if n == cpu.number() => self.act(cpu, index),
-            Location::Cpu(n) | Location::Mail(n) => {
-                if let Some(post) = self.posts.get(n as usize) {
-                    post.poke(index, slot);
-                    self.hw.interrupt_cpu(n as usize);
-                }
+        }
+        slot.pending.fetch_or(pending::BOOST, Ordering::AcqRel);
+        match word.at() {
+            Location::Queued(_) | Location::Served(_) | Location::Kept(_) => {
+                self.raise_waiting(cpu, index, word, priority, depth + 1);
             }
-            _ => {
-                slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
-                self.raise_waiting(cpu, index, slot.location());
-            }
+            _ => self.see(cpu, index),
         }
     }
 
@@ -267,40 +301,32 @@ impl<H: Hardware> Kernel<H> {
         }
     }
 
-    /// A boosted thread waits itself: the boost goes on to whom it waits for, along a chain of calls.
-    fn raise_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
-        let Some(boost) = self.threads.slot(index).map(|s| s.boost.load(Ordering::Acquire)) else {
-            return;
-        };
-        let (mut word, mut index) = (word, index);
-        for _ in 0..CHAIN {
-            match word.at() {
-                Location::Queued(e) => return self.raise_queued(cpu, index, e, boost),
-                Location::Served(server) => index = server,
-                Location::Kept(reply) => return self.raise_keepers(cpu, reply, boost),
-                _ => return,
-            }
-            let Some(slot) = self.threads.slot(index) else {
-                return;
-            };
-            if slot.boost.fetch_max(boost, Ordering::AcqRel) >= boost {
-                return;
-            }
-            word = slot.location();
-            if matches!(word.at(), Location::Cpu(_) | Location::Mail(_)) {
-                return self.poke(cpu, index, pending::BOOST);
+    /// A boosted thread waits itself: the boost goes on to whom it waits for. Who waits in a cell is raised when it leaves it.
+    fn raise_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word, boost: u8, depth: usize) {
+        match word.at() {
+            Location::Queued(e) => self.raise_queued(cpu, index, e, boost, depth),
+            Location::Served(server) => self.boost(cpu, server, boost, depth),
+            Location::Kept(reply) => self.raise_keepers(cpu, reply, boost, depth),
+            _ => {
+                // It receives: it will run at the priority of who comes.
+                if let Some(slot) = self.threads.slot(index) {
+                    slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+                }
             }
         }
     }
 
     /// A boosted thread waits in a queue: it moves up, and its servers are boosted.
-    fn raise_queued(&self, cpu: &mut Cpu<H>, index: u32, endpoint: u32, boost: u8) {
+    fn raise_queued(&self, cpu: &mut Cpu<H>, index: u32, endpoint: u32, boost: u8, depth: usize) {
         let Some(mut at) = self.endpoints.lock_index(endpoint) else {
             return;
         };
         let Some(t) = self.threads.waiting(&mut at, index) else {
             return;
         };
+        if let Some(slot) = self.threads.slot(index) {
+            slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
+        }
         if t.priority >= boost {
             return;
         }
@@ -311,17 +337,12 @@ impl<H: Hardware> Kernel<H> {
         let servers = at.servers;
         drop(at);
         for server in servers.into_iter().filter(|s| *s != index) {
-            if let Some(slot) = self.threads.slot(server)
-                && matches!(slot.location().at(), Location::Cpu(_) | Location::Mail(_))
-                && slot.boost.fetch_max(boost, Ordering::AcqRel) < boost
-            {
-                self.poke(cpu, server, pending::BOOST);
-            }
+            self.boost(cpu, server, boost, depth);
         }
     }
 
     /// A boosted thread's call is kept: whoever serves that endpoint is boosted.
-    fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8) {
+    fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8, depth: usize) {
         let Some(endpoint) = self
             .replies
             .slot(reply)
@@ -333,12 +354,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         for server in servers {
-            if let Some(slot) = self.threads.slot(server)
-                && matches!(slot.location().at(), Location::Cpu(_) | Location::Mail(_))
-                && slot.boost.fetch_max(boost, Ordering::AcqRel) < boost
-            {
-                self.poke(cpu, server, pending::BOOST);
-            }
+            self.boost(cpu, server, boost, depth);
         }
     }
 }

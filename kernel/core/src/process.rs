@@ -81,6 +81,27 @@ impl Link for Slot {
 }
 
 impl Slot {
+    #[cfg(not(target_os = "none"))]
+    fn duplicate(&self) -> Slot {
+        use crate::emulated::{copy_u32, copy_u64};
+        Slot {
+            generation: copy_u32(&self.generation),
+            state: copy_u32(&self.state),
+            table: self.table.duplicate(),
+            alive: copy_u32(&self.alive),
+            first_thread: copy_u32(&self.first_thread),
+            time: copy_u64(&self.time),
+            reason: copy_u64(&self.reason),
+            position: [0, 1, 2, 3].map(|n: usize| copy_u64(&self.position[n])),
+            space: copy_u64(&self.space),
+            death: [0, 1].map(|n: usize| copy_u64(&self.death[n])),
+            waiters: copy_u32(&self.waiters),
+            reaped: copy_u32(&self.reaped),
+            refs: copy_u32(&self.refs),
+            link: copy_u32(&self.link),
+        }
+    }
+
     /// Its state.
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Acquire) {
@@ -93,6 +114,11 @@ impl Slot {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u32, Ordering::Release);
+    }
+
+    /// Which use of the slot this is.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Nanoseconds of CPU used.
@@ -140,6 +166,12 @@ impl Processes {
     /// The region, to grow it.
     pub fn region(&self) -> &Region<Slot> {
         &self.region
+    }
+
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Self {
+        Processes { region: self.region.duplicate(Slot::duplicate) }
     }
 
     /// Slot `index`.

@@ -31,6 +31,13 @@ impl Ready {
         self.count
     }
 
+    /// First and last of a priority, and whether its bit is set.
+    #[cfg(feature = "check")]
+    pub(crate) fn list(&self, priority: u8) -> (u32, u32, bool) {
+        let n = priority as usize;
+        (self.heads[n], self.tails[n], self.bits[n / 64] >> (n % 64) & 1 == 1)
+    }
+
     /// Nobody ready?
     pub fn is_empty(&self) -> bool {
         self.count == 0

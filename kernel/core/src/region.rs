@@ -79,6 +79,15 @@ impl<S> Region<S> {
         new - old
     }
 
+    /// A region of copies of this one's slots, on the host's heap.
+    #[cfg(not(target_os = "none"))]
+    pub fn duplicate(&self, mut copy: impl FnMut(&S) -> S) -> Self {
+        let mut from = (0..self.len()).filter_map(|n| self.get(n));
+        let mut make = || from.next().map(&mut copy);
+        // `boxed` asks exactly `len` times, and there are as many.
+        Self::boxed(self.len(), || make().unwrap_or_else(|| unreachable!("as many slots as were counted")))
+    }
+
     /// A region of `count` slots on the host's heap, for tests.
     #[cfg(not(target_os = "none"))]
     pub fn boxed(count: u32, mut make: impl FnMut() -> S) -> Self {

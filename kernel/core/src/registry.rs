@@ -50,8 +50,28 @@ impl<V> Registry<V> {
     }
 }
 
+#[cfg(not(target_os = "none"))]
+impl<V: Clone> Registry<V> {
+    /// A copy, for the host's tests.
+    pub(crate) fn duplicate(&self) -> Self {
+        Registry {
+            token: Token { _one: () },
+            threads: self.threads.clone(),
+            endpoints: self.endpoints.clone(),
+            notifications: self.notifications.clone(),
+            replies: self.replies.clone(),
+            processes: self.processes.clone(),
+            chunks: self.chunks.clone(),
+            reaping: self.reaping,
+            shot: self.shot,
+            quarantine: self.quarantine,
+            vm: self.vm.clone(),
+        }
+    }
+}
+
 /// Chunks of capability slots: a stack of free ones through their first slot's `next` link.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Chunks {
     /// Number + 1 of the first free chunk.
     pub(crate) free: u32,

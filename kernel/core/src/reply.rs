@@ -45,6 +45,20 @@ impl Replies {
         &self.region
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Self {
+        use crate::emulated::copy_u32;
+        let region = self.region.duplicate(|s| Slot {
+            generation: copy_u32(&s.generation),
+            refs: copy_u32(&s.refs),
+            link: copy_u32(&s.link),
+            cell: s.cell.duplicate(),
+            endpoint: copy_u32(&s.endpoint),
+        });
+        Replies { region }
+    }
+
     /// The object of that name.
     #[inline(always)]
     pub fn get(&self, id: Id<Reply>) -> Option<&Slot> {

@@ -68,7 +68,10 @@ impl<H: Hardware> Kernel<H> {
             Op::Yield => self.yield_call(cpu),
             _ => self.object_call(cpu, op),
         };
-        self.settle(cpu);
+        // An error is written to the caller's registers first: `refuse` settles after that.
+        if result.is_ok() {
+            self.settle(cpu);
+        }
         result
     }
 
@@ -78,10 +81,14 @@ impl<H: Hardware> Kernel<H> {
         let Ok(t) = self.current(cpu) else { return };
         t.wait = crate::thread::Wait::None;
         if error == Error::EndpointFailed {
+            // The code is in the badge register already.
             t.frame.set_status(error.status());
+            t.frame.set_words([0; sal_abi::WORDS]);
         } else {
             fail(t, error, 0);
         }
+        // A receive that failed has given its lent priority back.
+        cpu.resched = true;
         self.settle(cpu);
     }
 

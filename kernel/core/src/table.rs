@@ -142,6 +142,21 @@ impl Slot {
         self.word.store(word & 0xffff_ffff_0000_0000, Ordering::Release);
     }
 
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Slot {
+        use crate::emulated::{copy_u32, copy_u64};
+        Slot {
+            word: copy_u64(&self.word),
+            object: copy_u64(&self.object),
+            badge: copy_u64(&self.badge),
+            parent: copy_u32(&self.parent),
+            child: copy_u32(&self.child),
+            next: copy_u32(&self.next),
+            prev: copy_u32(&self.prev),
+        }
+    }
+
     /// What is in it, whatever its generation; with the generation.
     pub fn current(&self) -> Option<(u32, Cap)> {
         let generation = (self.word.load(Ordering::Acquire) >> GENERATION_SHIFT) as u32;
@@ -170,6 +185,15 @@ impl Default for Table {
 }
 
 impl Table {
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Table {
+        Table {
+            chunks: core::array::from_fn(|n| crate::emulated::copy_u32(&self.chunks[n])),
+            hint: crate::emulated::copy_u32(&self.hint),
+        }
+    }
+
     /// Global number of the slot with that index in this table.
     #[inline(always)]
     pub fn global(&self, index: u32) -> Option<u32> {

@@ -69,8 +69,8 @@ pub struct Thread<F> {
     pub accept: u8,
     /// When its present call was made (nanoseconds), for the endpoint's oldest unanswered call; 0 on the fast path until asked.
     pub called_at: u64,
-    /// Index of the endpoint that it last received at, or `NONE`.
-    pub serves: u32,
+    /// The endpoint that it last received at, as a raw id; 0 for none.
+    pub serves: u64,
     /// Nanoseconds of CPU that it has used.
     pub used: u64,
     /// What it waits to be acknowledged: epoch and CPUs; 0 CPUs for nothing.

@@ -117,6 +117,16 @@ impl<F: Frame> Slot<F> {
         }
     }
 
+    /// Whom it serves: the caller in its built-in reply.
+    pub fn serving(&self) -> Option<u32> {
+        self.cell.peek().map(|(caller, _)| caller)
+    }
+
+    /// Which use of the slot this is.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Where the thread is now; anybody may ask, the answer may be old.
     #[inline(always)]
     pub fn location(&self) -> Word {
@@ -200,8 +210,8 @@ impl<F: Frame> Threads<F> {
     pub fn waiting<'a>(&'a self, at: &'a mut Body, index: u32) -> Option<&'a mut Thread<F>> {
         let slot = self.region.get(index)?;
         match slot.location().at() {
-            // SAFETY: conditions 1b, 2 and 4.
             Location::Queued(e) | Location::Receiving(e) if e == at.index() => {
+                // SAFETY: conditions 1b, 2 and 4.
                 Some(unsafe { &mut *slot.body.get() })
             }
             _ => None,
@@ -213,6 +223,33 @@ impl<F: Frame> Threads<F> {
         let slot = self.region.get(held.index())?;
         // SAFETY: conditions 1c, 2 and 4.
         Some(unsafe { &mut *slot.body.get() })
+    }
+
+    /// Any thread's body, while nobody steps: the exclusive borrow says so.
+    pub fn body(&mut self, index: u32) -> Option<&Thread<F>> {
+        let slot = self.region.get(index)?;
+        // SAFETY: `&mut self` excludes every token's use: tokens reach a thread through `&self` only.
+        Some(unsafe { &*slot.body.get() })
+    }
+
+    /// A copy of all threads, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub fn duplicate(&mut self) -> Self {
+        use crate::emulated::{copy_u32, copy_u64};
+        let region = self.region.duplicate(|s| Slot {
+            generation: copy_u32(&s.generation),
+            location: copy_u64(&s.location),
+            cell: s.cell.duplicate(),
+            pending: copy_u32(&s.pending),
+            boost: AtomicU8::new(s.boost.load(Ordering::Relaxed)),
+            mail_next: copy_u32(&s.mail_next),
+            poke_next: copy_u32(&s.poke_next),
+            poked: AtomicBool::new(s.poked.load(Ordering::Relaxed)),
+            sibling: copy_u32(&s.sibling),
+            // SAFETY: as in `body`.
+            body: UnsafeCell::new(unsafe { (*s.body.get()).clone() }),
+        });
+        Threads { region }
     }
 
     /// A thread parked under the registry's lock, whose token `registry` is.
@@ -254,6 +291,18 @@ impl<F: Frame> Threads<F> {
         }
         slot.location.store(Word::new(to, sequence).0, Ordering::Release);
         true
+    }
+
+    /// As `leave`, for a thread that was put into a shared cell before: unless another CPU has taken it out of there already.
+    pub fn leave_if_here(&self, hold: &mut Hold, index: u32, to: Location, sequence: u32) -> bool {
+        let Some(slot) = self.region.get(index) else {
+            return false;
+        };
+        let here = Word::new(Location::Cpu(hold.cpu), slot.location().sequence());
+        let there = Word::new(to, sequence);
+        slot.location
+            .compare_exchange(here.0, there.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Moves a queued caller into service without touching its CPU: it was won from the queue.

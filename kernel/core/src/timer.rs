@@ -25,6 +25,12 @@ impl<S: AsRef<[Entry]> + AsMut<[Entry]>> Timers<S> {
         Timers { entries, count: 0 }
     }
 
+    /// What is armed, in no order: time, thread, number of its wait.
+    #[cfg(feature = "check")]
+    pub(crate) fn armed(&self) -> impl Iterator<Item = (u64, u32, u32)> {
+        self.entries.as_ref().iter().take(self.count).map(|e| (e.at, e.thread, e.sequence))
+    }
+
     /// The next deadline.
     pub fn next(&self) -> Option<u64> {
         if self.count == 0 {

@@ -72,7 +72,8 @@ impl Local {
             Some(t) => {
                 let (root, fpu, page, in_guest, guest_root) = (t.root, t.fpu_page, t.page, t.in_guest, t.guest_root);
                 let frame = (&raw mut t.frame.0).cast();
-                if current != self.thread || frame != self.frame {
+                // The slot may be a new thread's since: its FPU state tells.
+                if current != self.thread || frame != self.frame || fpu != self.fpu {
                     self.switch(kernel, current, frame, fpu);
                 }
                 if in_guest {

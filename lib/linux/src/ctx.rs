@@ -174,7 +174,7 @@ impl Ctx<'_> {
         if rdev == sal_vfs::makedev(5, 0) {
             return self.os.tty_of(self.group_id()?).ok_or(Errno::ENXIO);
         }
-        Ok(0)
+        Ok(crate::job::tty_of_device(rdev))
     }
 
     /// A call to the server that the file system names; the handler runs again with the answer.

@@ -6,6 +6,7 @@ use crate::exec::{self, Program, Request, SCRIPT_DEPTH};
 use crate::files::TaskFiles;
 use crate::linux::Linux;
 use crate::mm::Mm;
+use crate::os::Stdio;
 use crate::platform::Platform;
 use crate::signal::AltStack;
 use crate::spawn::reset_handlers;
@@ -263,7 +264,7 @@ fn comm_of(path: &[u8]) -> [u8; 16] {
 }
 
 impl Linux {
-    /// Makes process 1 with `/dev/console` as its input, output and error output and its controlling terminal, and
+    /// Makes process 1 with what [`crate::Config::stdio`] says as its input, output and error output, and
     /// starts the program `path` in it. An error says which part failed, for the log.
     pub fn start_init(
         &mut self,
@@ -285,8 +286,8 @@ impl Linux {
             platform: &mut *platform,
         };
         let started = ctx
-            .open_console()
-            .map_err(|e| ("opening /dev/console", e))
+            .open_stdio()
+            .map_err(|e| ("opening its standard streams", e))
             .and_then(|()| {
                 let request = ExecRequest {
                     directory: g::AT_FDCWD,
@@ -316,6 +317,34 @@ impl Linux {
         Ok(id)
     }
 
+    /// Where the program `name` is: itself if it has a slash, else the first directory of `path` (as in `PATH`) that has
+    /// an executable file of that name. `ENOENT`; `EACCES` if there are only others.
+    pub fn find_program(
+        &mut self,
+        name: &[u8],
+        path: &[u8],
+        platform: &mut dyn Platform,
+    ) -> Result<Vec<u8>, Errno> {
+        if name.contains(&b'/') {
+            return Ok(name.to_vec());
+        }
+        self.with_files(platform, |vfs, ctx| {
+            let mut result = Err(Errno::ENOENT);
+            for directory in path.split(|b| *b == b':').filter(|_| !name.is_empty()) {
+                let file = [if directory.is_empty() { b"." } else { directory }, b"/", name].concat();
+                match vfs.open_exec(ctx, g::AT_FDCWD, &file, 0) {
+                    Ok(FileOutcome::Done(place)) => {
+                        vfs.unpin(place);
+                        return Ok(file);
+                    }
+                    Err(sal_vfs::Errno::EACCES) => result = Err(Errno::EACCES),
+                    _ => {}
+                }
+            }
+            result
+        })?
+    }
+
     fn make_init(&mut self, platform: &mut dyn Platform) -> Result<TaskId, Errno> {
         let now = platform.now();
         let space = platform.space_create()?;
@@ -338,25 +367,47 @@ impl Linux {
         self.os.last_pid = 1;
         self.os.init = Some(group);
         self.os.sessions.insert(1, Default::default());
-        self.os.take_tty(group, 0)?;
+        if self.os.config.stdio == Stdio::Terminal {
+            self.os.take_tty(group, 0)?;
+        }
         Ok(id)
     }
 }
 
 impl Ctx<'_> {
-    fn open_console(&mut self) -> Result<(), Errno> {
-        for _ in 0..3 {
-            let opened = self.files(&[], 0, |vfs, ctx, _| {
-                vfs.open(ctx, g::AT_FDCWD, b"/dev/console", g::O_RDWR, 0)
-            })?;
-            match opened? {
-                FileOutcome::Done(_) => {}
-                _ => return Err(Errno::ENXIO),
-            }
+    fn open_stdio(&mut self) -> Result<(), Errno> {
+        match self.os.config.stdio {
+            Stdio::Terminal => (0..3).try_for_each(|_| self.open_device(b"/dev/console", g::O_RDWR)),
+            Stdio::Streams => STREAM_NODES
+                .iter()
+                .zip(1..)
+                .try_for_each(|((path, flags), minor)| {
+                    let rdev = sal_vfs::makedev(crate::job::STREAM_MAJOR, minor);
+                    let made = self.files(&[], 0, |vfs, ctx, _| {
+                        vfs.mknod(ctx, g::AT_FDCWD, path, g::S_IFCHR | 0o600, rdev)
+                    })?;
+                    match made {
+                        Ok(_) | Err(sal_vfs::Errno::EEXIST) => self.open_device(path, *flags),
+                        Err(error) => Err(error.into()),
+                    }
+                }),
         }
-        Ok(())
+    }
+
+    fn open_device(&mut self, path: &[u8], flags: u32) -> Result<(), Errno> {
+        match self.files(&[], 0, |vfs, ctx, _| vfs.open(ctx, g::AT_FDCWD, path, flags, 0))?? {
+            FileOutcome::Done(_) => Ok(()),
+            _ => Err(Errno::ENXIO),
+        }
     }
 }
+
+/// The streams' nodes, and how they are opened as 0, 1, 2.
+const STREAM_NODES: [(&[u8], u32); 3] = [
+    (b"/dev/hostin", g::O_RDONLY),
+    (b"/dev/hostout", g::O_WRONLY),
+    (b"/dev/hosterr", g::O_WRONLY),
+];
 
 /// The memory of a process that has none yet.
 struct NoMemory;

@@ -17,6 +17,28 @@ pub struct Session {
     pub tty: Option<u32>,
 }
 
+/// Major number of the three streams that a first process without terminal has: minor 1 input, 2 output, 3 error output.
+/// For the shell each is a terminal of that number, which knows no ioctl.
+pub const STREAM_MAJOR: u32 = 4;
+
+/// Which terminal a device number other than `/dev/tty`'s stands for: 0 is the console.
+pub(crate) const fn tty_of_device(rdev: u64) -> u32 {
+    if sal_vfs::major(rdev) == STREAM_MAJOR {
+        sal_vfs::minor(rdev)
+    } else {
+        0
+    }
+}
+
+/// The device number of a terminal.
+pub(crate) const fn device_of_tty(tty: u32) -> u64 {
+    if tty == 0 {
+        sal_vfs::makedev(5, 1)
+    } else {
+        sal_vfs::makedev(STREAM_MAJOR, tty)
+    }
+}
+
 /// What is known here of a terminal; the rest is its server's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tty {

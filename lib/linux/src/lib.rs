@@ -17,6 +17,7 @@ extern crate alloc;
 
 mod arena;
 mod call;
+pub mod cmdline;
 mod ctx;
 mod errno;
 mod exec;
@@ -40,7 +41,7 @@ mod wait;
 pub use errno::Errno;
 pub use files::{GuestBuffer, Store};
 pub use linux::Linux;
-pub use os::Config;
+pub use os::{Config, Stdio};
 pub use platform::{Backing, MemoryFigures, ObjectId, Platform, PowerState, Protection, SpaceId};
 pub use step::{RemoteCall, RemoteRequest, RemoteResult, Server, Step, Wait};
 pub use task::{ExitStatus, TaskId};

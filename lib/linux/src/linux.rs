@@ -225,11 +225,17 @@ impl Linux {
         self.os.tty_event(tty, event, platform);
         if event == TtyEvent::Ready {
             let target = sal_vfs::Target::Terminal {
-                rdev: sal_vfs::makedev(5, 1),
+                rdev: crate::job::device_of_tty(tty),
             };
             self.vfs.remote_ready(target);
             wake_for_files(&mut self.vfs, &mut self.os, platform);
         }
+    }
+
+    /// Is there something for [`Linux::take_closes`]?
+    #[inline]
+    pub fn has_closes(&self) -> bool {
+        self.vfs.has_closes()
     }
 
     /// Files of servers that were closed for good: each server is to be told; nobody waits for the answer.

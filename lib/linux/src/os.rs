@@ -12,6 +12,16 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+/// What stands at the first process's descriptors 0, 1 and 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Stdio {
+    /// `/dev/console`, its controlling terminal.
+    #[default]
+    Terminal,
+    /// Three streams of bytes, and no controlling terminal.
+    Streams,
+}
+
 /// What is decided at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -22,6 +32,8 @@ pub struct Config {
     pub pid_max: u32,
     /// Address space layout: randomised, or the same each time.
     pub randomize: bool,
+    /// What the first process reads and writes.
+    pub stdio: Stdio,
 }
 
 impl Default for Config {
@@ -30,6 +42,7 @@ impl Default for Config {
             protect_init: true,
             pid_max: 32768,
             randomize: true,
+            stdio: Stdio::Terminal,
         }
     }
 }

@@ -7,6 +7,10 @@ pub const NAME_MOST: usize = 24;
 /// The notification by which a service answers the supervisor's heartbeats.
 pub const HEARTBEAT: &str = "heartbeat";
 
+/// Name of the module that is none of the boot image's: the machine's command line. Its grant `module:cmdline` is a capability to the memory
+/// that holds the text, zero-terminated.
+pub const COMMAND_LINE: &str = "cmdline";
+
 /// `ports:3f8`: the range that starts at a port.
 pub fn ports(first: u16) -> String {
     format!("ports:{first:x}")

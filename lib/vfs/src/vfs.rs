@@ -85,7 +85,7 @@ impl<C: Contents> Vfs<C> {
             next_minor: 2,
             random: ChaCha8Rng::seed_from_u64(0),
         };
-        let mount = vfs.new_mount(b"rootfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
+        let mount = vfs.new_mount(b"tmpfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
         vfs.root = vfs.mount_root(mount).ok_or(Errno::EIO)?;
         Ok(vfs)
     }
@@ -254,6 +254,12 @@ impl<C: Contents> Vfs<C> {
     /// The tasks that were woken since the last drain: each makes its call again. A task may come more than once.
     pub fn drain_woken(&mut self) -> impl Iterator<Item = TaskId> + '_ {
         self.waits.drain()
+    }
+
+    /// Is there something to drain of [`Vfs::drain_closes`]?
+    #[inline]
+    pub fn has_closes(&self) -> bool {
+        !self.closes.is_empty()
     }
 
     /// Servers that must be told that a file was closed for the last time (`Request::Close`); nobody waits for the

@@ -55,6 +55,8 @@ pub(crate) struct Means {
     pub(crate) log: Handle,
     pub(crate) ports: Handle,
     pub(crate) interrupts: Handle,
+    /// The machine's command line.
+    pub(crate) command_line: Handle,
     /// The root task's own endpoint.
     pub(crate) endpoint: Handle,
     /// The supervisor's, once there is one.

@@ -80,6 +80,7 @@ fn begin(startup: &'static Startup) -> Result<Root, &'static str> {
             log: grants.find("log"),
             ports: grants.find("ports"),
             interrupts: grants.find("interrupts"),
+            command_line: grants.find("cmdline"),
             endpoint,
             supervisor: Handle::NONE,
             random: Random(startup.entropy.iter().fold(0, |a, b| a.rotate_left(17) ^ b)),

@@ -75,7 +75,11 @@ impl Root {
 
     /// Where in the boot image the module lies that a grant's name, `module:NAME`, names.
     fn module(&self, field: &[u8; NAME]) -> Answer<What> {
-        let wanted = text(field).strip_prefix("module:").and_then(Name::new);
+        let wanted = text(field).strip_prefix("module:");
+        if wanted == Some(sal_manifest::grant::COMMAND_LINE) {
+            return Ok(What::Capability(self.means.command_line, Rights::READ, 0));
+        }
+        let wanted = wanted.and_then(Name::new);
         let found = self.means.image.modules().find(|m| Some(m.name) == wanted);
         found
             .map(|m| What::Module(m.offset, m.bytes.len() as u64))

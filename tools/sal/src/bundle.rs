@@ -95,14 +95,42 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// The kernel, and a boot image that holds nothing but its symbols: for what the kernel can do alone.
 pub(crate) fn kernel_alone(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+    let mut writer = ImageWriter::new();
+    let (kernel, functions) = kernel_with_symbols(workspace)?;
+    writer.add(Kind::Symbols, SYMBOLS, sal_bootimage::symbols(vec![functions])?)?;
+    finish_alone(workspace, &kernel, writer)
+}
+
+/// The kernel, and a boot image whose root task is the program `name`, alone: for what tests and measures the kernel from user mode.
+pub(crate) fn kernel_under(workspace: &Workspace, name: &str) -> Result<(PathBuf, PathBuf)> {
+    const ROOT: &str = sal_manifest::ROOT;
+    let source = workspace
+        .program(name)
+        .ok_or_else(|| anyhow!("there is no program {name}"))?;
+    let built = build::programs(workspace, &toolchain::bare_metal()?, &[source])?;
+    let file = built
+        .get(&source.binary)
+        .ok_or_else(|| anyhow!("cargo built no binary {}", source.binary))?;
+    let bytes = read(file)?;
+    let mut writer = ImageWriter::new();
+    writer.add(Kind::Program, ROOT, elf::program(&bytes)?)?;
+    let (kernel, functions) = kernel_with_symbols(workspace)?;
+    let all = vec![functions, self::functions(ROOT, &bytes, file)?];
+    writer.add(Kind::Symbols, SYMBOLS, sal_bootimage::symbols(all)?)?;
+    finish_alone(workspace, &kernel, writer)
+}
+
+fn kernel_with_symbols(workspace: &Workspace) -> Result<(Vec<u8>, FunctionList)> {
     let kernel = build::kernel(workspace, &toolchain::bare_metal()?)?;
     let bytes = read(&kernel)?;
-    let mut writer = ImageWriter::new();
-    let symbols = sal_bootimage::symbols(vec![functions(KERNEL, &bytes, &kernel)?])?;
-    writer.add(Kind::Symbols, SYMBOLS, symbols)?;
+    let functions = functions(KERNEL, &bytes, &kernel)?;
+    Ok((bytes, functions))
+}
+
+fn finish_alone(workspace: &Workspace, kernel: &[u8], writer: ImageWriter) -> Result<(PathBuf, PathBuf)> {
     let folder = workspace.target.join("bare").join("images");
     Ok((
-        store(&folder, "kernel", &bytes)?,
+        store(&folder, "kernel", kernel)?,
         store(&folder, "image", &writer.finish(Order::Sorted))?,
     ))
 }

@@ -36,6 +36,14 @@ impl<'a> Grants<'a> {
         }
     }
 
+    /// The bytes of a module of the boot image, granted as `module:NAME`: its handle is their number (`proto estate`). `None` if it was not granted,
+    /// or is a capability instead.
+    pub fn module(self, name: &str) -> Option<&'static [u8]> {
+        let grant = self.get(name).filter(|grant| grant.name().starts_with(b"module:") && grant.address != 0)?;
+        // SAFETY: the root task mapped the module there, read-only, before this program's first instruction, for its whole life.
+        Some(unsafe { core::slice::from_raw_parts(grant.address as *const u8, grant.handle.0 as usize) })
+    }
+
     /// The vault's memory, mapped at the start by the grant `vault`. Once only: the second caller gets `None`, as does a program without a vault.
     pub fn vault(self) -> Option<&'static mut [u8]> {
         static TAKEN: AtomicBool = AtomicBool::new(false);

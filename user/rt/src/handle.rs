@@ -154,6 +154,70 @@ impl Memory {
         })
     }
 
+    /// Gives the frames of a range (whole pages) back. As to references, see [`Memory::resize`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn discard_range(&self, offset: u64, length: u64) -> Result<(), Error> {
+        // SAFETY: as in `resize`.
+        pieces(length, |done| unsafe {
+            memory::memory_discard(self.0, offset + done, length - done)
+        })
+    }
+
+    /// The present pages of `from` in a range come to `to_offset` here, copy on write; others here stay. As to references, see
+    /// [`Memory::resize`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn clone_range(&self, from: &Memory, offset: u64, length: u64, to_offset: u64) -> Result<(), Error> {
+        // SAFETY: as in `resize`.
+        pieces(length, |done| unsafe {
+            memory::memory_clone(from.0, offset + done, length - done, self.0, to_offset + done)
+        })
+    }
+
+    /// Copies bytes out; missing pages read as zero. All of `to`, or an error.
+    ///
+    /// # Errors
+    /// The kernel's; `BadArgument` past the memory's length.
+    pub fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), Error> {
+        let mut rest = to;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let n = memory::memory_read(self.0, at, rest)?;
+            rest = rest.get_mut(n..).filter(|_| n != 0).ok_or(Error::BadArgument)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
+    /// Copies bytes in. How many before the error: all of `from`, unless pages can't be had. As to references, see [`Memory::resize`].
+    ///
+    /// # Errors
+    /// The kernel's, if not one byte could be copied.
+    pub fn write(&self, offset: u64, from: &[u8]) -> Result<usize, Error> {
+        let mut done = 0;
+        while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
+            // SAFETY: as in `resize`.
+            match unsafe { memory::memory_write(self.0, offset + done as u64, rest) } {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Frames that it has.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn frames(&self) -> Result<u64, Error> {
+        memory::memory_info(self.0).map(|info| info.frames)
+    }
+
     /// Becomes a copy of the first `length` bytes of `from`, copy on write. As to references, see [`Memory::resize`].
     ///
     /// # Errors

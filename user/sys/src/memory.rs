@@ -70,9 +70,18 @@ pub fn map(space: Handle, m: &Mapping) -> Result<(), Error> {
 /// If `space` is one's own: no reference into the range is alive.
 pub unsafe fn unmap(space: Handle, address: u64, length: u64) -> Result<(), Error> {
     // SAFETY: promised by the caller.
-    unsafe { syscall4(Op::Unmap, space.0, [address, length, 0, 0]) }
-        .status()
-        .map(drop)
+    whole(length, |done| unsafe {
+        syscall4(Op::Unmap, space.0, [address + done, length - done, 0, 0])
+    })
+}
+
+/// Repeats a call that does a bounded piece at a time, until all of `length` is done.
+fn whole(length: u64, mut piece: impl FnMut(u64) -> crate::raw::Raw) -> Result<(), Error> {
+    let mut done = 0;
+    while done < length {
+        done += piece(done).status()?.min(length - done);
+    }
+    Ok(())
 }
 
 /// Changes the rights of what is mapped.
@@ -84,9 +93,13 @@ pub unsafe fn unmap(space: Handle, address: u64, length: u64) -> Result<(), Erro
 /// If `space` is one's own: no reference that the new rights forbid is alive in the range.
 pub unsafe fn protect(space: Handle, address: u64, length: u64, rights: Rights) -> Result<(), Error> {
     // SAFETY: promised by the caller.
-    unsafe { syscall4(Op::Protect, space.0, [address, length, u64::from(rights.0), 0]) }
-        .status()
-        .map(drop)
+    whole(length, |done| unsafe {
+        syscall4(
+            Op::Protect,
+            space.0,
+            [address + done, length - done, u64::from(rights.0), 0],
+        )
+    })
 }
 
 /// Copies out of an address space, a dead process's included. Bytes copied.

@@ -63,7 +63,7 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .filter(|case| (case.exists)(lab))
         .map(job);
     cases
-        .chain(native::job(lab))
+        .chain(native::jobs(lab))
         .chain(commands::jobs(lab))
         .chain(applets::jobs(lab))
         .collect()

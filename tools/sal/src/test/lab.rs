@@ -34,6 +34,7 @@ pub(crate) struct Lab {
     pub(crate) long: bool,
     bundles: Mutex<HashMap<String, Arc<Bundle>>>,
     alone: Mutex<Option<(PathBuf, PathBuf)>>,
+    under: Mutex<HashMap<String, (PathBuf, PathBuf)>>,
 }
 
 /// What a machine left behind.
@@ -84,6 +85,7 @@ impl Lab {
             long,
             bundles: Mutex::default(),
             alone: Mutex::default(),
+            under: Mutex::default(),
         }
     }
 
@@ -174,6 +176,31 @@ impl Lab {
         })
     }
 
+    /// Boots the kernel with that program as the root task, alone.
+    pub(crate) fn under(&self, program: &str, command_line: &str, smp: u32) -> Result<Finished> {
+        let (kernel, image) = self.build_under(program)?;
+        let boot = Boot::Direct {
+            kernel,
+            image,
+            command_line: command_line.to_string(),
+        };
+        let machine = Machine { smp, ..plain(boot) };
+        self::boot(&machine, Vec::new(), Some(KERNEL_LIMIT))
+    }
+
+    /// The kernel and an image with that root task; built once.
+    fn build_under(&self, program: &str) -> Result<(PathBuf, PathBuf)> {
+        let mut under = self.under.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match under.get(program) {
+            Some(files) => Ok(files.clone()),
+            None => {
+                let files = bundle::kernel_under(&self.workspace, program)?;
+                under.insert(program.to_string(), files.clone());
+                Ok(files)
+            }
+        }
+    }
+
     fn kernel_machine(&self, command_line: &str) -> Result<Machine> {
         let (kernel, image) = self.build_kernel()?;
         let boot = Boot::Direct {
@@ -181,13 +208,18 @@ impl Lab {
             image,
             command_line: command_line.to_string(),
         };
-        Ok(Machine {
-            boot,
-            smp: 1,
-            mem: 256,
-            debug: None,
-            icount: false,
-        })
+        Ok(plain(boot))
+    }
+}
+
+/// One processor, as much memory as usual.
+fn plain(boot: Boot) -> Machine {
+    Machine {
+        boot,
+        smp: 1,
+        mem: 256,
+        debug: None,
+        icount: false,
     }
 }
 

@@ -1,0 +1,131 @@
+//! What children do.
+
+use crate::child::ROLE;
+use sal_rt::abi::boot::Startup;
+use sal_rt::abi::{Handle, Words};
+use sal_rt::{Grants, start};
+use sal_sys::ipc::{self, Extras};
+use sal_sys::{capability, page};
+
+/// Parts that a child can play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Role {
+    /// Answers each message at `endpoint` with its words, each plus the badge.
+    Echo = 1,
+    /// Guesses handles; tells `out` how many of them named something, and the range of those that did.
+    Guess = 2,
+    /// Works on what callers lend, as word 0 says (see [`lent`]).
+    Lent = 3,
+}
+
+/// Exit reason of a child whose role is unknown, or that lacks what the role needs.
+const MISCAST: u64 = 99;
+
+/// Plays the role that the start-up page names.
+pub(crate) fn play(startup: &'static Startup) {
+    let grants = Grants(startup);
+    let role = grants.find(ROLE).0;
+    match role {
+        n if n == Role::Echo as u64 => echo(grants.find("endpoint")),
+        n if n == Role::Guess as u64 => guess(grants.find("out")),
+        n if n == Role::Lent as u64 => lent(grants.find("endpoint")),
+        _ => start::exit(MISCAST),
+    }
+}
+
+fn echo(endpoint: Handle) {
+    let mut arrival = ipc::receive(endpoint, Extras::NONE);
+    while let Ok(got) = arrival {
+        let words = got.words.map(|word| word.wrapping_add(got.badge));
+        arrival = ipc::reply_receive(endpoint, &words, Extras::NONE);
+    }
+}
+
+/// 2^16 handles: 256 generations of 256 places.
+fn guess(out: Handle) {
+    let (mut hits, mut last) = (0u64, 0);
+    for generation in 0..256 {
+        for index in 0..256 {
+            let handle = Handle::new(generation, index);
+            if capability::identify(handle).is_ok() {
+                hits += 1;
+                last = handle.0;
+            }
+        }
+    }
+    let words = [hits, last, 0, 0, 0, 0, 0, 0];
+    let _ = ipc::call(out, &words, Extras::NONE);
+}
+
+/// Works of [`Role::Lent`]: what word 0 of a request can be.
+pub(crate) mod work {
+    /// Loan 1 becomes loan 0, each byte changed by [`super::changed`].
+    pub(crate) const CHANGE: u64 = 1;
+    /// Loans 2 and 3, one after the other, become loans 0 and 1, one after the other.
+    pub(crate) const GATHER: u64 = 2;
+    /// Reads (w3 0) or writes (w3 1) `w2` bytes at offset `w1` of loan `w4`; answers with the status.
+    pub(crate) const REACH: u64 = 3;
+}
+
+/// What a server makes of a lent byte.
+pub(crate) fn changed(byte: u8) -> u8 {
+    byte ^ 0x5a
+}
+
+fn lent(endpoint: Handle) {
+    let mut arrival = ipc::receive(endpoint, Extras::NONE);
+    while let Ok(got) = arrival {
+        let result = match got.words {
+            [work::CHANGE, ..] => change(),
+            [work::GATHER, ..] => gather(),
+            [work::REACH, offset, length, direction, loan, ..] => reach(offset, length, direction, loan),
+            _ => Err(0),
+        };
+        let words: Words = match result {
+            Ok(count) => [0, count, 0, 0, 0, 0, 0, 0],
+            Err(error) => [1, error as u64, 0, 0, 0, 0, 0, 0],
+        };
+        arrival = ipc::reply_receive(endpoint, &words, Extras::NONE);
+    }
+}
+
+/// A loan's bytes. The kernel copies in bounded pieces.
+fn all_of(loan: usize) -> Result<alloc::vec::Vec<u8>, i64> {
+    let mut bytes = alloc::vec![0; page::lent(loan) as usize];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        done += ipc::loan_read(Handle::NONE, loan, done as u64, rest).map_err(|e| e.status())?;
+    }
+    Ok(bytes)
+}
+
+fn give_back(loan: usize, bytes: &[u8]) -> Result<u64, i64> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        done += ipc::loan_write(Handle::NONE, loan, done as u64, rest).map_err(|e| e.status())?;
+    }
+    Ok(done as u64)
+}
+
+fn change() -> Result<u64, i64> {
+    let bytes = all_of(0)?.into_iter().map(changed);
+    give_back(1, &bytes.collect::<alloc::vec::Vec<_>>())
+}
+
+fn gather() -> Result<u64, i64> {
+    let mut bytes = all_of(0)?;
+    bytes.extend(all_of(1)?);
+    let first = page::lent(2) as usize;
+    let (a, b) = bytes.split_at_checked(first).ok_or(0)?;
+    Ok(give_back(2, a)? + give_back(3, b)?)
+}
+
+fn reach(offset: u64, length: u64, direction: u64, loan: u64) -> Result<u64, i64> {
+    let mut bytes = alloc::vec![0; length as usize];
+    let moved = match direction {
+        0 => ipc::loan_read(Handle::NONE, loan as usize, offset, &mut bytes),
+        _ => ipc::loan_write(Handle::NONE, loan as usize, offset, &bytes),
+    };
+    moved.map(|count| count as u64).map_err(|e| e.status())
+}

@@ -1,2 +1,0 @@
-//! Native programs that test the kernel from inside the machine.
-fn main() {}
