@@ -73,7 +73,7 @@ pub(crate) fn command_line(options: &Run, console: Console) -> CommandLine {
 }
 
 /// Refuses a machine that cannot be.
-fn check_size(options: &Run) -> Result<()> {
+pub(crate) fn check_size(options: &Run) -> Result<()> {
     let smp = options.smp;
     if smp == 0 || smp > MOST_CPUS {
         return Err(Failure::new(
