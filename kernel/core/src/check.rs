@@ -227,7 +227,7 @@ impl<H: Hardware> Kernel<H> {
         let mut count = 0;
         for cpu in cpus {
             count += u32::from(cpu.current == index);
-            for priority in 0..=255u8 {
+            for priority in 0..=cpu.ready.highest().unwrap_or(0) {
                 let mut here = cpu.ready.list(priority).0;
                 while here != NONE {
                     count += u32::from(here == index);

@@ -85,7 +85,7 @@ impl<C: Contents> Vfs<C> {
             next_minor: 2,
             random: ChaCha8Rng::seed_from_u64(0),
         };
-        let mount = vfs.new_mount(b"rootfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
+        let mount = vfs.new_mount(b"tmpfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
         vfs.root = vfs.mount_root(mount).ok_or(Errno::EIO)?;
         Ok(vfs)
     }

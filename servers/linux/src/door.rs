@@ -78,11 +78,16 @@ impl Door {
 
     /// The last act: the host gets all output and the status, then the machine ends.
     fn finish(&mut self, status: u8) {
-        if let Err(failure) = self.console.exit(status) {
-            log::error!("the exit status {status} can't be told: {failure:?}");
-        }
+        // The host has learnt the status, so for it the machine ends in order.
+        let rest = match self.console.exit(status) {
+            Ok(_) => 0,
+            Err(failure) => {
+                log::error!("the exit status {status} can't be told: {failure:?}");
+                status
+            }
+        };
         let mut supervisor = supervisor::Client(Connection::plain(self.supervisor));
-        if let Err(failure) = supervisor.power_off(status) {
+        if let Err(failure) = supervisor.power_off(rest) {
             log::error!("the machine does not end: {failure:?}");
         }
     }

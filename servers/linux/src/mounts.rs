@@ -118,7 +118,12 @@ pub(crate) fn mount(core: &mut Core, path: &[u8], kind: MountKind) {
                 Err(error) => return Err(error),
             }
         }
-        vfs.mount(ctx, b"none", path, kind).map(drop)
+        let source: &[u8] = match kind {
+            MountKind::Dev => b"devtmpfs",
+            MountKind::Proc => b"proc",
+            _ => path,
+        };
+        vfs.mount(ctx, source, path, kind).map(drop)
     });
     if let Ok(Err(error)) = result {
         log::error!("mounting {}: {error:?}", path.escape_ascii());
