@@ -11,7 +11,7 @@ use crate::location::Location;
 use crate::message::hand_words;
 use crate::table::Kind;
 use crate::thread::Wait;
-use crate::threads::NONE;
+use crate::threads::{Found, NONE};
 use core::sync::atomic::Ordering;
 use sal_abi::{Error, Handle, Rights};
 
@@ -25,9 +25,8 @@ impl<H: Hardware> Kernel<H> {
 
     /// A call without flags to an endpoint where one thread waits that may run here. Nothing is pending for the caller.
     #[inline(always)]
-    pub(crate) fn fast_call(&self, cpu: &mut Cpu<H>) -> Option<()> {
+    pub(crate) fn fast_call(&self, cpu: &mut Cpu<H>, me: Found<'_, H::Frame>) -> Option<()> {
         let here = cpu.number();
-        let me = self.threads.find(cpu.current)?;
         if me.slot().pending.load(Ordering::Relaxed) != 0 {
             return None;
         }
@@ -59,9 +58,8 @@ impl<H: Hardware> Kernel<H> {
 
     /// An answer without flags to a caller that waits; then, if nothing is queued and nobody else receives, the caller goes on here.
     #[inline(always)]
-    pub(crate) fn fast_reply_receive(&self, cpu: &mut Cpu<H>) -> Option<Result<(), Error>> {
+    pub(crate) fn fast_reply_receive(&self, cpu: &mut Cpu<H>, me: Found<'_, H::Frame>) -> Option<Result<(), Error>> {
         let here = cpu.number();
-        let me = self.threads.find(cpu.current)?;
         if me.slot().pending.load(Ordering::Relaxed) != 0 {
             return None;
         }
