@@ -8,7 +8,7 @@ use crate::kernel::{Kernel, SLICE, fail};
 use crate::threads::NONE;
 use core::sync::atomic::Ordering;
 use sal_abi::x86_64::Exit;
-use sal_abi::{Error, Op};
+use sal_abi::{Error, Handle, Op};
 
 /// Pieces of reaping done at one kernel entry.
 const REAP: u32 = 4;
@@ -47,11 +47,13 @@ impl<H: Hardware> Kernel<H> {
         let Some(me) = self.threads.find(cpu.current) else { return };
         let Some(t) = self.threads.own_found(&mut cpu.hold, me) else { return };
         let operation = t.frame.operation();
-        if operation == Op::Call as u64 && self.fast_call(cpu, me).is_some() {
+        let named = (t.process, Handle(t.frame.argument()));
+        let serves = t.serves;
+        if operation == Op::Call as u64 && self.fast_call(cpu, me, named).is_some() {
             return;
         }
         if operation == Op::ReplyReceive as u64
-            && let Some(result) = self.fast_reply_receive(cpu, me)
+            && let Some(result) = self.fast_reply_receive(cpu, me, named, serves)
         {
             return if let Err(error) = result { self.refuse(cpu, error) };
         }
