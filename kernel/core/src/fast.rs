@@ -49,10 +49,10 @@ impl<H: Hardware> Kernel<H> {
         let won = at.take_only_receiver(receiver.index());
         let (c, r) = self.threads.adopt_found(&mut cpu.hold, won, receiver, me)?;
         drop(at);
-        (c.badge, c.wait) = (badge, Wait::Call);
+        c.wait = Wait::Call;
         (c.loan_count, c.cap_count, c.accept) = (0, 0, 0);
         c.sequence = c.sequence.wrapping_add(1);
-        hand_words(c, r);
+        hand_words(c, r, badge);
         r.home = here;
         let sequence = c.sequence;
         receiver.slot().cell.put(me.index(), sequence);

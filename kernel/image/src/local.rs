@@ -68,6 +68,13 @@ impl Local {
             // SAFETY: a guest runs here.
             unsafe { guest::leave() };
         }
+        self.load_native(kernel);
+    }
+
+    /// As `load`, where no guest runs.
+    #[inline(always)]
+    pub(crate) fn load_native(&mut self, kernel: &Kernel<Hw>) {
+        let current = self.cpu.current;
         match kernel.threads.own(&mut self.cpu.hold, current) {
             Some(t) => {
                 let (root, fpu) = (t.root, t.fpu_page);
