@@ -3,6 +3,7 @@
 # Usage: tests/model/planted.sh DIRECTORY (the copy and its build; results in DIRECTORY/result). planted.md is what it said.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
+rev=$(git -C "$root" rev-parse HEAD)
 work=$1
 mkdir -p "$work"
 export CARGO_TARGET_DIR="$work/target" RUST_BACKTRACE=0
@@ -12,12 +13,12 @@ src="$work/tree/kernel/core/src"
 copy() {
     rm -rf "$work/tree"
     mkdir -p "$work/tree"
-    (cd "$root" && git archive HEAD) | tar x -C "$work/tree"
+    (cd "$root" && git archive "$rev") | tar x -C "$work/tree"
 }
 
 # plant NAME FILE PERL-SUBSTITUTION
 plant() {
-    git -C "$root" show "HEAD:kernel/core/src/$2" > "$src/$2"
+    git -C "$root" show "$rev:kernel/core/src/$2" > "$src/$2"
     before=$(cksum < "$src/$2")
     perl -0pi -e "$3" "$src/$2"
     if [ "$before" = "$(cksum < "$src/$2")" ]; then
@@ -40,13 +41,13 @@ plant() {
         done
     fi
     echo "$1 | $2 | $found" >> "$work/result"
-    git -C "$root" show "HEAD:kernel/core/src/$2" > "$src/$2"
+    git -C "$root" show "$rev:kernel/core/src/$2" > "$src/$2"
 }
 
 copy
 plant "boosts go out under the endpoint's lock" message.rs 's/drop\(at\);\n(\s*self\.boost_servers\(cpu, servers, priority\);)/$1\n        drop(at);/'
 plant "an equal caller goes before those who wait" endpoint.rs 's/t\.priority < priority => before/t.priority <= priority => before/'
-plant "settling before the error is written" step.rs 's/if result\.is_ok\(\) \{/if true {/'
+plant "settling before the error is written" step.rs 's/if result\.is_ok\(\) \{/{/'
 plant "bits drop the lent priority" message.rs 's/t\.priority = t\.priority\.max\(waiting\.unwrap_or\(0\)\);//'
 plant "the last pending notification is not known after a close" notification.rs 's/at\.last_notified = before;//'
 plant "a dying server does not drop its caller" lifecycle.rs 's/self\.drop_caller\(cpu, index\);//'

@@ -121,17 +121,16 @@ impl<H: Hardware> Kernel<H> {
         Ok(Handle::new(generation, index))
     }
 
-    /// Index of a free slot in a process's table, which may grow for it: next fit, so that filling a table costs the same per slot.
+    /// Index of a free slot in a process's table: next fit, so that filling a table costs the same per slot. The table grows only when it is full.
     fn free_slot(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<u32, Error> {
         let table = self.processes.table(process).ok_or(Error::Dead)?;
         let start = table.hint();
         for n in 0..=CHUNKS {
-            let chunk = (start / CHUNK) as usize + n;
-            let base = (chunk % CHUNKS) as u32 * CHUNK;
-            if table.chunk(chunk % CHUNKS).is_none() {
-                let new = self.new_chunk(registry)?;
-                table.set_chunk(chunk % CHUNKS, Some(new));
+            let chunk = ((start / CHUNK) as usize + n) % CHUNKS;
+            if table.chunk(chunk).is_none() {
+                continue;
             }
+            let base = chunk as u32 * CHUNK;
             let from = if n == 0 { start } else { base };
             let free = (from..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
             if let Some(index) = free {
@@ -139,7 +138,13 @@ impl<H: Hardware> Kernel<H> {
                 return Ok(index);
             }
         }
-        Err(Error::TableFull)
+        let chunk = (0..CHUNKS).find(|n| table.chunk(*n).is_none()).ok_or(Error::TableFull)?;
+        table.set_chunk(chunk, Some(self.new_chunk(registry)?));
+        let base = chunk as u32 * CHUNK;
+        let free = (base..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
+        let index = free.ok_or(Error::TableFull)?;
+        table.set_hint(index + 1);
+        Ok(index)
     }
 
     fn new_chunk(&self, registry: &mut Registry<H::Vm>) -> Result<u32, Error> {

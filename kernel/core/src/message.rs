@@ -446,10 +446,10 @@ impl<H: Hardware> Kernel<H> {
         if self.deliver(cpu, caller, me).is_err() {
             return;
         }
-        if let Some(t) = self.threads.own(&mut cpu.hold, me) {
-            if cpu.ready.beats(t.priority) {
-                cpu.resched = true;
-            }
+        if let Some(t) = self.threads.own(&mut cpu.hold, me)
+            && cpu.ready.beats(t.priority)
+        {
+            cpu.resched = true;
         }
     }
 

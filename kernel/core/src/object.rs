@@ -367,8 +367,11 @@ impl<H: Hardware> Kernel<H> {
             None if cpu.current == index => self.threads.own(&mut cpu.hold, index).ok_or(Error::Occupied)?,
             None => return Err(Error::Occupied),
         };
-        let boost = self.threads.slot(index).map_or(0, |s| s.boost.load(Ordering::Acquire));
-        (t.base, t.priority, t.pinned) = (priority, priority.max(boost), on.is_some());
+        let slot = self.threads.slot(index);
+        let boost = slot.map_or(0, |s| s.boost.load(Ordering::Acquire));
+        // While it serves somebody it keeps what that caller lent.
+        let lent = if slot.is_some_and(|s| s.cell.is_occupied()) { t.priority } else { boost };
+        (t.base, t.priority, t.pinned) = (priority, priority.max(lent), on.is_some());
         t.home = on.unwrap_or(t.home);
         let home = t.home;
         drop(registry);

@@ -210,8 +210,8 @@ impl<F: Frame> Threads<F> {
     pub fn waiting<'a>(&'a self, at: &'a mut Body, index: u32) -> Option<&'a mut Thread<F>> {
         let slot = self.region.get(index)?;
         match slot.location().at() {
-            // SAFETY: conditions 1b, 2 and 4.
             Location::Queued(e) | Location::Receiving(e) if e == at.index() => {
+                // SAFETY: conditions 1b, 2 and 4.
                 Some(unsafe { &mut *slot.body.get() })
             }
             _ => None,

@@ -2,8 +2,8 @@
 
 use sal_abi::op::Op;
 use sal_abi::{Error, Handle, Rights, Words};
-use sal_kernel_core::create::NewThread;
 use sal_kernel_core::cpu::Cpu;
+use sal_kernel_core::create::NewThread;
 use sal_kernel_core::hw::{Frame, Hardware};
 use sal_kernel_core::kernel::Kernel;
 use sal_kernel_core::object::{After, Answer, Args};
@@ -156,7 +156,12 @@ impl Hardware for Emu {
             }
             Op::ThreadCreate => {
                 let process = kernel.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
-                let new = new_thread(process.object as u32, args.word(3) as u32, args.word(4) as u8, None);
+                let new = new_thread(
+                    process.object as u32,
+                    args.word(3) as u32,
+                    args.word(4) as u8,
+                    None,
+                );
                 let mut registry = kernel.registry.lock();
                 let id = kernel.new_thread(&mut registry, &new, cpu.number())?;
                 kernel.endow(&mut registry, args.process, all(Kind::Thread, id.raw()))?

@@ -162,7 +162,10 @@ pub struct Size {
 pub fn explore(scene: &Scene) -> Size {
     match search(scene) {
         Ok(size) => {
-            println!("{}: {} states, {} transitions, depth {}", scene.name, size.states, size.transitions, size.depth);
+            println!(
+                "{}: {} states, {} transitions, depth {}",
+                scene.name, size.states, size.transitions, size.depth
+            );
             size
         }
         Err(report) => panic!("{report}"),
@@ -196,7 +199,10 @@ pub fn search(scene: &Scene) -> Result<Size, String> {
             }
         }
         if seen.len() > scene.limit {
-            return Err(format!("{}: more than {} states at depth {depth}", scene.name, scene.limit));
+            return Err(format!(
+                "{}: more than {} states at depth {depth}",
+                scene.name, scene.limit
+            ));
         }
         depth += usize::from(!next.is_empty());
         level = next;
@@ -323,7 +329,11 @@ impl Node {
                 let slot = self.world.machine.kernel.processes.slot(p);
                 slot.is_none_or(|s| matches!(s.state(), State::Dead))
             };
-            all.extend((0..self.processes.len()).filter(|p| dead(self.processes[*p])).map(Happening::Restart));
+            all.extend(
+                (0..self.processes.len())
+                    .filter(|p| dead(self.processes[*p]))
+                    .map(Happening::Restart),
+            );
         }
         all
     }
@@ -353,7 +363,9 @@ impl Node {
         }
         self.observe(scene)?;
         let Machine { kernel, cpus } = &mut self.world.machine;
-        kernel.check(cpus).map_err(|b| format!("{} (index {})", b.rule, b.index))
+        kernel
+            .check(cpus)
+            .map_err(|b| format!("{} (index {})", b.rule, b.index))
     }
 
     fn pass_deadline(&mut self, cpu: usize) {
@@ -411,13 +423,21 @@ impl Node {
             }
             let at = self.world.at(thread);
             let process = self.processes[scene.roles[a].process];
-            let mine = self.world.machine.kernel.threads.body(thread).is_some_and(|t| t.process == process);
+            let mine = self
+                .world
+                .machine
+                .kernel
+                .threads
+                .body(thread)
+                .is_some_and(|t| t.process == process);
             if at == Location::Free || !mine {
                 self.gone(a);
                 continue;
             }
-            let returned = matches!(at, Location::Cpu(_) | Location::Mail(_)) && self.world.wait(thread) == Wait::None;
-            if returned && !self.world.registers(thread).repeat
+            let returned =
+                matches!(at, Location::Cpu(_) | Location::Mail(_)) && self.world.wait(thread) == Wait::None;
+            if returned
+                && !self.world.registers(thread).repeat
                 && let Some(n) = self.actors[a].issued.take()
             {
                 self.returned(a, &scene.roles[a].menu[n])?;
@@ -435,9 +455,18 @@ impl Node {
     /// Whom the kernel knows to be in service is whom the server knows of; the kernel may know of a cancellation before.
     fn compare_cells(&self) -> Result<(), String> {
         for a in self.actors.iter().filter(|a| a.alive) {
-            let caller = self.world.machine.kernel.threads.slot(a.thread).and_then(|s| s.serving());
+            let caller = self
+                .world
+                .machine
+                .kernel
+                .threads
+                .slot(a.thread)
+                .and_then(|s| s.serving());
             if caller.is_some() && a.issued.is_none() && caller != a.serving {
-                return Err(format!("thread {} serves {caller:?}, but received from {:?}", a.thread, a.serving));
+                return Err(format!(
+                    "thread {} serves {caller:?}, but received from {:?}",
+                    a.thread, a.serving
+                ));
             }
         }
         Ok(())
@@ -449,7 +478,9 @@ impl Node {
         if let Err(error) = outcome.status
             && outcome.words != [0; 8]
         {
-            return Err(format!("thread {thread}: words of a failed call ({error:?}) are not zero"));
+            return Err(format!(
+                "thread {thread}: words of a failed call ({error:?}) are not zero"
+            ));
         }
         match choice.op() {
             Op::Call => self.call_returned(thread, outcome.status, outcome.words[0]),
@@ -467,9 +498,9 @@ impl Node {
 
     fn call_returned(&self, thread: u32, status: Result<u64, Error>, word: u64) -> Result<(), String> {
         match status {
-            Ok(_) if word != ANSWER + u64::from(thread) => {
-                Err(format!("thread {thread} got an answer that is not its own: {word}"))
-            }
+            Ok(_) if word != ANSWER + u64::from(thread) => Err(format!(
+                "thread {thread} got an answer that is not its own: {word}"
+            )),
             Err(Error::BadCall | Error::Vacant | Error::Occupied) => {
                 Err(format!("a call can't fail with {status:?}"))
             }
@@ -504,7 +535,12 @@ impl Node {
         let process = self.world.process([0, 0]);
         self.processes[p] = process;
         self.handles[p] = furnish(&mut self.world, process);
-        for (role, actor) in scene.roles.iter().zip(&mut self.actors).filter(|(r, _)| r.process == p) {
+        for (role, actor) in scene
+            .roles
+            .iter()
+            .zip(&mut self.actors)
+            .filter(|(r, _)| r.process == p)
+        {
             actor.thread = self.world.thread(process, role.priority, role.cpu);
             actor.alive = true;
         }
@@ -515,8 +551,17 @@ impl Node {
             let thread = self.world.machine.cpus[cpu].current;
             if let Some(a) = self.actor(thread) {
                 let c = scene.roles[a].menu[n];
-                let flag = if c.operation & flags::DEADLINE != 0 { " with deadline" } else { "" };
-                return format!("  cpu {cpu} thread {thread}: {:?}{flag} on handle {:?} {:?}", c.op(), c.on, c.words);
+                let flag = if c.operation & flags::DEADLINE != 0 {
+                    " with deadline"
+                } else {
+                    ""
+                };
+                return format!(
+                    "  cpu {cpu} thread {thread}: {:?}{flag} on handle {:?} {:?}",
+                    c.op(),
+                    c.on,
+                    c.words
+                );
             }
         }
         format!("  {what:?}")
@@ -524,10 +569,18 @@ impl Node {
 
     fn after(&mut self, result: &Result<(), String>) -> String {
         let running: Vec<_> = self.world.machine.cpus.iter().map(|c| c.current).collect();
-        let places: Vec<_> = self.actors.iter().map(|a| (a.thread, self.world.at(a.thread))).collect();
+        let places: Vec<_> = self
+            .actors
+            .iter()
+            .map(|a| (a.thread, self.world.at(a.thread)))
+            .collect();
         let name = |t: u32| if t == NONE { "-".to_owned() } else { t.to_string() };
         let running: Vec<_> = running.into_iter().map(name).collect();
-        format!("\n      runs {} | {places:?}{}\n", running.join(" "), if result.is_err() { " BROKEN" } else { "" })
+        format!(
+            "\n      runs {} | {places:?}{}\n",
+            running.join(" "),
+            if result.is_err() { " BROKEN" } else { "" }
+        )
     }
 }
 

@@ -37,7 +37,9 @@ pub(crate) fn read(workspace: &Workspace, name: &str) -> Result<Checked> {
     let text =
         std::fs::read_to_string(workspace.root.join(&file)).with_context(|| format!("cannot read {file}"))?;
     let programs = workspace.programs.iter().map(|program| program.name.as_str());
-    let modules = programs.chain([MANIFEST, RAM_DISK, SYMBOLS, COMMAND_LINE]).collect::<Vec<_>>();
+    let modules = programs
+        .chain([MANIFEST, RAM_DISK, SYMBOLS, COMMAND_LINE])
+        .collect::<Vec<_>>();
     let manifest = sal_manifest::text::read(&file, &text, &modules)?;
     Ok(Checked {
         compact: sal_manifest::encode(&manifest),

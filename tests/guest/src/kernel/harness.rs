@@ -2,10 +2,11 @@
 
 use crate::{handles, message, roles, stress};
 use alloc::string::{String, ToString};
-use core::fmt::Debug;
 use sal_rt::abi::Handle;
 use sal_rt::abi::boot::Startup;
 use sal_rt::{Grants, logger, start};
+
+pub(crate) use crate::step::Step;
 
 /// What came out of a test: figures worth printing (may be empty), or why it failed.
 pub(crate) type Verdict = Result<String, String>;
@@ -26,7 +27,11 @@ impl Test {
 }
 
 /// All groups: `tools/sal` boots a machine for each.
-const GROUPS: &[(&str, &[Test])] = &[("handles", handles::TESTS), ("message", message::TESTS), ("stress", stress::TESTS)];
+const GROUPS: &[(&str, &[Test])] = &[
+    ("handles", handles::TESTS),
+    ("message", message::TESTS),
+    ("stress", stress::TESTS),
+];
 
 /// Fails the test unless it holds.
 macro_rules! ensure {
@@ -48,18 +53,6 @@ macro_rules! same {
     };
 }
 pub(crate) use same;
-
-/// Names the step that the kernel refused.
-pub(crate) trait Step<T> {
-    /// The value, or the step's name with the error.
-    fn step(self, what: &str) -> Result<T, String>;
-}
-
-impl<T, E: Debug> Step<T> for Result<T, E> {
-    fn step(self, what: &str) -> Result<T, String> {
-        self.map_err(|error| alloc::format!("{what}: {error:?}"))
-    }
-}
 
 /// Start of the root task, and of every child.
 pub(crate) fn main(startup: &'static Startup) {
@@ -92,7 +85,9 @@ fn command_line() -> String {
     let mut text = [0; 256];
     let _ = sal_sys::memory::memory_read(handle, 0, &mut text);
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    core::str::from_utf8(text.get(..end).unwrap_or(&[])).unwrap_or("").to_string()
+    core::str::from_utf8(text.get(..end).unwrap_or(&[]))
+        .unwrap_or("")
+        .to_string()
 }
 
 /// What follows this key in the command line.

@@ -20,6 +20,8 @@ mod message;
 #[cfg(target_os = "none")]
 mod roles;
 #[cfg(target_os = "none")]
+mod step;
+#[cfg(target_os = "none")]
 mod stress;
 
 #[cfg(target_os = "none")]
