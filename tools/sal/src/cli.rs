@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Image(Image),
     /// Build the kernel and the boot image, and print where they are
     Build(Build),
+    /// Hold the sources against the house's rules, and the documents against the sources
+    Check(Check),
 }
 
 /// What goes into the boot image.
@@ -138,4 +140,12 @@ pub(crate) struct Build {
     /// What to build.
     #[command(flatten)]
     pub(crate) contents: Contents,
+}
+
+/// `cargo sal check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// Write the sections of the documents that are made from the sources
+    #[arg(long)]
+    pub(crate) write: bool,
 }

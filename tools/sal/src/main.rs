@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod bundle;
 mod cache;
+mod check;
 mod cli;
 mod cmdline;
 mod command;
@@ -46,5 +47,6 @@ fn dispatch(cli: cli::Cli) -> anyhow::Result<u8> {
         cli::Command::Bench(options) => bench::bench(&options),
         cli::Command::Image(options) => iso::image(&options),
         cli::Command::Build(options) => bundle::build(&options),
+        cli::Command::Check(options) => check::check(&options),
     }
 }
