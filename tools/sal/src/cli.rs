@@ -118,7 +118,7 @@ pub(crate) struct Test {
 /// `cargo sal bench`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Bench {
-    /// Only figures whose name contains this
+    /// `linux`: what system calls cost a Linux program; else only figures of the kernel whose name contains this
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 }

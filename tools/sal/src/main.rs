@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_linux;
 mod build;
 mod bundle;
 mod cache;
@@ -44,6 +45,7 @@ fn dispatch(cli: cli::Cli) -> anyhow::Result<u8> {
     match cli.command {
         cli::Command::Run(options) => run::run(&options),
         cli::Command::Test(options) => test::test(&options),
+        cli::Command::Bench(options) if options.name.as_deref() == Some("linux") => bench_linux::bench(),
         cli::Command::Bench(options) => bench::bench(&options),
         cli::Command::Image(options) => iso::image(&options),
         cli::Command::Build(options) => bundle::build(&options),

@@ -5,6 +5,7 @@
 
 mod abi;
 mod arrows;
+mod links;
 mod page;
 mod rooms;
 mod size;
@@ -24,6 +25,7 @@ pub(crate) fn check(options: &Check) -> Result<u8> {
     let metadata = metadata(root)?;
     let mut faults = arrows::faults(&arrows::packages(&metadata, root)?);
     faults.extend(rooms::faults(root)?);
+    faults.extend(links::faults(root)?);
     for section in sections(root, &metadata)? {
         if options.write && section.write(root)? {
             println!("{}: {} written", section.page, section.name);
@@ -78,6 +80,11 @@ mod tests {
     #[test]
     fn unsafe_code_stays_in_its_rooms() {
         none(&rooms::faults(&root()).unwrap());
+    }
+
+    #[test]
+    fn links_of_the_documents_lead_somewhere() {
+        none(&links::faults(&root()).unwrap());
     }
 
     #[test]

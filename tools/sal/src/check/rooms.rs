@@ -127,7 +127,7 @@ pub(crate) fn faults(root: &Path) -> Result<Vec<String>> {
 }
 
 /// Every Rust file of the repository.
-fn sources(root: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for top in [
         "abi", "drivers", "kernel", "lib", "proto", "servers", "tests", "tools", "user",
