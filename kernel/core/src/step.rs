@@ -46,6 +46,20 @@ impl<H: Hardware> Kernel<H> {
     fn message_call(&self, cpu: &mut Cpu<H>) {
         let Ok(t) = self.current(cpu) else { return };
         let operation = t.frame.operation();
+        if operation == Op::Call as u64 && self.fast_call(cpu).is_some() {
+            return;
+        }
+        if operation == Op::ReplyReceive as u64
+            && let Some(result) = self.fast_reply_receive(cpu)
+        {
+            return if let Err(error) = result { self.refuse(cpu, error) };
+        }
+        self.general_call(cpu, operation);
+    }
+
+    /// The general way of every call.
+    #[inline(always)]
+    fn general_call(&self, cpu: &mut Cpu<H>, operation: u64) {
         let result = match Op::from_number(operation as u8) {
             Some(Op::Call) => self.call(cpu),
             Some(Op::ReplyReceive) => self.reply_receive(cpu),

@@ -3,7 +3,7 @@
 mod busybox;
 mod pack;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::Path;
 
 /// The archive of this folder; without one, of the default root: Debian's busybox.
@@ -12,4 +12,12 @@ pub(crate) fn make(root: Option<&Path>) -> Result<Vec<u8>> {
         Some(folder) => pack::folder(folder),
         None => busybox::archive(),
     }
+}
+
+/// Lays the default root out in a folder, for those who want to add to it.
+pub(crate) fn unpack_default(folder: &Path) -> Result<()> {
+    let archive = busybox::archive()?;
+    tar::Archive::new(&archive[..])
+        .unpack(folder)
+        .with_context(|| format!("cannot lay the default root out in {}", folder.display()))
 }

@@ -1,7 +1,7 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab, commands, image, native};
+use super::{Job, Lab, applets, commands, image, native};
 use crate::cli::Firmware;
 use std::time::Instant;
 
@@ -65,6 +65,7 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
     cases
         .chain(native::jobs(lab))
         .chain(commands::jobs(lab))
+        .chain(applets::jobs(lab))
         .collect()
 }
 
@@ -134,7 +135,7 @@ fn overflow(lab: &Lab) -> Result<Option<String>, String> {
 fn debugger(lab: &Lab) -> Result<Option<String>, String> {
     const RIP: u32 = 16;
     const RAX: u32 = 0;
-    let finished = lab.debug_kernel("", |mut debugger| {
+    let finished = lab.debug_kernel("selftest", |mut debugger| {
         debugger.select(0)?;
         let first = debugger.register(RIP)?;
         debugger.step()?;

@@ -3,11 +3,13 @@
 //! A job yields one finding or several (one boot can run many native tests). Jobs run on as many threads as there are processors, and
 //! are told to the user as they end. What must hold: a test that hangs is ended and failed; nothing that fails is tried again.
 
+mod applets;
 mod cases;
 mod commands;
 mod host;
 mod image;
 mod lab;
+mod linux;
 mod native;
 mod pool;
 mod report;
