@@ -18,8 +18,7 @@ use crate::ramdisk;
 use crate::run;
 use crate::workspace::Workspace;
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, Result, bail};
-use std::fs;
+use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -127,9 +126,7 @@ pub(crate) fn bench() -> Result<u8> {
 
 /// The root file system: the default one, and the programs that measure.
 fn fill(root: &Path, sources: &Path) -> Result<()> {
-    let mut archive = tar::Archive::new(std::io::Cursor::new(ramdisk::make(None)?));
-    archive.set_preserve_permissions(true);
-    archive.unpack(root).context("cannot lay the root file system out")?;
+    ramdisk::unpack_default(root)?;
     for program in ["osbench", "since_reset"] {
         let source = sources.join(format!("{program}.c"));
         let mut gcc = Command::new("gcc");
@@ -138,7 +135,6 @@ fn fill(root: &Path, sources: &Path) -> Result<()> {
             .arg(&source);
         output(&mut gcc, &format!("building {}", source.display()))?;
     }
-    fs::create_dir_all(root.join("tmp"))?;
     Ok(())
 }
 
