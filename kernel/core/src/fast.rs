@@ -4,6 +4,7 @@
 //! `None` and has changed nothing, or hands over to the general way at a point where that would be in the same state.
 
 use crate::cpu::Cpu;
+use crate::endpoint::Endpoint;
 use crate::hw::{Frame, Hardware};
 use crate::id::Id;
 use crate::kernel::Kernel;
@@ -11,9 +12,9 @@ use crate::location::Location;
 use crate::message::hand_words;
 use crate::table::Kind;
 use crate::thread::Wait;
-use crate::threads::NONE;
+use crate::threads::{Found, NONE};
 use core::sync::atomic::Ordering;
-use sal_abi::{Error, Handle, Rights};
+use sal_abi::{Error, Handle, Op, Rights};
 
 impl<H: Hardware> Kernel<H> {
     /// Raw id and badge of the endpoint that a handle names.
@@ -23,16 +24,19 @@ impl<H: Hardware> Kernel<H> {
         slot.expect(handle.generation(), Kind::Endpoint, rights)
     }
 
-    /// A call without flags to an endpoint where one thread waits that may run here. Nothing is pending for the caller.
+    /// A call without flags to an endpoint where one thread waits that may run here. `me` runs, and nothing is pending for it.
     #[inline(always)]
-    pub(crate) fn fast_call(&self, cpu: &mut Cpu<H>) -> Option<()> {
+    pub(crate) fn fast_call(
+        &self,
+        cpu: &mut Cpu<H>,
+        me: Found<'_, H::Frame>,
+        (process, handle): (u32, Handle),
+    ) -> Option<()> {
         let here = cpu.number();
-        let me = self.threads.find(cpu.current)?;
         if me.slot().pending.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        let t = self.threads.own_found(&mut cpu.hold, me)?;
-        let (object, badge) = self.endpoint_at(t.process, Handle(t.frame.argument()), Rights::SEND)?;
+        let (object, badge) = self.endpoint_at(process, handle, Rights::SEND)?;
         let mut at = self.endpoints.lock(Id::from_raw(object))?;
         if at.failed != 0 {
             return None;
@@ -45,70 +49,69 @@ impl<H: Hardware> Kernel<H> {
         let won = at.take_only_receiver(receiver.index());
         let (c, r) = self.threads.adopt_found(&mut cpu.hold, won, receiver, me)?;
         drop(at);
-        (c.badge, c.wait) = (badge, Wait::Call);
+        c.wait = Wait::Call;
         (c.loan_count, c.cap_count, c.accept) = (0, 0, 0);
         c.sequence = c.sequence.wrapping_add(1);
-        hand_words(c, r);
+        hand_words(c, r, badge);
         r.home = here;
         let sequence = c.sequence;
         receiver.slot().cell.put(me.index(), sequence);
-        self.threads.leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
+        self.threads
+            .leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
         self.switch_to(cpu, receiver.index());
         Some(())
     }
 
-    /// An answer without flags to a caller that waits; then, if nothing is queued and nobody else receives, the caller goes on here.
+    /// An answer without flags to a caller that waits, at an endpoint where nothing is queued and nobody else receives. If the caller may run here it
+    /// does; else the general way goes on after the answer.
     #[inline(always)]
-    pub(crate) fn fast_reply_receive(&self, cpu: &mut Cpu<H>) -> Option<Result<(), Error>> {
+    pub(crate) fn fast_reply_receive(
+        &self,
+        cpu: &mut Cpu<H>,
+        me: Found<'_, H::Frame>,
+        (process, handle): (u32, Handle),
+        serves: u64,
+    ) -> Option<Result<(), Error>> {
         let here = cpu.number();
-        let me = self.threads.find(cpu.current)?;
-        if me.slot().pending.load(Ordering::Relaxed) != 0 {
+        let (object, _) = self.endpoint_at(process, handle, Rights::RECEIVE)?;
+        if serves != object || me.slot().pending.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        let t = self.threads.own_found(&mut cpu.hold, me)?;
-        let operation = t.frame.operation();
-        let (object, _) = self.endpoint_at(t.process, Handle(t.frame.argument()), Rights::RECEIVE)?;
-        if t.serves != object {
+        let mut at = self.endpoints.lock(Id::from_raw(object))?;
+        if at.notified != NONE || at.first_caller().is_some() || at.first_receiver().is_some() {
             return None;
         }
-        (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
         let won = me.slot().cell.take()?;
         let caller = self.threads.find(won.index())?;
         let (t, c) = self.threads.adopt_found(&mut cpu.hold, won, caller, me)?;
-        if c.wait == Wait::Fault || caller.slot().pending.load(Ordering::Relaxed) != 0 {
-            self.answer(cpu, me.index(), caller.index());
-            return Some(self.wait_for_message(cpu, operation, Id::from_raw(object), caller.index()));
+        (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
+        let unusual = c.wait == Wait::Fault || caller.slot().pending.load(Ordering::Relaxed) != 0;
+        if unusual || c.home != here || cpu.ready.beats(c.priority) {
+            drop(at);
+            return Some(self.answer_then_wait(cpu, me.index(), caller.index(), Id::from_raw(object)));
         }
         c.frame.set_words(t.frame.words());
         c.frame.set_status(0);
         c.frame.set_badge(0);
         c.wait = Wait::None;
-        let here_next = c.home == here && !cpu.ready.beats(c.priority);
-        let general = |cpu: &mut Cpu<H>| {
-            let id = Id::from_raw(object);
-            Some(self.wait_for_message(cpu, operation, id, caller.index()))
-        };
-        if !here_next {
-            return general(cpu);
-        }
-        let Some(mut at) = self.endpoints.lock(Id::from_raw(object)) else {
-            return general(cpu);
-        };
-        if at.notified != NONE || at.first_caller().is_some() || at.first_receiver().is_some() {
-            drop(at);
-            return general(cpu);
-        }
-        let t = self.threads.own_found(&mut cpu.hold, me)?;
         t.priority = t.base;
         t.wait = Wait::Receive;
         t.unlink();
         t.sequence = t.sequence.wrapping_add(1);
         let sequence = t.sequence;
         me.slot().boost.store(0, Ordering::Relaxed);
-        self.threads.leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
+        self.threads
+            .leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
         at.put_only_receiver(me.index());
         drop(at);
         self.switch_to(cpu, caller.index());
         Some(Ok(()))
+    }
+
+    /// The general way from where the caller has been taken out of its cell.
+    #[cold]
+    fn answer_then_wait(&self, cpu: &mut Cpu<H>, me: u32, caller: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+        self.answer(cpu, me, caller);
+        self.wait_for_message(cpu, Op::ReplyReceive as u64, endpoint, caller)
     }
 }

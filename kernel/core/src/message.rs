@@ -119,7 +119,8 @@ impl<H: Hardware> Kernel<H> {
             .threads
             .pair(&mut cpu.hold, caller, receiver)
             .ok_or(Error::BadCall)?;
-        hand_words(c, r);
+        let badge = c.badge;
+        hand_words(c, r, badge);
         let sequence = c.sequence;
         if c.loan_count | c.cap_count != 0 || c.wait == Wait::Fault {
             self.deliver_extras(cpu, caller, receiver);
@@ -600,9 +601,9 @@ impl<H: Hardware> Kernel<H> {
 
 /// The message's words, badge and plain status.
 #[inline(always)]
-pub(crate) fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>) {
+pub(crate) fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>, badge: u64) {
     r.frame.set_words(c.frame.words());
-    r.frame.set_badge(c.badge);
+    r.frame.set_badge(badge);
     r.frame.set_status(Arrival::new(Arrived::Message, 0, 0).0 as i64);
     r.wait = Wait::None;
     r.priority = c.priority;

@@ -260,7 +260,7 @@ impl<F: Frame> Threads<F> {
     #[inline(always)]
     pub fn own<'a>(&'a self, hold: &'a mut Hold, index: u32) -> Option<&'a mut Thread<F>> {
         let slot = self.region.get(index)?;
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return None;
         }
         // SAFETY: conditions 1a, 2 and 4 of the module head.
@@ -271,7 +271,7 @@ impl<F: Frame> Threads<F> {
     #[inline(always)]
     pub fn own_ref<'a>(&'a self, hold: &'a Hold, index: u32) -> Option<&'a Thread<F>> {
         let slot = self.region.get(index)?;
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return None;
         }
         // SAFETY: conditions 1a and 2; the shared borrow of the token excludes `own`.
@@ -375,7 +375,7 @@ impl<F: Frame> Threads<F> {
         let Some(slot) = self.region.get(index) else {
             return false;
         };
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return false;
         }
         slot.location.store(Word::new(to, sequence).0, Ordering::Release);

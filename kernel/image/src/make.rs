@@ -55,7 +55,7 @@ fn carve<T>(carver: &mut Carver, count: usize) -> Result<NonNull<T>, NoKernel> {
 fn region<S>(carver: &mut Carver, count: u32, make: impl FnMut() -> S) -> Result<Region<S>, NoKernel> {
     let base = carve::<S>(carver, count as usize)?;
     // SAFETY: carved for this region alone, mapped for ever; nobody else has the region yet.
-    let region = unsafe { Region::at(base, count) };
+    let mut region = unsafe { Region::at(base, count) };
     // SAFETY: as above.
     unsafe { region.grow(count, make) };
     Ok(region)
