@@ -129,7 +129,7 @@ ops! {
     MemoryClone = 69,
     /// `a0` memory (WRITE), `w0` offset, `w1` length: gives the frames back. -> bytes done.
     MemoryDiscard = 70,
-    /// `a0` memory (MANAGE), `w0` offset, `w1` source memory (READ), `w2` offset: the pager supplies one page.
+    /// `a0` memory (MANAGE), `w0` offset, `w1` source memory (READ, WRITE), `w2` offset: the pager supplies one page, which the source loses.
     MemorySupply = 71,
     /// `a0` memory (MANAGE), `w0` offset: the pager refuses a page; who waits for it gets the fault.
     MemoryRefuse = 72,

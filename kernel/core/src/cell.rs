@@ -87,13 +87,15 @@ impl Cell {
     #[inline(always)]
     pub fn take(&self) -> Option<Won> {
         let word = self.0.load(Ordering::Acquire);
-        if word == 0 || word & BUSY != 0 {
+        // Empty (0) and busy (above INDEX) are both out of range then.
+        let index = (word & (INDEX | BUSY)).wrapping_sub(1) as u32;
+        if index >= INDEX as u32 {
             return None;
         }
         self.0
             .compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
-        Some(Won::from_cell((word & INDEX) as u32 - 1))
+        Some(Won::from_cell(index))
     }
 
     /// Cancels that wait of that thread, for the reason `why` (an error number).

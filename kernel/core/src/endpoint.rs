@@ -70,6 +70,19 @@ impl Body {
         Some(Won::from_queue(index))
     }
 
+    /// Takes the receiver that is alone on the stack: its `next` says so.
+    #[inline(always)]
+    pub(crate) fn take_only_receiver(&mut self, index: u32) -> Won {
+        self.receivers = NONE;
+        Won::from_queue(index)
+    }
+
+    /// Puts a receiver, unlinked and located here already, on the empty stack.
+    #[inline(always)]
+    pub(crate) fn put_only_receiver(&mut self, index: u32) {
+        self.receivers = index;
+    }
+
     /// Puts a receiver on the stack. The thread's location already says so.
     #[inline(always)]
     pub fn push_receiver<F: Frame>(&mut self, threads: &Threads<F>, index: u32) {

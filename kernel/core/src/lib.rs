@@ -16,6 +16,7 @@ pub mod create;
 #[cfg(not(target_os = "none"))]
 pub mod emulated;
 pub mod endpoint;
+mod fast;
 pub mod free;
 mod guest;
 pub mod hw;

@@ -24,7 +24,7 @@ type Locked<'a> = MutexGuard<'a, Body>;
 
 impl<H: Hardware> Kernel<H> {
     /// `Call`: hands the message to an idle receiver and switches to it, or queues.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn call(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
         let t = self.current(cpu)?;
@@ -119,7 +119,8 @@ impl<H: Hardware> Kernel<H> {
             .threads
             .pair(&mut cpu.hold, caller, receiver)
             .ok_or(Error::BadCall)?;
-        hand_words(c, r);
+        let badge = c.badge;
+        hand_words(c, r, badge);
         let sequence = c.sequence;
         if c.loan_count | c.cap_count != 0 || c.wait == Wait::Fault {
             self.deliver_extras(cpu, caller, receiver);
@@ -175,7 +176,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// `ReplyReceive`: answers the caller in service, then waits.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn reply_receive(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
         let t = self.current(cpu)?;
@@ -270,8 +271,8 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Gives the answer of `me` to a caller, both of this CPU. The caller is ready then, but in no queue.
-    #[inline(always)]
-    fn answer(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) {
+    #[inline]
+    pub(crate) fn answer(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) {
         let Some((t, c)) = self.threads.pair(&mut cpu.hold, me, caller) else {
             return;
         };
@@ -295,8 +296,8 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Takes the next message at `endpoint`, or waits. `answered` is a thread that was just answered and may run now.
-    #[inline(always)]
-    fn wait_for_message(
+    #[inline(never)]
+    pub(crate) fn wait_for_message(
         &self,
         cpu: &mut Cpu<H>,
         operation: u64,
@@ -600,9 +601,9 @@ impl<H: Hardware> Kernel<H> {
 
 /// The message's words, badge and plain status.
 #[inline(always)]
-fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>) {
+pub(crate) fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>, badge: u64) {
     r.frame.set_words(c.frame.words());
-    r.frame.set_badge(c.badge);
+    r.frame.set_badge(badge);
     r.frame.set_status(Arrival::new(Arrived::Message, 0, 0).0 as i64);
     r.wait = Wait::None;
     r.priority = c.priority;

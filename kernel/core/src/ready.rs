@@ -64,7 +64,7 @@ impl Ready {
     /// Is somebody ready who ranks above `priority`?
     #[inline(always)]
     pub fn beats(&self, priority: u8) -> bool {
-        self.highest().is_some_and(|h| h > priority)
+        self.count != 0 && self.highest().is_some_and(|h| h > priority)
     }
 
     fn mark(&mut self, priority: u8) {

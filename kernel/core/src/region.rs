@@ -5,12 +5,11 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A growing array of `S` at a fixed place, shared by all CPUs.
 pub struct Region<S> {
     base: NonNull<S>,
-    len: AtomicU32,
+    len: u32,
     capacity: u32,
     #[cfg(not(target_os = "none"))]
     owned: bool,
@@ -30,7 +29,7 @@ impl<S> Region<S> {
     pub const unsafe fn at(base: NonNull<S>, capacity: u32) -> Self {
         Region {
             base,
-            len: AtomicU32::new(0),
+            len: 0,
             capacity,
             #[cfg(not(target_os = "none"))]
             owned: false,
@@ -40,7 +39,7 @@ impl<S> Region<S> {
     /// Slots there are.
     #[inline(always)]
     pub fn len(&self) -> u32 {
-        self.len.load(Ordering::Acquire)
+        self.len
     }
 
     /// No slots yet?
@@ -56,7 +55,7 @@ impl<S> Region<S> {
     /// The slot, if there is one of this index.
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&S> {
-        if index < self.len.load(Ordering::Acquire) {
+        if index < self.len {
             // SAFETY: index < len, and the first len slots are initialised for as long as self lives.
             Some(unsafe { self.base.add(index as usize).as_ref() })
         } else {
@@ -68,14 +67,14 @@ impl<S> Region<S> {
     ///
     /// # Safety
     /// The memory of the new slots is mapped, writable and used by nobody (see [`Region::at`]), and no other CPU grows this region now.
-    pub unsafe fn grow(&self, count: u32, mut make: impl FnMut() -> S) -> u32 {
-        let old = self.len.load(Ordering::Relaxed);
+    pub unsafe fn grow(&mut self, count: u32, mut make: impl FnMut() -> S) -> u32 {
+        let old = self.len;
         let new = old.saturating_add(count).min(self.capacity);
         for i in old..new {
             // SAFETY: the caller's promise: this slot's memory is ours and nobody reads it before len says so.
             unsafe { self.base.add(i as usize).write(make()) };
         }
-        self.len.store(new, Ordering::Release);
+        self.len = new;
         new - old
     }
 
@@ -96,7 +95,7 @@ impl<S> Region<S> {
         let base = NonNull::from(std::boxed::Box::leak(slots)).cast();
         Region {
             base,
-            len: AtomicU32::new(count),
+            len: count,
             capacity: count,
             owned: true,
         }

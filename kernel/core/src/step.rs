@@ -8,7 +8,7 @@ use crate::kernel::{Kernel, SLICE, fail};
 use crate::threads::NONE;
 use core::sync::atomic::Ordering;
 use sal_abi::x86_64::Exit;
-use sal_abi::{Error, Op};
+use sal_abi::{Error, Handle, Op};
 
 /// Pieces of reaping done at one kernel entry.
 const REAP: u32 = 4;
@@ -44,8 +44,25 @@ impl<H: Hardware> Kernel<H> {
     /// The operations of the message path; others go to [`Kernel::object_call`].
     #[inline(always)]
     fn message_call(&self, cpu: &mut Cpu<H>) {
-        let Ok(t) = self.current(cpu) else { return };
+        let Some(me) = self.threads.find(cpu.current) else { return };
+        let Some(t) = self.threads.own_found(&mut cpu.hold, me) else { return };
         let operation = t.frame.operation();
+        let named = (t.process, Handle(t.frame.argument()));
+        let serves = t.serves;
+        if operation == Op::Call as u64 && self.fast_call(cpu, me, named).is_some() {
+            return;
+        }
+        if operation == Op::ReplyReceive as u64
+            && let Some(result) = self.fast_reply_receive(cpu, me, named, serves)
+        {
+            return if let Err(error) = result { self.refuse(cpu, error) };
+        }
+        self.general_call(cpu, operation);
+    }
+
+    /// The general way of every call.
+    #[inline(never)]
+    fn general_call(&self, cpu: &mut Cpu<H>, operation: u64) {
         let result = match Op::from_number(operation as u8) {
             Some(Op::Call) => self.call(cpu),
             Some(Op::ReplyReceive) => self.reply_receive(cpu),

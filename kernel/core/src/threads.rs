@@ -25,6 +25,8 @@ pub const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Hold {
     cpu: u32,
+    /// The low half of the location word of a thread on this CPU.
+    mark: u32,
 }
 
 impl Hold {
@@ -33,7 +35,10 @@ impl Hold {
     /// # Safety
     /// Made once per CPU and kernel, and used by that CPU alone.
     pub const unsafe fn new(cpu: u32) -> Hold {
-        Hold { cpu }
+        Hold {
+            cpu,
+            mark: Word::new(Location::Cpu(cpu), 0).0 as u32,
+        }
     }
 
     /// Which CPU.
@@ -150,7 +155,91 @@ unsafe impl<F: Send> Sync for Threads<F> {}
 // SAFETY: as above.
 unsafe impl<F: Send> Send for Threads<F> {}
 
+/// A thread's slot that was looked up once: index and slot belong together.
+pub(crate) struct Found<'a, F> {
+    index: u32,
+    slot: &'a Slot<F>,
+}
+
+impl<F> Clone for Found<'_, F> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<F> Copy for Found<'_, F> {}
+
+impl<'a, F> Found<'a, F> {
+    /// Its number.
+    #[inline(always)]
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
+    /// What anybody may see of it.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> &'a Slot<F> {
+        self.slot
+    }
+}
+
 impl<F: Frame> Threads<F> {
+    /// A slot, for several uses.
+    #[inline(always)]
+    pub(crate) fn find(&self, index: u32) -> Option<Found<'_, F>> {
+        Some(Found {
+            index,
+            slot: self.region.get(index)?,
+        })
+    }
+
+    /// As [`Threads::own`].
+    #[inline(always)]
+    pub(crate) fn own_found<'a>(&'a self, hold: &'a mut Hold, at: Found<'a, F>) -> Option<&'a mut Thread<F>> {
+        if at.slot.location().0 as u32 != hold.mark {
+            return None;
+        }
+        // SAFETY: conditions 1a, 2 and 4 of the module head.
+        Some(unsafe { &mut *at.slot.body.get() })
+    }
+
+    /// As [`Threads::waiting`], of a receiver.
+    #[inline(always)]
+    pub(crate) fn waiting_found<'a>(&'a self, at: &'a mut Body, one: Found<'a, F>) -> Option<&'a mut Thread<F>> {
+        let want = Word::new(Location::Receiving(at.index()), 0).0 as u32;
+        if one.slot.location().0 as u32 != want {
+            return None;
+        }
+        // SAFETY: conditions 1b, 2 and 4.
+        Some(unsafe { &mut *one.slot.body.get() })
+    }
+
+    /// Makes a won thread this CPU's own, and gives it together with `with`, another thread of this CPU: (`with`, won).
+    #[inline(always)]
+    pub(crate) fn adopt_found<'a>(
+        &'a self,
+        hold: &'a mut Hold,
+        won: Won,
+        at: Found<'a, F>,
+        with: Found<'a, F>,
+    ) -> Option<(&'a mut Thread<F>, &'a mut Thread<F>)> {
+        if won.index != at.index || with.index == at.index || with.slot.location().0 as u32 != hold.mark {
+            return None;
+        }
+        let word = at.slot.location().0 & !0xffff_ffff | u64::from(hold.mark);
+        at.slot.location.store(word, Ordering::Release);
+        // SAFETY: conditions 1a, 2 and 4: `with` is on this CPU, and the won one since the store; they are different slots.
+        Some(unsafe { (&mut *with.slot.body.get(), &mut *at.slot.body.get()) })
+    }
+
+    /// As [`Threads::leave`].
+    #[inline(always)]
+    pub(crate) fn leave_found(&self, hold: &mut Hold, at: Found<'_, F>, to: Location, sequence: u32) {
+        if at.slot.location().0 as u32 == hold.mark {
+            at.slot.location.store(Word::new(to, sequence).0, Ordering::Release);
+        }
+    }
+
     /// Over a region of free slots.
     pub fn new(region: Region<Slot<F>>) -> Self {
         Threads { region }
@@ -171,7 +260,7 @@ impl<F: Frame> Threads<F> {
     #[inline(always)]
     pub fn own<'a>(&'a self, hold: &'a mut Hold, index: u32) -> Option<&'a mut Thread<F>> {
         let slot = self.region.get(index)?;
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return None;
         }
         // SAFETY: conditions 1a, 2 and 4 of the module head.
@@ -182,7 +271,7 @@ impl<F: Frame> Threads<F> {
     #[inline(always)]
     pub fn own_ref<'a>(&'a self, hold: &'a Hold, index: u32) -> Option<&'a Thread<F>> {
         let slot = self.region.get(index)?;
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return None;
         }
         // SAFETY: conditions 1a and 2; the shared borrow of the token excludes `own`.
@@ -286,7 +375,7 @@ impl<F: Frame> Threads<F> {
         let Some(slot) = self.region.get(index) else {
             return false;
         };
-        if !slot.location().is_on(hold.cpu) {
+        if slot.location().0 as u32 != hold.mark {
             return false;
         }
         slot.location.store(Word::new(to, sequence).0, Ordering::Release);

@@ -75,7 +75,19 @@ extern "Rust" fn ap_main(_cpu: usize) -> ! {
     unsafe { trap::resume() }
 }
 
-/// Every trap from user mode and every interrupt. Until the core stands, only self-tests trap.
+/// Every `syscall`.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_syscall() {
+    if let Some(kernel) = entry::kernel()
+        // SAFETY: once per entry.
+        && let Some(local) = unsafe { local::local() }
+    {
+        return entry::syscall(kernel, local);
+    }
+    kernel_entry(trap::SYSCALL, 0, 0);
+}
+
+/// Every other trap from user mode and every interrupt. Until the core stands, only self-tests trap.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_entry(event: u64, error: u64, address: u64) {
     if let Some(kernel) = entry::kernel() {

@@ -22,18 +22,28 @@ pub(crate) fn kernel() -> Option<&'static Kernel<Hw>> {
     unsafe { KERNEL.load(Ordering::Acquire).as_ref() }
 }
 
-/// A trap, for the core.
+/// A trap that is no `syscall`, for the core.
 #[inline(always)]
 pub(crate) fn enter(kernel: &'static Kernel<Hw>, event: u64, error: u64, address: u64) {
     // SAFETY: once per entry.
     let Some(local) = (unsafe { local::local() }) else { return first(kernel, event) };
     match event {
-        trap::SYSCALL if guest::inside() => kernel.step(&mut local.cpu, Event::GuestCall),
-        trap::SYSCALL => kernel.step(&mut local.cpu, Event::Call),
         vector if vector < trap::FIRST_INTERRUPT => exception(kernel, local, vector, error, address),
         vector => interrupt(kernel, local, vector),
     }
     local.load(kernel);
+}
+
+/// A system call: a guest's or a thread's own.
+#[inline(always)]
+pub(crate) fn syscall(kernel: &'static Kernel<Hw>, local: &mut Local) {
+    if guest::inside() {
+        kernel.step(&mut local.cpu, Event::GuestCall);
+        local.load(kernel);
+    } else {
+        kernel.step(&mut local.cpu, Event::Call);
+        local.load_native(kernel);
+    }
 }
 
 /// A CPU that was idle since it started: it takes its state and looks at its post.

@@ -68,18 +68,25 @@ impl Local {
             // SAFETY: a guest runs here.
             unsafe { guest::leave() };
         }
+        self.load_native(kernel);
+    }
+
+    /// As `load`, where no guest runs.
+    #[inline(always)]
+    pub(crate) fn load_native(&mut self, kernel: &Kernel<Hw>) {
+        let current = self.cpu.current;
         match kernel.threads.own(&mut self.cpu.hold, current) {
             Some(t) => {
-                let (root, fpu, page, in_guest, guest_root) = (t.root, t.fpu_page, t.page, t.in_guest, t.guest_root);
+                let (root, fpu) = (t.root, t.fpu_page);
+                let guest = t.in_guest.then_some((t.page, t.guest_root));
                 let frame = (&raw mut t.frame.0).cast();
                 // The slot may be a new thread's since: its FPU state tells.
                 if current != self.thread || frame != self.frame || fpu != self.fpu {
                     self.switch(kernel, current, frame, fpu);
                 }
-                if in_guest {
-                    self.enter(kernel, page, guest_root);
-                } else {
-                    self.load_root(kernel, root);
+                match guest {
+                    Some((page, guest_root)) => self.enter(kernel, page, guest_root),
+                    None => self.load_root(kernel, root),
                 }
             }
             None => self.idle(kernel),
@@ -112,6 +119,7 @@ impl Local {
     }
 
     /// Eagerly: whoever has no FPU state of its own finds the initial one.
+    #[inline(never)]
     fn switch_fpu(&mut self, kernel: &Kernel<Hw>, to: u32) {
         // SAFETY: state frames are the kernel's: user mode can't write to them, and this CPU alone uses those of its threads. One that
         // was freed just now is in quarantine until this CPU has left the kernel.

@@ -55,7 +55,7 @@ fn carve<T>(carver: &mut Carver, count: usize) -> Result<NonNull<T>, NoKernel> {
 fn region<S>(carver: &mut Carver, count: u32, make: impl FnMut() -> S) -> Result<Region<S>, NoKernel> {
     let base = carve::<S>(carver, count as usize)?;
     // SAFETY: carved for this region alone, mapped for ever; nobody else has the region yet.
-    let region = unsafe { Region::at(base, count) };
+    let mut region = unsafe { Region::at(base, count) };
     // SAFETY: as above.
     unsafe { region.grow(count, make) };
     Ok(region)
@@ -100,10 +100,14 @@ pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(
         slots: region(&mut carver, sizes.threads * 16, Default::default)?,
     };
     let place = carve::<Kernel<Hw>>(&mut carver, 1)?;
+    let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
+    // The carver is done: what is left of its range is the allocator's, with the others.
+    let carved = carver.rest();
+    drop(carver);
     let mut ranges = [FrameRange { start: 0, end: 0 }; sal_kernel_mem::MAX_RANGES];
     let mut count = 0;
     for span in &found.free {
-        let span = if Some(*span) == largest { carver.rest() } else { *span };
+        let span = if Some(*span) == largest { carved } else { *span };
         if let Some(range) = ranges.get_mut(count) {
             *range = FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };
             count += 1;
@@ -112,7 +116,6 @@ pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(
     let template = Frame((found.root / PAGE) as u32);
     let vm = Vm::new(ram, ranges.get(..count).unwrap_or_default(), (memories, spaces), LAYOUT, template)
         .map_err(|_| NoKernel::Frames)?;
-    let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
     budgets.root(vm.frames().available());
     let kernel = Kernel::new(Hw { found, ram }, parts, MemoryState::new(vm, budgets, refs.0, refs.1));
     // SAFETY: carved for the kernel alone, mapped for ever.

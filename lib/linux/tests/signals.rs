@@ -2,7 +2,7 @@
 
 mod support;
 use sal_linux_core::job::TtyEvent;
-use sal_linux_core::{Errno, RemoteRequest, RemoteResult, TaskId};
+use sal_linux_core::{Config, Errno, PowerState, RemoteRequest, RemoteResult, TaskId};
 use support::*;
 
 const SIGINT: u64 = 2;
@@ -501,4 +501,30 @@ fn init_is_protected_if_wanted() {
     w.on_signal(t, SIGTERM, HANDLER, 0, 0);
     kill(&mut w, child, 1, SIGTERM);
     assert_eq!(w.thread(t).regs.rip, HANDLER);
+}
+
+#[test]
+fn init_without_a_handler_is_not_killed_and_ends_the_machine_when_asked() {
+    let config = Config {
+        protect_init: true,
+        randomize: false,
+        ..Config::default()
+    };
+    for (signal, then) in [
+        (SIGINT, None),
+        (SIGUSR1, Some(PowerState::Halt)),
+        (SIGUSR2, Some(PowerState::Off(0))),
+        (SIGTERM, Some(PowerState::Restart)),
+    ] {
+        let mut w = World::with(&[(b"/bin/prog", program())], config);
+        let t = w.init;
+        assert_eq!(kill(&mut w, t, 1, signal), 0);
+        assert_eq!(w.fake.m.borrow().power, then, "signal {signal}");
+        assert_eq!(w.linux.init_status(), None, "signal {signal}");
+    }
+    let mut w = World::with(&[(b"/bin/prog", program())], config);
+    let t = w.init;
+    w.on_signal(t, SIGUSR2, HANDLER, SA_SIGINFO, 0);
+    assert_eq!(w.try_call(t, nr::KILL, &[1, SIGUSR2]), Some(0));
+    assert_eq!(w.fake.m.borrow().power, None, "init has a handler of its own");
 }

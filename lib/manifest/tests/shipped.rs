@@ -14,6 +14,7 @@ const MODULES: &[&str] = &[
     "manifest",
     "symbols",
     "ramdisk",
+    "cmdline",
 ];
 
 fn shipped(name: &str) -> sal_manifest::Manifest {

@@ -4,7 +4,7 @@
 //! first thread stays behind as the [`door`]: terminal events, mounted prefixes, timers, the end. What must always hold here: under the lock
 //! nobody waits for another server than the kernel; a native thread is attached to the address space that the core believes its task in.
 //!
-//! Start-up page: `endpoint`, `budget`, `console`, `names`, `supervisor`, `module:ramdisk` (a tar archive: the root file system),
+//! Start-up page: `endpoint`, `budget`, `memory` (files; without it the budget pays), `console`, `names`, `supervisor`, `module:ramdisk` (a tar archive: the root file system),
 //! `module:manifest` (the command to run), `module:cmdline` (another one).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -25,6 +25,8 @@ mod pool;
 mod remote;
 #[cfg(target_os = "none")]
 mod shared;
+#[cfg(target_os = "none")]
+mod source;
 #[cfg(target_os = "none")]
 mod spaces;
 #[cfg(target_os = "none")]

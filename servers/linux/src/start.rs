@@ -5,6 +5,7 @@ use crate::machine::Machine;
 use crate::mounts::{Names, mount};
 use crate::pool::Pool;
 use crate::shared::{Core, Shared};
+use crate::source::Source;
 use crate::store::Store;
 use alloc::boxed::Box;
 use alloc::format;
@@ -17,11 +18,12 @@ use sal_idl::Give;
 use sal_linux_core::cmdline::CommandLine;
 use sal_linux_core::{Config, Errno, Linux, Platform, Stdio};
 use sal_proto::console::{self, Kind, Stream};
+use sal_proto::memory;
 use sal_rt::connection::fresh_key;
 use sal_rt::handle::Notification;
 use sal_rt::{Connection, Grants, log, start};
+use sal_sys::capability;
 use sal_sys::ipc::{self, Extras};
-use sal_sys::{capability, memory};
 use sal_vfs::MountKind;
 
 /// Where a program without a path is looked for.
@@ -58,7 +60,7 @@ pub(crate) fn main(startup: &'static Startup) {
         stdio,
         ..Config::default()
     };
-    let core = new_core(startup, config, line.time);
+    let core = new_core(startup, grants, config, line.time);
     let shared: &'static Shared =
         Box::leak(Box::new(Shared::new(core, Pool::new(console), bell(badge::OWN))));
     shared.core.lock().machine.shared = Some(shared);
@@ -96,7 +98,7 @@ fn connect(endpoint: Handle) -> Connection {
         Ok(connection) => connection,
         Err(failure) => start::die(
             ExitReason::NoResources,
-            format_args!("linux: the console can't be called: {failure:?}"),
+            format_args!("linux: a server can't be called: {failure:?}"),
         ),
     }
 }
@@ -125,7 +127,7 @@ fn host_end(console: &mut console::Client<Connection>, bell: Handle, endpoint: H
 fn command_line(grants: Grants<'static>) -> CommandLine {
     let mut text = vec![0; sal_abi::PAGE as usize];
     let length = match grants.get("module:cmdline") {
-        Some(grant) => memory::memory_read(grant.handle, 0, &mut text).unwrap_or(0),
+        Some(grant) => sal_sys::memory::memory_read(grant.handle, 0, &mut text).unwrap_or(0),
         None => 0,
     };
     CommandLine::read(text.get(..length).unwrap_or_default())
@@ -149,7 +151,7 @@ fn complete(line: &mut CommandLine, grants: Grants<'static>, stdio: Stdio) {
     }
 }
 
-fn new_core(startup: &'static Startup, config: Config, time: Option<u64>) -> Core {
+fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, time: Option<u64>) -> Core {
     let own = start::own::budget();
     let left = capability::budget_info(own).map_or(0, |info| info.left);
     let keep = (left / OWN_PART).min(OWN_MOST);
@@ -162,7 +164,11 @@ fn new_core(startup: &'static Startup, config: Config, time: Option<u64>) -> Cor
         let offset = (seconds * 1_000_000_000).saturating_sub(machine.now());
         let _ = machine.set_realtime_offset(offset);
     }
-    let store = sal_linux_core::Store(Box::new(Store::new(programs)));
+    let source = match grants.get("memory") {
+        Some(grant) => Source::Server(memory::Client(connect(grant.handle))),
+        None => Source::Budget(programs),
+    };
+    let store = sal_linux_core::Store(Box::new(Store::new(source)));
     let mut linux = match Linux::new(config, store, &mut machine) {
         Ok(linux) => linux,
         Err(error) => start::die(

@@ -1,84 +1,88 @@
-//! The bytes of files: a `Memory` object each, paid by the programs' budget. A content's id is the object's handle, so that whoever maps a
-//! file needs no table.
+//! The bytes of files: a `Memory` object each. A content's id is the object's handle, so that whoever maps a file needs no table.
 
+use crate::source::{Object, Source};
 use alloc::collections::BTreeMap;
-use sal_abi::{Error, Handle};
-use sal_rt::handle::Memory;
-use sal_sys::{capability, memory};
-use sal_vfs::{Capacity, ContentId, Contents, Dest, Errno, Extent, Source};
+use core::cell::RefCell;
+use sal_abi::Error;
+use sal_vfs::{Capacity, ContentId, Contents, Dest, Errno, Extent, Source as Bytes};
 
-/// Longest file in bytes. Pages cost when they are written.
-const FILE_MOST: u64 = 1 << 46;
 const PAGE: u64 = sal_abi::PAGE;
+/// Longest file in bytes.
+pub(crate) const FILE_MOST: u64 = 1 << 46;
 /// Bytes copied at a time between an object and a program.
 const PIECE: usize = 16384;
 
 /// All contents.
 pub(crate) struct Store {
-    budget: Handle,
-    objects: BTreeMap<u64, Memory>,
+    source: RefCell<Source>,
+    objects: BTreeMap<u64, Object>,
 }
 
 impl Store {
-    /// Paid by `budget`.
-    pub(crate) fn new(budget: Handle) -> Store {
+    /// With objects from `source`.
+    pub(crate) fn new(source: Source) -> Store {
         Store {
-            budget,
+            source: RefCell::new(source),
             objects: BTreeMap::new(),
         }
     }
 
-    fn object(&self, id: ContentId) -> Result<&Memory, Errno> {
+    fn object(&self, id: ContentId) -> Result<&Object, Errno> {
         self.objects.get(&id.0).ok_or(Errno::EIO)
     }
 
-    /// Zeroes a range inside one page; pages that aren't there stay so only if the range is empty.
-    fn zero(&self, id: ContentId, from: u64, to: u64) -> Result<(), Errno> {
-        let zeros = [0; PAGE as usize];
-        let length = to.saturating_sub(from).min(PAGE) as usize;
-        let object = self.object(id)?;
-        object
-            .write(from, zeros.get(..length).unwrap_or_default())
-            .map(drop)
-            .map_err(no_space)
+    /// Makes the object reach `end`, or as far as there is room.
+    fn extend(&mut self, id: ContentId, end: u64) -> Result<&Object, Errno> {
+        let object = self.objects.get_mut(&id.0).ok_or(Errno::EIO)?;
+        if end > FILE_MOST {
+            return Err(Errno::EFBIG);
+        }
+        if end > object.length {
+            self.source.get_mut().grow(object, end);
+        }
+        Ok(object)
     }
 
-    fn info(&self) -> capability::BudgetInfo {
-        let none = capability::BudgetInfo {
-            left: 0,
-            given: 0,
-            objects: 0,
-        };
-        capability::budget_info(self.budget).unwrap_or(none)
+    /// Zeroes a range inside one page.
+    fn zero(&self, id: ContentId, from: u64, to: u64) -> Result<(), Errno> {
+        let zeros = [0; PAGE as usize];
+        let object = self.object(id)?;
+        let length = to.min(object.length).saturating_sub(from).min(PAGE) as usize;
+        let piece = zeros.get(..length).unwrap_or_default();
+        object.memory.write(from, piece).map(drop).map_err(no_space)
     }
 }
 
 fn no_space(error: Error) -> Errno {
     match error {
         Error::NoBudget | Error::TableFull => Errno::ENOSPC,
-        Error::BadArgument => Errno::EFBIG,
         _ => Errno::EIO,
     }
 }
 
 impl Contents for Store {
     fn create(&mut self) -> Result<ContentId, Errno> {
-        let object = Memory::own(memory::memory_create(self.budget, FILE_MOST).map_err(no_space)?);
-        let id = object.handle().0;
+        let object = self.source.get_mut().create().ok_or(Errno::ENOSPC)?;
+        let id = object.memory.handle().0;
         self.objects.insert(id, object);
         Ok(ContentId(id))
     }
 
     fn destroy(&mut self, id: ContentId) {
-        self.objects.remove(&id.0);
+        if let Some(object) = self.objects.remove(&id.0) {
+            self.source.get_mut().release(object);
+        }
     }
 
+    /// A file that grows gets an object that reaches as far, so that it can be mapped; without room for that it stays a hole.
     fn resize(&mut self, id: ContentId, old: u64, size: u64) -> Result<(), Errno> {
-        if size < old {
-            self.punch(id, size, old.next_multiple_of(PAGE) - size)
-        } else {
-            Ok(())
+        if size >= old {
+            return self.extend(id, size).map(drop);
         }
+        self.punch(id, size, old.next_multiple_of(PAGE) - size)?;
+        let object = self.objects.get_mut(&id.0).ok_or(Errno::EIO)?;
+        self.source.get_mut().shrink(object, size);
+        Ok(())
     }
 
     fn read(&mut self, id: ContentId, offset: u64, len: usize, to: &mut dyn Dest) -> Result<usize, Errno> {
@@ -88,7 +92,11 @@ impl Contents for Store {
         while done < len {
             let n = (len - done).min(PIECE);
             let Some(piece) = buffer.get_mut(..n) else { break };
-            object.read(offset + done as u64, piece).map_err(|_| Errno::EIO)?;
+            let at = offset + done as u64;
+            let there = object.length.saturating_sub(at).min(n as u64) as usize;
+            let (bytes, hole) = piece.split_at_mut(there);
+            object.memory.read(at, bytes).map_err(|_| Errno::EIO)?;
+            hole.fill(0);
             match to.put(piece) {
                 Ok(m) if m < n => return Ok(done + m),
                 Ok(m) => done += m,
@@ -104,20 +112,25 @@ impl Contents for Store {
         id: ContentId,
         offset: u64,
         len: usize,
-        from: &mut dyn Source,
+        from: &mut dyn Bytes,
     ) -> Result<usize, Errno> {
-        let object = self.object(id)?;
+        let object = self.extend(id, offset.checked_add(len as u64).ok_or(Errno::EFBIG)?)?;
+        let room = object.length.saturating_sub(offset).min(len as u64) as usize;
+        if room == 0 && len > 0 {
+            return Err(Errno::ENOSPC);
+        }
         let mut buffer = [0; PIECE];
         let mut done = 0;
-        while done < len {
-            let n = (len - done).min(PIECE);
+        while done < room {
+            let n = (room - done).min(PIECE);
             let Some(piece) = buffer.get_mut(..n) else { break };
             let came = match from.take(piece) {
                 Ok(came) => came,
                 Err(_) if done > 0 => break,
                 Err(e) => return Err(e),
             };
-            let stored = match object.write(offset + done as u64, piece.get(..came).unwrap_or_default()) {
+            let bytes = piece.get(..came).unwrap_or_default();
+            let stored = match object.memory.write(offset + done as u64, bytes) {
                 Ok(stored) => stored,
                 Err(_) if done > 0 => break,
                 Err(e) => return Err(no_space(e)),
@@ -131,41 +144,42 @@ impl Contents for Store {
     }
 
     fn punch(&mut self, id: ContentId, offset: u64, len: u64) -> Result<(), Errno> {
-        let end = offset.saturating_add(len).min(FILE_MOST);
+        let end = offset.saturating_add(len).min(self.object(id)?.length);
         let (first, last) = (offset.next_multiple_of(PAGE), end - end % PAGE);
+        if end <= offset {
+            return Ok(());
+        }
         if first > last {
             return self.zero(id, offset, end);
         }
         self.zero(id, offset, first)?;
-        self.object(id)?
+        let memory = &self.object(id)?.memory;
+        memory
             .discard_range(first, last - first)
             .map_err(|_| Errno::EIO)?;
         self.zero(id, last, end)
     }
 
     fn reserve(&mut self, id: ContentId, offset: u64, len: u64) -> Result<(), Errno> {
-        let end = offset
-            .checked_add(len)
-            .filter(|e| *e <= FILE_MOST)
-            .ok_or(Errno::EFBIG)?;
-        let object = self.object(id)?;
-        if (end - offset).div_ceil(PAGE) > self.info().left {
+        let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
+        let object = self.extend(id, end)?;
+        if object.length < end {
             return Err(Errno::ENOSPC);
         }
         for page in offset / PAGE..end.div_ceil(PAGE) {
             let mut byte = [0];
-            object.read(page * PAGE, &mut byte).map_err(|_| Errno::EIO)?;
-            object.write(page * PAGE, &byte).map_err(no_space)?;
+            object
+                .memory
+                .read(page * PAGE, &mut byte)
+                .map_err(|_| Errno::EIO)?;
+            object.memory.write(page * PAGE, &byte).map_err(no_space)?;
         }
         Ok(())
     }
 
     fn allocated(&self, id: ContentId) -> u64 {
-        self.object(id)
-            .ok()
-            .and_then(|object| object.frames().ok())
-            .unwrap_or(0)
-            * PAGE
+        let frames = self.object(id).ok().and_then(|o| o.memory.frames().ok());
+        frames.unwrap_or(0) * PAGE
     }
 
     /// The kernel doesn't say which pages there are: all is data, as lseek(2) allows.
@@ -177,10 +191,6 @@ impl Contents for Store {
     }
 
     fn capacity(&self) -> Capacity {
-        let info = self.info();
-        Capacity {
-            total: info.given,
-            free: info.left,
-        }
+        self.source.borrow_mut().capacity()
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Image(Image),
     /// Build the kernel and the boot image, and print where they are
     Build(Build),
+    /// Hold the sources against the house's rules, and the documents against the sources
+    Check(Check),
 }
 
 /// What goes into the boot image.
@@ -116,7 +118,7 @@ pub(crate) struct Test {
 /// `cargo sal bench`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Bench {
-    /// Only figures whose name contains this
+    /// `linux`: what system calls cost a Linux program; else only figures of the kernel whose name contains this
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 }
@@ -138,4 +140,12 @@ pub(crate) struct Build {
     /// What to build.
     #[command(flatten)]
     pub(crate) contents: Contents,
+}
+
+/// `cargo sal check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// Write the sections of the documents that are made from the sources
+    #[arg(long)]
+    pub(crate) write: bool,
 }

@@ -2,7 +2,8 @@
 //! as `%` and two hexadecimal digits. Keys:
 //! - `console=terminal` or `console=streams`: what the host's end is;
 //! - `arg=...`, once for each: program and arguments, in order; without, the manifest's `boot.command`;
-//! - `env=NAME=value` (encoded as a whole), once for each.
+//! - `env=NAME=value` (encoded as a whole), once for each;
+//! - `time=...`: the wall clock at the start, seconds since 1970.
 
 /// What the host's end of the console is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct CommandLine {
     pub(crate) command: Vec<String>,
     /// `NAME=value`.
     pub(crate) environment: Vec<String>,
+    /// Seconds since 1970.
+    pub(crate) time: Option<u64>,
 }
 
 impl CommandLine {
@@ -37,6 +40,7 @@ impl CommandLine {
             .into_iter()
             .chain(arguments)
             .chain(environment)
+            .chain(self.time.map(|seconds| format!("time={seconds}")))
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -67,10 +71,11 @@ mod tests {
                 .map(String::from)
                 .to_vec(),
             environment: vec!["TERM=xterm".into()],
+            time: Some(12),
         };
         assert_eq!(
             line.encode(),
-            "console=streams arg=sh arg=-c arg=echo%20%22%c3%a4%20%25%22%3b%20exit%203 arg= env=TERM%3dxterm"
+            "console=streams arg=sh arg=-c arg=echo%20%22%c3%a4%20%25%22%3b%20exit%203 arg= env=TERM%3dxterm time=12"
         );
     }
 }

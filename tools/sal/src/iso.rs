@@ -31,6 +31,7 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
         console: Console::Terminal,
         command: Vec::new(),
         environment: Vec::new(),
+        time: None,
     };
     make((&bundle.kernel, &bundle.image), &line.encode(), &options.out)?;
     let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_linux;
 mod build;
 mod bundle;
 mod cache;
+mod check;
 mod cli;
 mod cmdline;
 mod command;
@@ -43,8 +45,10 @@ fn dispatch(cli: cli::Cli) -> anyhow::Result<u8> {
     match cli.command {
         cli::Command::Run(options) => run::run(&options),
         cli::Command::Test(options) => test::test(&options),
+        cli::Command::Bench(options) if options.name.as_deref() == Some("linux") => bench_linux::bench(),
         cli::Command::Bench(options) => bench::bench(&options),
         cli::Command::Image(options) => iso::image(&options),
         cli::Command::Build(options) => bundle::build(&options),
+        cli::Command::Check(options) => check::check(&options),
     }
 }

@@ -69,7 +69,15 @@ pub(crate) fn command_line(options: &Run, console: Console) -> CommandLine {
         console,
         command: options.command.clone(),
         environment,
+        // An ISO image is kept for the next run, at another time.
+        time: if options.iso.is_none() { wall_clock() } else { None },
     }
+}
+
+/// Seconds since 1970, if the host's clock knows.
+fn wall_clock() -> Option<u64> {
+    let passed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    passed.ok().map(|time| time.as_secs())
 }
 
 /// Refuses a machine that cannot be.

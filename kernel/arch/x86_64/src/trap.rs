@@ -6,6 +6,8 @@
 //! `extern "C" fn kernel_entry(event: u64, error: u64, address: u64)`
 //! - `event`: [`SYSCALL`], or the vector (below 32 an exception, else an interrupt, to be given to `irq::accept`).
 //! - `error`: the processor's error code; `address`: CR2, which means something for vector [`PAGE_FAULT`] alone.
+//!
+//! A `syscall` comes in by a door of its own, `extern "C" fn kernel_syscall()`, which is to do what `kernel_entry(SYSCALL, 0, 0)` would.
 //! - [`crate::guest::inside`] tells whether it is a guest's.
 //!
 //! When it returns, user mode goes on with whatever frame is current then ([`set_current`], [`crate::guest`]); with none, the CPU
@@ -37,7 +39,6 @@ global_asm!(
     AREA_SIZE = const size_of::<PerCpu>(),
     STACKS = const STACKS,
     STACK_WINDOW_SHIFT = const STACK_WINDOW_SHIFT,
-    SYSCALL = const SYSCALL,
     USER_FLAGS = const USER_FLAGS,
     FIXED_FLAGS = const FIXED_FLAGS,
     USER_DATA = const USER_DATA,

@@ -28,9 +28,8 @@ trap_syscall:
   mov [rsp + 112], r14
   mov [rsp + 120], r15
   mov rsp, gs:[{STACK}]
-  mov edi, {SYSCALL}
   xor ebp, ebp
-  call kernel_entry
+  call kernel_syscall
 
 # Back to whatever frame is current now; rsp is the top of the kernel stack. The frame may be a guest's, which user mode can write to at any
 # time: rip and rflags are read once and checked in registers. sysret only where it restores everything (rcx = rip, r11 = rflags).

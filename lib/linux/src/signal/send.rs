@@ -1,9 +1,12 @@
 //! Sending signals. Must hold: a task with a deliverable signal has `attention`, and was woken, kicked or interrupted.
 
-use super::{DefaultAction, SIG_DFL, SIGCONT, SIGKILL, STOPS, SigInfo, SigSet, code, default_action};
+use super::{
+    DefaultAction, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, STOPS, SigInfo, SigSet,
+    code, default_action,
+};
 use crate::errno::Errno;
 use crate::os::Os;
-use crate::platform::Platform;
+use crate::platform::{Platform, PowerState};
 use crate::task::{Credentials, ExitStatus, GroupId, JobState, State, TaskId};
 use crate::wait::WaitKey;
 use alloc::vec::Vec;
@@ -46,6 +49,10 @@ impl Os {
         platform: &mut dyn Platform,
     ) -> Result<(), Errno> {
         if self.groups.get(id).is_none_or(|g| g.zombie.is_some()) {
+            return Ok(());
+        }
+        if let Some(state) = self.asks_for_power(id, info.signal) {
+            platform.power(state);
             return Ok(());
         }
         if !self.prepare(id, info.signal, platform) || self.drops(id, None, info.signal) {
@@ -160,6 +167,24 @@ impl Os {
             return true;
         }
         action.ignores(signal) && !is_held
+    }
+
+    /// `poweroff`, `halt` and `reboot` send init a signal. A shell as init has no handler for it: then the personality does what init
+    /// would. busybox(1).
+    fn asks_for_power(&self, id: GroupId, signal: u8) -> Option<PowerState> {
+        let state = match signal {
+            SIGUSR1 => PowerState::Halt,
+            SIGUSR2 => PowerState::Off(0),
+            SIGTERM => PowerState::Restart,
+            _ => return None,
+        };
+        let action = self
+            .groups
+            .get(id)?
+            .actions
+            .get(signal.wrapping_sub(1) as usize)?;
+        let handled = action.handler != SIG_DFL && action.handler != SIG_IGN;
+        (self.is_protected(id) && !handled).then_some(state)
     }
 
     /// Is it init, which only gets what it asked for?

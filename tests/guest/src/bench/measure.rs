@@ -291,13 +291,18 @@ fn pager_fault(name: &str) -> Done {
     let endpoint = Endpoint::create().step("endpoint")?;
     let paged = memory::memory_paged(own::budget(), length, endpoint.handle(), 9).step("paged memory")?;
     let source = Memory::create(PAGE).step("memory")?;
-    // SAFETY: mapped nowhere.
-    unsafe { memory::memory_write(source.handle(), 0, &[7]) }.step("write")?;
     let (at, from) = (endpoint.handle(), source.handle());
     spawn(options(), move || {
         let mut arrival = ipc::receive(at, Extras::NONE);
         while let Ok(got) = arrival {
-            let _ = memory::memory_supply(paged, got.words[0] & !(PAGE - 1), from, 0);
+            // Supplying moves the page out of the source: the next one is made first.
+            // SAFETY: mapped nowhere.
+            let made = unsafe { memory::memory_write(from, 0, &[7]) };
+            let given = made.and_then(|_| memory::memory_supply(paged, got.words[0], from, 0));
+            if let Err(error) = given {
+                logger::line(format_args!("the pager: {error:?}"));
+                return;
+            }
             arrival = ipc::reply_receive(at, &[0; 8], Extras::NONE);
         }
     })

@@ -16,7 +16,11 @@ mod handles;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
 mod message;
+#[cfg(target_os = "none")]
+mod order;
 #[cfg(target_os = "none")]
 mod roles;
 #[cfg(target_os = "none")]

@@ -1,8 +1,10 @@
 //! What children do.
+#![allow(unsafe_code, reason = "some roles touch what they were not given")]
 
 use crate::child::ROLE;
 use sal_rt::abi::boot::Startup;
-use sal_rt::abi::{Handle, Words};
+use sal_rt::abi::{Handle, PAGE, Rights, Words};
+use sal_rt::map::Mapped;
 use sal_rt::{Grants, start};
 use sal_sys::ipc::{self, Extras};
 use sal_sys::{capability, page};
@@ -17,6 +19,14 @@ pub(crate) enum Role {
     Guess = 2,
     /// Works on what callers lend, as word 0 says (see [`lent`]).
     Lent = 3,
+    /// Receives one message at `endpoint` and never answers.
+    Mute = 4,
+    /// Maps `paged`, reads 8 bytes of the page that the argument names, and tells `out`.
+    Toucher = 5,
+    /// Touches the address that the argument names, or a port ([`PORT`]).
+    Trespass = 6,
+    /// Touches new pages for ever.
+    Spend = 7,
 }
 
 /// Exit reason of a child whose role is unknown, or that lacks what the role needs.
@@ -26,7 +36,12 @@ const MISCAST: u64 = 99;
 pub(crate) fn play(startup: &'static Startup) {
     let grants = Grants(startup);
     let role = grants.find(ROLE).0;
+    let argument = grants.get(ROLE).map_or(0, |grant| grant.address);
     match role {
+        n if n == Role::Mute as u64 => mute(grants.find("endpoint")),
+        n if n == Role::Toucher as u64 => touch(grants.find("paged"), argument, grants.find("out")),
+        n if n == Role::Trespass as u64 => trespass(argument),
+        n if n == Role::Spend as u64 => spend(),
         n if n == Role::Echo as u64 => echo(grants.find("endpoint")),
         n if n == Role::Guess as u64 => guess(grants.find("out")),
         n if n == Role::Lent as u64 => lent(grants.find("endpoint")),
@@ -128,4 +143,48 @@ fn reach(offset: u64, length: u64, direction: u64, loan: u64) -> Result<u64, i64
         _ => ipc::loan_write(Handle::NONE, loan as usize, offset, &bytes),
     };
     moved.map(|count| count as u64).map_err(|e| e.status())
+}
+
+/// The argument of [`Role::Trespass`] that means a port.
+pub(crate) const PORT: u64 = u64::MAX;
+
+fn mute(endpoint: Handle) {
+    let _ = ipc::receive(endpoint, Extras::NONE);
+    // Waiting as a receiver would drop the caller: it waits as a caller, where nobody serves.
+    if let Ok(nowhere) = sal_rt::handle::Endpoint::create() {
+        let _ = ipc::call(nowhere.handle(), &[0; 8], Extras::NONE);
+    }
+}
+
+fn touch(paged: Handle, number: u64, out: Handle) {
+    let Ok(mapped) = Mapped::new(paged, 0, 8 * PAGE, Rights::READ) else {
+        start::exit(MISCAST)
+    };
+    let mut bytes = [0; 8];
+    let _ = mapped.read(number * PAGE, &mut bytes);
+    let words = [u64::from_le_bytes(bytes), 0, 0, 0, 0, 0, 0, 0];
+    let _ = ipc::call(out, &words, Extras::NONE);
+}
+
+fn trespass(address: u64) {
+    if address == PORT {
+        // SAFETY: it isn't: the processor refuses, and the process dies. That is the test.
+        unsafe { core::arch::asm!("out 0x80, al", options(nomem, nostack)) };
+    } else {
+        // SAFETY: as above.
+        unsafe { (address as *const u64).read_volatile() };
+    }
+}
+
+fn spend() {
+    let Ok(memory) = sal_rt::handle::Memory::create(4096 * PAGE) else {
+        start::exit(MISCAST)
+    };
+    let rights = Rights::READ.or(Rights::WRITE);
+    let Ok(mapped) = Mapped::new(memory.handle(), 0, 4096 * PAGE, rights) else {
+        start::exit(MISCAST)
+    };
+    for n in 0..4096 {
+        let _ = mapped.write(n * PAGE, &[1]);
+    }
 }

@@ -138,7 +138,7 @@ fn overflow(lab: &Lab) -> Result<Option<String>, String> {
 fn debugger(lab: &Lab) -> Result<Option<String>, String> {
     const RIP: u32 = 16;
     const RAX: u32 = 0;
-    let finished = lab.debug_kernel("", |mut debugger| {
+    let finished = lab.debug_kernel("selftest", |mut debugger| {
         debugger.select(0)?;
         let first = debugger.register(RIP)?;
         debugger.step()?;
