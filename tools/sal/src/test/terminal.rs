@@ -240,7 +240,11 @@ impl Typist {
         // An empty file: tildes down to the status line.
         self.see(r"~[^~]*~[^~]*~")?;
         self.see("/tmp/text")?;
-        self.keys(&format!("ihello from vi{ESCAPE}"))?;
+        self.keys("ihello from vi")?;
+        self.see("hello from vi")?;
+        // Keys right behind an escape would be taken for a key's sequence.
+        self.keys(ESCAPE)?;
+        self.see(r"- /tmp/text \[Modified\]")?;
         self.keys(":wq\r")?;
         self.see(PROMPT)?;
         self.line("cat /tmp/text", r"\r\nhello from vi\r\n")
