@@ -184,7 +184,9 @@ impl Os {
             self.end_all(platform);
         }
         self.give_children_away(id, platform);
-        self.tell_orphans(pgid, platform);
+        if let Some(parent) = self.groups.get(id).and_then(|g| g.parent) {
+            self.tell_orphans(parent, pgid, platform);
+        }
         let (code, value) = match status {
             ExitStatus::Exited(c) => (code::CLD_EXITED, c as i32),
             ExitStatus::Killed(s) => (code::CLD_KILLED, s as i32),
@@ -241,7 +243,7 @@ impl Os {
             }
             self.parent_died(child, platform);
             self.hand_over_zombie(child, platform);
-            self.tell_orphans(pgid, platform);
+            self.tell_orphans(id, pgid, platform);
         }
     }
 

@@ -233,8 +233,22 @@ impl Os {
         })
     }
 
-    /// Processes whose group was not orphaned before and is now: if one is stopped, all get SIGHUP and SIGCONT.
-    pub(crate) fn tell_orphans(&mut self, pgid: u32, platform: &mut dyn Platform) {
+    /// A member of the process group or its `parent` has ended. If the two tied the group to its session (POSIX, exit: the parent was in
+    /// another group of it), and no other pair does now, and a member is stopped: all get SIGHUP and SIGCONT. A group that was orphaned
+    /// before is left alone.
+    pub(crate) fn tell_orphans(&mut self, parent: GroupId, pgid: u32, platform: &mut dyn Platform) {
+        let session = self
+            .groups
+            .iter()
+            .find(|(_, g)| g.pgid == pgid)
+            .map(|(_, g)| g.sid);
+        let tied = self
+            .groups
+            .get(parent)
+            .is_some_and(|p| p.pgid != pgid && Some(p.sid) == session);
+        if !tied {
+            return;
+        }
         let stopped = self
             .groups
             .iter()

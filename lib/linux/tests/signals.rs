@@ -462,6 +462,30 @@ fn a_session_leader_that_ends_hangs_its_foreground_up() {
 }
 
 #[test]
+fn an_orphaned_group_is_hung_up_once_it_becomes_one_and_not_when_a_member_ends() {
+    const SIGHUP: u64 = 1;
+    let mut w = World::new();
+    let init = w.init;
+    // Init's own group was orphaned from the start: when a member ends, that another one is stopped is no news.
+    let (stopped, pid) = w.fork(init);
+    let (other, _) = w.fork(init);
+    kill(&mut w, init, pid, 19);
+    w.try_call(other, nr::EXIT_GROUP, &[0]);
+    assert_eq!((w.at(init), w.at(stopped)), (At::Guest, At::Blocked(None)));
+    // A job's leader ties its group to the shell's session: when it has ended, its stopped child is hung up.
+    let (shell, _) = w.fork(init);
+    w.call(shell, nr::SETSID, &[]);
+    let (job, job_pid) = w.fork(shell);
+    assert_eq!(w.call(shell, nr::SETPGID, &[job_pid, job_pid]), 0);
+    let (inner, inner_pid) = w.fork(job);
+    w.on_signal(inner, SIGHUP, HANDLER, 0, 0);
+    kill(&mut w, shell, inner_pid, 19);
+    assert_eq!(w.at(inner), At::Blocked(None));
+    w.try_call(job, nr::EXIT_GROUP, &[0]);
+    assert_eq!((w.at(inner), w.thread(inner).regs.rip), (At::Guest, HANDLER));
+}
+
+#[test]
 fn init_is_protected_if_wanted() {
     let mut w = World::with(
         &[(b"/bin/prog", program())],

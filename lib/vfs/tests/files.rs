@@ -296,6 +296,20 @@ fn proc_files_and_links() {
     assert!(get(&mut w, "/proc/self/cwd/proc/version").is_ok());
 }
 
+/// `echo f | cat /dev/fd/0`: the writer may have gone long before the reader opens its end once more.
+#[test]
+fn a_pipe_opened_through_proc_waits_for_nobody() {
+    let mut w = World::new();
+    mount(&mut w, "/proc", MountKind::Proc);
+    let (reader, writer) = w.pipe(0);
+    w.write(writer, b"f").unwrap();
+    w.close(writer).unwrap();
+    let link = format!("/proc/self/fd/{reader}");
+    let again = with_procs(&mut w, |v, c| v.open(c, AT_FDCWD, link.as_bytes(), 0, 0)).map(done);
+    assert_eq!(w.read(again.unwrap(), 4).unwrap(), b"f");
+    assert_eq!(w.read(again.unwrap(), 4).unwrap(), b"");
+}
+
 #[test]
 fn proc_listings_name_what_can_be_opened() {
     let mut w = World::new();

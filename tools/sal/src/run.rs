@@ -81,7 +81,7 @@ fn wall_clock() -> Option<u64> {
 }
 
 /// Refuses a machine that cannot be.
-fn check_size(options: &Run) -> Result<()> {
+pub(crate) fn check_size(options: &Run) -> Result<()> {
     let smp = options.smp;
     if smp == 0 || smp > MOST_CPUS {
         return Err(Failure::new(

@@ -353,11 +353,8 @@ pub(super) fn setpgid(ctx: &mut Ctx, [pid, pgid, ..]: Args) -> Answer {
     if pgid != group.tgid && !known {
         return Err(Errno::EPERM);
     }
-    let old = group.pgid;
+    // As on Linux, a group that this orphans is told nothing: only ends of processes do.
     ctx.os.groups.get_mut(target).ok_or(Errno::ESRCH)?.pgid = pgid;
-    if old != pgid {
-        ctx.os.tell_orphans(old, ctx.platform);
-    }
     DONE
 }
 

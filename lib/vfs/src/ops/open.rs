@@ -396,7 +396,8 @@ impl<C: Contents> Vfs<C> {
         Ok(pipe)
     }
 
-    /// fifo(7): a reader waits for a writer and a writer for a reader, unless told otherwise.
+    /// fifo(7): a reader waits for a writer and a writer for a reader, unless told otherwise. A pipe without a name, reached through /proc,
+    /// has had both sides: nobody waits.
     fn open_fifo(
         &mut self,
         ctx: &Ctx,
@@ -407,11 +408,12 @@ impl<C: Contents> Vfs<C> {
     ) -> Try<Fd> {
         let access = flags & sys::O_ACCMODE;
         let nonblock = flags & sys::O_NONBLOCK != 0;
+        let nameless = place.mount == self.pipe_mount;
         let existing = match self.inode(id)?.body {
             Body::Fifo(Some(pipe)) => self.pipes.get(pipe).map_or((0, 0), |p| (p.readers, p.writers)),
             _ => (0, 0),
         };
-        if access == sys::O_WRONLY && nonblock && existing.0 == 0 {
+        if access == sys::O_WRONLY && nonblock && existing.0 == 0 && !nameless {
             return Err(Errno::ENXIO);
         }
         let pipe_id = self.pipe_of(id)?;
@@ -426,6 +428,7 @@ impl<C: Contents> Vfs<C> {
             pipe.writer_opens = pipe.writer_opens.wrapping_add(1);
         }
         let (queue, seen) = match access {
+            _ if nameless => (pipe.queue, None),
             sys::O_RDONLY if existing.1 == 0 && !nonblock => (pipe.queue, Some(pipe.writer_opens)),
             sys::O_WRONLY if existing.0 == 0 => (pipe.queue, Some(pipe.reader_opens)),
             _ => (pipe.queue, None),

@@ -113,9 +113,7 @@ pub(super) fn jobs(lab: &Lab) -> Vec<Job> {
         return Vec::new();
     }
     let table = std::fs::read_to_string(lab.workspace.root.join(TABLE));
-    let lines = table
-        .context(TABLE)
-        .and_then(|table| parse(&table));
+    let lines = table.context(TABLE).and_then(|table| parse(&table));
     match lines {
         Ok(lines) => batches(lines).into_iter().map(job).collect(),
         Err(error) => {
@@ -188,9 +186,7 @@ fn in_machine(lab: &Lab, root: &Root, lines: &[Line]) -> Result<BTreeMap<usize, 
     let mut all = BTreeMap::new();
     for _ in 0..BOOTS {
         let left = lines.iter().filter(|line| !all.contains_key(&line.number));
-        let left = left
-            .map(|line| format!("{:03}", line.number))
-            .collect::<Vec<_>>();
+        let left = left.map(|line| format!("{:03}", line.number)).collect::<Vec<_>>();
         if left.is_empty() {
             break;
         }
@@ -204,13 +200,20 @@ fn in_machine(lab: &Lab, root: &Root, lines: &[Line]) -> Result<BTreeMap<usize, 
         });
         if let Some(number) = cut {
             let why = match finished.status() {
-                Ok(status) => format!("the machine ended in it with status {status}\n{}", finished.console()),
+                Ok(status) => format!(
+                    "the machine ended in it with status {status}\n{}",
+                    finished.console()
+                ),
                 Err(why) => why,
             };
             let errors = String::from_utf8_lossy(&finished.error).into_owned();
             all.insert(number, Err(format!("it did not end: {why}\n{errors}")));
         }
-        all.extend(told.results.into_iter().map(|(number, result)| (number, Ok(result))));
+        all.extend(
+            told.results
+                .into_iter()
+                .map(|(number, result)| (number, Ok(result))),
+        );
     }
     Ok(all)
 }
@@ -283,18 +286,24 @@ fn judge(line: &Line, here: Option<&Brought>, there: Option<&Result<Brought, Str
     };
     if here.status != there.status {
         let (here_text, there_text) = (show(here), show(there));
-        return Err(format!("  status {} here, {} there\n  here:  {here_text}\n  there: {there_text}\n", here.status, there.status));
+        return Err(format!(
+            "  status {} here, {} there\n  here:  {here_text}\n  there: {there_text}\n",
+            here.status, there.status
+        ));
     }
     match &line.shape {
         None if here == there => Ok(()),
         None => Err(format!("  here:  {}\n  there: {}\n", show(here), show(there))),
-        Some(shape) => [("here", here), ("there", there)].into_iter().try_for_each(|(side, result)| {
-            let text = String::from_utf8_lossy(&[&result.output[..], &result.error].concat()).into_owned();
-            shape
-                .is_match(&text)
-                .then_some(())
-                .ok_or_else(|| format!("  {side} it is not of the shape {shape}: {}\n", show(result)))
-        }),
+        Some(shape) => [("here", here), ("there", there)]
+            .into_iter()
+            .try_for_each(|(side, result)| {
+                let text =
+                    String::from_utf8_lossy(&[&result.output[..], &result.error].concat()).into_owned();
+                shape
+                    .is_match(&text)
+                    .then_some(())
+                    .ok_or_else(|| format!("  {side} it is not of the shape {shape}: {}\n", show(result)))
+            }),
     }
 }
 
@@ -329,7 +338,12 @@ mod tests {
         }
         let batches = batches(lines.clone());
         assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), lines.len());
-        let numbers = |batch: &Vec<Line>| batch.iter().map(|line| line.name.clone()).collect::<std::collections::BTreeSet<_>>();
+        let numbers = |batch: &Vec<Line>| {
+            batch
+                .iter()
+                .map(|line| line.name.clone())
+                .collect::<std::collections::BTreeSet<_>>()
+        };
         let names = batches.iter().map(numbers).collect::<Vec<_>>();
         assert!(names.windows(2).all(|pair| pair[0].is_disjoint(&pair[1])));
     }

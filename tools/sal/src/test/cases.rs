@@ -1,7 +1,7 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab, applets, commands, image, native};
+use super::{Job, Lab, applets, commands, image, native, refusals, std_program};
 use crate::cli::Firmware;
 use std::time::Instant;
 
@@ -60,12 +60,14 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
     let cases = CASES
         .iter()
         .chain(image::CASES)
+        .chain(refusals::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
     cases
         .chain(native::jobs(lab))
         .chain(commands::jobs(lab))
         .chain(applets::jobs(lab))
+        .chain(std_program::jobs(lab))
         .collect()
 }
 

@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow};
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,11 +116,24 @@ impl Lab {
 
     /// Boots as `cargo sal run` with these options would, with that input.
     pub(crate) fn run(&self, options: &Run, input: Vec<u8>) -> Result<Finished> {
+        self.run_with(options, None, input)
+    }
+
+    /// As [`Lab::run`], with this file in place of the boot image.
+    pub(crate) fn run_with(&self, options: &Run, image: Option<&Path>, input: Vec<u8>) -> Result<Finished> {
+        let machine = self.machine(options, image)?;
+        boot(&machine, input, options.timeout.map(Duration::from_secs))
+    }
+
+    fn machine(&self, options: &Run, replacement: Option<&Path>) -> Result<Machine> {
         let bundle = self.bundle(&options.contents)?;
         run::check_memory(&bundle, options.mem)?;
         let line = run::command_line(options, Console::Streams);
-        let machine = run::machine(&self.workspace, &bundle, options, &line)?;
-        boot(&machine, input, options.timeout.map(Duration::from_secs))
+        let mut machine = run::machine(&self.workspace, &bundle, options, &line)?;
+        if let (Some(replacement), Boot::Direct { image, .. }) = (replacement, &mut machine.boot) {
+            *image = replacement.to_path_buf();
+        }
+        Ok(machine)
     }
 
     /// Builds the kernel, so that no test's time has it in it.

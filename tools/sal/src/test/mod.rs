@@ -12,7 +12,9 @@ mod lab;
 mod linux;
 mod native;
 mod pool;
+mod refusals;
 mod report;
+mod std_program;
 
 use crate::cli::Test;
 use crate::install::{Need, ensure};
