@@ -15,6 +15,7 @@ mod pool;
 mod refusals;
 mod report;
 mod std_program;
+mod terminal;
 
 use crate::cli::Test;
 use crate::install::{Need, ensure};
