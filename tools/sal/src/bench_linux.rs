@@ -101,7 +101,17 @@ pub(crate) fn bench() -> Result<u8> {
     let workspace = Workspace::open()?;
     let root = tempfile::tempdir()?;
     fill(root.path(), &workspace.root.join("tests/bench"))?;
-    let words = ["/bin/osbench", "-d", "/tmp", "-t", TARGET, "-w", WATCHDOG, "-x", LEFT_OUT];
+    let words = [
+        "/bin/osbench",
+        "-d",
+        "/tmp",
+        "-t",
+        TARGET,
+        "-w",
+        WATCHDOG,
+        "-x",
+        LEFT_OUT,
+    ];
     let step = Step::start("measuring Linux calls");
     let lines = inside(&workspace, root.path(), &words)?;
     drop(step);
@@ -203,7 +213,9 @@ fn print(lines: &[Line]) -> bool {
             Line::Skipped(name, why) => anstream::println!("{FAINT}{name:22} skipped: {why}{FAINT:#}"),
             Line::Figure(name, here) => {
                 let peer = PEERS.iter().find(|peer| peer.name == name);
-                let missed = peer.and_then(|peer| peer.bound).is_some_and(|most| *here > f64::from(most));
+                let missed = peer
+                    .and_then(|peer| peer.bound)
+                    .is_some_and(|most| *here > f64::from(most));
                 above |= missed;
                 figure(name, *here, peer, missed);
             }
@@ -249,6 +261,9 @@ mod tests {
     #[test]
     fn a_figure_above_its_bound_fails() {
         assert!(print(&[Line::Figure("null_syscall".into(), 701.0)]));
-        assert!(!print(&[Line::Figure("null_syscall".into(), 700.0), Line::Figure("stat".into(), 1e6)]));
+        assert!(!print(&[
+            Line::Figure("null_syscall".into(), 700.0),
+            Line::Figure("stat".into(), 1e6)
+        ]));
     }
 }

@@ -93,7 +93,7 @@ impl<H: MemoryHardware> Kernel<H> {
         let priority = u8::try_from(args.word(4)).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(args.word(5))?;
         let page_address = args.word(3);
-        if page_address % sal_abi::PAGE != 0 {
+        if !page_address.is_multiple_of(sal_abi::PAGE) {
             return Err(Error::BadArgument);
         }
         let (page, root, fpu_page) = self.in_state(cpu, |s| {

@@ -24,7 +24,7 @@ impl Section {
     }
 
     /// The page with this section as it should be.
-    fn into_page(&self, page: &str) -> Result<String> {
+    fn inserted(&self, page: &str) -> Result<String> {
         let [begin, end] = self.marks();
         let missing = || {
             anyhow!(
@@ -45,7 +45,7 @@ impl Section {
     /// Says so if the page is stale.
     pub(crate) fn fault(&self, root: &Path) -> Result<Option<String>> {
         let page = self.read(root)?;
-        let stale = self.into_page(&page)? != page;
+        let stale = self.inserted(&page)? != page;
         Ok(stale.then(|| {
             format!(
                 "{}: `{}` is not what the sources say: run `cargo sal check --write`",
@@ -57,7 +57,7 @@ impl Section {
     /// Makes the page true; says whether it wasn't.
     pub(crate) fn write(&self, root: &Path) -> Result<bool> {
         let page = self.read(root)?;
-        let new = self.into_page(&page)?;
+        let new = self.inserted(&page)?;
         if new == page {
             return Ok(false);
         }
@@ -82,13 +82,13 @@ mod tests {
     fn only_what_is_between_the_marks_changes() {
         let [begin, end] = section("").marks();
         let page = format!("a\n{begin}\nold\n{end}\nz\n");
-        let new = section("new").into_page(&page).unwrap();
+        let new = section("new").inserted(&page).unwrap();
         assert_eq!(new, format!("a\n{begin}\nnew\n{end}\nz\n"));
-        assert_eq!(section("new").into_page(&new).unwrap(), new);
+        assert_eq!(section("new").inserted(&new).unwrap(), new);
     }
 
     #[test]
     fn a_page_without_marks_is_an_error() {
-        assert!(section("new").into_page("nothing").is_err());
+        assert!(section("new").inserted("nothing").is_err());
     }
 }

@@ -222,8 +222,11 @@ impl<'a, 's> Session<'a, 's> {
                 self.link.push(&bytes, |byte| log.push(Source::Kernel, byte));
             }
             Event::SerialEnd => {
-                let log = &mut *self.log;
-                self.link.flush_text(|byte| log.push(Source::Kernel, byte));
+                let mut held = Vec::new();
+                self.link.flush_text(|byte| held.push(byte));
+                for byte in held.iter().filter(|_| is_text(&held)) {
+                    self.log.push(Source::Kernel, *byte);
+                }
                 self.serial_open = false;
             }
             Event::Written => self.writing = false,
@@ -431,6 +434,12 @@ fn watch_signals(to: Sender<Event>) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Whether bytes held at the wire's end are a kernel's last words and not a frame that the end of the machine cut off.
+fn is_text(bytes: &[u8]) -> bool {
+    let said = |c: char| !c.is_control() || c.is_whitespace() || c == '\x1b';
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(said))
 }
 
 #[cfg(test)]
