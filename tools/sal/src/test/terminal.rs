@@ -136,7 +136,10 @@ impl Typist {
             .rev()
             .nth(SHOWN)
             .map_or(0, |(place, _)| place);
-        self.screen[from..].escape_debug().to_string().replace("\\n", "\\n\n")
+        self.screen[from..]
+            .escape_debug()
+            .to_string()
+            .replace("\\n", "\\n\n")
     }
 
     fn keys(&mut self, keys: &str) -> Result<()> {
