@@ -122,6 +122,7 @@ fn status(s: &Service, out: &mut impl Write) -> fmt::Result {
 }
 
 fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
+    let [idle, request, adoption] = s.landed;
     let lines = [
         ("incarnation", s.incarnation),
         ("kills", s.kills),
@@ -131,6 +132,9 @@ fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
         ("deaths_without_progress", s.deaths_in_row),
         ("poisoned", s.poisoned),
         ("recoveries", s.recovered),
+        ("died_idle", idle),
+        ("died_in_request", request),
+        ("died_in_adoption", adoption),
     ];
     lines
         .iter()

@@ -143,12 +143,27 @@ pub struct Service {
     pub event_count: u32,
     /// Crash records written.
     pub crash_count: u32,
+    /// 1: it had not answered yet when it died: it was adopting what its predecessor left.
+    pub adopting: u32,
+    /// Deaths by where they landed: [`Landing`]'s order.
+    pub landed: [u32; 3],
     /// Death to first answer of the successor, microseconds; the newest at `(recovered - 1) % RECOVERIES`.
     pub recoveries: [u32; RECOVERIES],
     /// The newest at `(event_count - 1) % EVENTS`.
     pub events: [Note; EVENTS],
     /// The newest at `(crash_count - 1) % CRASHES`.
     pub crash: [Crash; CRASHES],
+}
+
+/// What a service was at when it died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// It served nobody.
+    Idle,
+    /// It served a request.
+    Request,
+    /// It had not answered since its start.
+    Adoption,
 }
 
 /// One line of a service's log, before it is text.

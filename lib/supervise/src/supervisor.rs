@@ -3,7 +3,7 @@
 use crate::backtrace;
 use crate::control::{Command, Refused};
 use crate::heartbeat::Watch;
-use crate::state::{Kind, Phase, Request, Service, State};
+use crate::state::{Kind, Landing, Phase, Request, Service, State};
 use crate::world::{Report, World};
 use crate::{FAILED_CODE, ITSELF, SERVICES, TICK_NS, kill_reason, signal};
 use sal_abi::Error;
@@ -320,7 +320,9 @@ impl<'m> Supervisor<'m> {
             // Killing came to nothing; back to it.
             return self.edit(i, |s| s.set_phase(Phase::Killing));
         }
-        if s.ordered == 1 {
+        let (ordered, landing) = (s.ordered == 1, s.landing(report.request));
+        self.edit(i, |s| s.lands(landing));
+        if ordered {
             self.died_by_order(world, i);
         } else {
             self.died_by_its_fault(world, i, &report);
@@ -497,7 +499,23 @@ enum Order {
 
 impl Service {
     pub(crate) fn dies_at(&mut self, now: u64) {
+        self.adopting = u32::from(self.died_at != 0);
         self.died_at = now.max(1);
+    }
+
+    /// What it was at when it died, if this request was in service.
+    fn landing(&self, request: Request) -> Landing {
+        match self.adopting {
+            0 if request == Request::NONE => Landing::Idle,
+            0 => Landing::Request,
+            _ => Landing::Adoption,
+        }
+    }
+
+    fn lands(&mut self, landing: Landing) {
+        if let Some(count) = self.landed.get_mut(landing as usize) {
+            *count = count.wrapping_add(1);
+        }
     }
 
     pub(crate) fn measure_recovery(&mut self, now: u64) {

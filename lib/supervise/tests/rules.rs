@@ -139,6 +139,7 @@ fn ordered_kills_do_not_count() {
         (s.kills, s.crashes, s.restarts, s.deaths_in_row, s.recovered),
         (100, 0, 100, 0, 100)
     );
+    assert_eq!(s.landed, [100, 0, 0], "none was in a request");
 }
 
 #[test]
@@ -271,6 +272,11 @@ fn an_ordered_kill_suspects_nobody() {
         assert_eq!(run.control(uart, "kill"), Some(true));
         assert_eq!(run.sim.entries[uart].poison, Request::NONE);
     }
+    let text = run.text("uart/stats");
+    assert!(
+        text.contains("died_idle 0\ndied_in_request 3\ndied_in_adoption 0\n"),
+        "{text}"
+    );
 }
 
 #[test]

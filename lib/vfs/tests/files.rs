@@ -283,7 +283,7 @@ fn proc_files_and_links() {
     );
     assert_eq!(
         get(&mut w, "/proc/mounts").unwrap(),
-        "rootfs / tmpfs rw,relatime 0 0\nnone /proc proc rw,relatime 0 0\n"
+        "tmpfs / tmpfs rw,relatime 0 0\nnone /proc proc rw,relatime 0 0\n"
     );
     assert_eq!(get(&mut w, "/proc/7/stat"), Err(Errno::ENOENT));
     let link = format!("/proc/self/fd/{fd}");

@@ -22,6 +22,7 @@ pub const MODULES: &[&str] = &[
     "manifest",
     "symbols",
     "ramdisk",
+    "cmdline",
 ];
 
 pub fn manifest() -> Manifest {

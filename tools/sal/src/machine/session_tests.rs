@@ -161,7 +161,9 @@ fn a_machine_that_ends_without_a_word_has_no_status() {
 
 #[test]
 fn last_words_are_told_from_a_frame_that_was_cut_off() {
-    assert!(super::is_text("kernel bug: Überlauf\r\n\tat 0xffff\x1b[0m\n".as_bytes()));
+    assert!(super::is_text(
+        "kernel bug: Überlauf\r\n\tat 0xffff\x1b[0m\n".as_bytes()
+    ));
     assert!(!super::is_text(b"\x04\x00\x10\x00stats\xf5\x01"));
     assert!(!super::is_text(b"abc\0def"));
 }

@@ -8,6 +8,7 @@ mod cases;
 mod commands;
 mod host;
 mod image;
+mod kills;
 mod lab;
 mod linux;
 mod native;

@@ -52,13 +52,31 @@ pub(super) const CASES: &[Case] = &[
         name: "bad/no-processors",
         rows: &[],
         exists,
-        run: |lab| refused(lab, Run { smp: 0, ..options(None, &["true"], LIMIT) }, "--smp 0"),
+        run: |lab| {
+            refused(
+                lab,
+                Run {
+                    smp: 0,
+                    ..options(None, &["true"], LIMIT)
+                },
+                "--smp 0",
+            )
+        },
     },
     Case {
         name: "bad/too-little-memory",
         rows: &[],
         exists,
-        run: |lab| refused(lab, Run { mem: 8, ..options(None, &["true"], LIMIT) }, "--mem 8"),
+        run: |lab| {
+            refused(
+                lab,
+                Run {
+                    mem: 8,
+                    ..options(None, &["true"], LIMIT)
+                },
+                "--mem 8",
+            )
+        },
     },
     Case {
         name: "bad/ram-disk-too-large",
@@ -88,7 +106,9 @@ type Verdict = Result<Option<String>, String>;
 
 /// A command that cannot run: that status, nothing on standard output, one line on standard error that names it.
 fn one_line(lab: &Lab, command: &[&str], want: u8, named: &str) -> Verdict {
-    let finished = lab.run(&options(None, command, LIMIT), Vec::new()).map_err(text)?;
+    let finished = lab
+        .run(&options(None, command, LIMIT), Vec::new())
+        .map_err(text)?;
     judge(&finished, want, named)
 }
 
@@ -159,8 +179,16 @@ fn flipped(lab: &Lab) -> Result<Verdict> {
                 finished.console()
             )));
         }
-        let error = finished.outcome.status(&finished.log).err().context("refused is an error")?;
-        ensure!(status(&error) == PANIC && status(&error) != USAGE, "status {}", status(&error));
+        let error = finished
+            .outcome
+            .status(&finished.log)
+            .err()
+            .context("refused is an error")?;
+        ensure!(
+            status(&error) == PANIC && status(&error) != USAGE,
+            "status {}",
+            status(&error)
+        );
         said.push(format!("{error:#}"));
     }
     let multiline = said.iter().find(|line| line.lines().count() != 1);
@@ -181,7 +209,13 @@ fn small(lab: &Lab) -> Verdict {
     let finished = lab.run(&options, Vec::new()).map_err(text)?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
     match finished.status()? {
-        0 if output == "20\n" => Ok(Some(format!("boot and 20 commands in {:.1} s", start.elapsed().as_secs_f64()))),
-        status => Err(format!("status {status}, output {output:?}\n{}", finished.console())),
+        0 if output == "20\n" => Ok(Some(format!(
+            "boot and 20 commands in {:.1} s",
+            start.elapsed().as_secs_f64()
+        ))),
+        status => Err(format!(
+            "status {status}, output {output:?}\n{}",
+            finished.console()
+        )),
     }
 }
