@@ -131,7 +131,9 @@ impl<'a, P: Ports> Driver<'a, P> {
         bytes: &[u8],
     ) -> Option<Result<u32, SessionChanged>> {
         let channel = Channel::from_number(channel).filter(|&channel| is_output(channel))?;
-        Some(self.link.send_at(channel, epoch, at, bytes))
+        let result = self.link.send_at(channel, epoch, at, bytes);
+        self.forget();
+        Some(result)
     }
 
     /// Bytes that the channel takes now.
@@ -149,7 +151,15 @@ impl<'a, P: Ports> Driver<'a, P> {
     ) -> Option<Result<usize, SessionChanged>> {
         let channel = Channel::from_number(channel).filter(|&channel| is_input(channel))?;
         let most = out.len().min(RING);
-        Some(self.link.receive_at(channel, epoch, at, out.get_mut(..most)?))
+        let result = self.link.receive_at(channel, epoch, at, out.get_mut(..most)?);
+        self.forget();
+        Some(result)
+    }
+
+    /// What is no longer ready is news when it becomes ready again, also if it does so before the caller has its answer, which says that there
+    /// was nothing to read, or no room.
+    fn forget(&mut self) {
+        self.told &= self.ready();
     }
 
     /// Whether the host has acknowledged everything.

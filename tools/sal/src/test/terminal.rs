@@ -266,7 +266,11 @@ impl Typist {
     }
 
     fn end_of_file(&mut self) -> Result<()> {
-        self.line(&format!("cat; echo ended{}{}", "\r", END), r"ended")?;
+        self.keys("sh -c 'echo ready; cat; echo ended'\r")?;
+        self.see(r"\r\nready\r\n")?;
+        self.keys(END)?;
+        self.see(r"ended\r\n")?;
+        self.see(PROMPT)?;
         self.leave(END, 0)
     }
 
