@@ -15,7 +15,6 @@ pub(crate) const CHECKS: &[Check] = &[
     ("process/output", output),
     ("process/input", input),
     ("process/environment", environment),
-    ("process/current-folder", current_folder),
     ("process/no-such-program", no_such_program),
     ("process/kill", kill),
     ("process/abort", abort),
@@ -45,7 +44,6 @@ pub(crate) fn play(role: &str) -> ExitCode {
             print!("{}", text.to_uppercase());
         }
         "variable" => print!("{}", env::var("SAL_CHECK").unwrap_or_default()),
-        "folder" => print!("{}", env::current_dir().unwrap_or_default().display()),
         "zero" => print!("{}", env::args().next().unwrap_or_default()),
         "sleep" => thread::sleep(Duration::from_secs(100)),
         "abort" => std::process::abort(),
@@ -97,11 +95,6 @@ fn environment() -> Verdict {
         .output()
         .map_err(io)?;
     same(output.stdout, b"a b=c".to_vec())
-}
-
-fn current_folder() -> Verdict {
-    let output = child("folder")?.current_dir("/").output().map_err(io)?;
-    same(output.stdout, b"/".to_vec())
 }
 
 fn no_such_program() -> Verdict {
