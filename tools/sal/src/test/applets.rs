@@ -242,6 +242,13 @@ fn without(bytes: &[u8], folder: &str) -> Vec<u8> {
     }
 }
 
+/// Errors without the shell's word on how a background job ended: whether it says so, and in which line, depends on when it looks.
+fn without_ended_jobs(errors: &[u8]) -> Vec<u8> {
+    const ENDS: [&[u8]; 5] = [b"Terminated\n", b"Killed\n", b"Hangup\n", b"User defined signal 1\n", b"Alarm clock\n"];
+    let lines = errors.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !ENDS.contains(line)).flatten().copied().collect()
+}
+
 /// What a driver said.
 #[derive(Default)]
 struct Told {
@@ -264,7 +271,7 @@ fn read(mut output: &[u8]) -> Told {
                 let result = Brought {
                     status: status as u32,
                     output: output[..out].to_vec(),
-                    error: output[out..out + err].to_vec(),
+                    error: without_ended_jobs(&output[out..out + err]),
                 };
                 output = &output[out + err..];
                 told.results.insert(line, result);
@@ -323,6 +330,12 @@ mod tests {
     const PROMISED: &str = "sh-pipe sh-redirection sh-here-document sh-background sh-substitution ls cat head tail wc grep sed awk find \
         sort uniq cut tr cmp diff dd od sha256sum md5sum gzip gunzip tar cp mv rm mkdir ln chmod touch test expr seq sleep kill ps free \
         uptime uname date env id stat df xargs tee time vi less";
+
+    #[test]
+    fn a_jobs_end_is_no_error_of_the_line() {
+        assert_eq!(without_ended_jobs(b"Terminated\nsh: x: not found\nKilled\n"), b"sh: x: not found\n");
+        assert_eq!(without_ended_jobs(b"Terminated early\n"), b"Terminated early\n");
+    }
 
     fn table() -> Vec<Line> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(TABLE);
