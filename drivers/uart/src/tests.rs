@@ -191,6 +191,29 @@ fn a_watcher_is_told_of_changes_once() {
     assert!(driver.write(1, 0, 0, b"x").is_none() && driver.read(2, 0, 0, &mut [0]).is_none());
 }
 
+/// What comes between an answer "nothing there" and the next look is news, though the same was news before.
+#[test]
+fn what_comes_behind_an_empty_read_is_told_again() {
+    let (bus, mut host) = (Bus::default(), Host::new());
+    let mut link = Link::new_box_zeroed().unwrap();
+    link.start(Role::Caller, 1, 1_000_000_000);
+    let mut driver = Driver::new(&mut link, Device::adopt(bus.clone()));
+    let mut carry = |driver: &mut Driver<'_, Bus>, byte: &[u8], from: u64| {
+        host.link.send(Channel::Stdin, byte);
+        for now in from..from + 100 {
+            host.carry(&bus, now);
+            driver.turn(now);
+        }
+    };
+    carry(&mut driver, b"x", 0);
+    assert_ne!(driver.news() & (READABLE << 1), 0);
+    let mut out = [0; 8];
+    assert_eq!(driver.read(1, 0, 0, &mut out).unwrap(), Ok(1));
+    assert_eq!(driver.read(1, 0, 1, &mut out).unwrap(), Ok(0));
+    carry(&mut driver, b"y", 100);
+    assert_eq!(driver.news() & (READABLE << 1), READABLE << 1);
+}
+
 #[test]
 fn the_vault_fits_its_manifest_entry() {
     assert!(size_of::<Vault>() <= 64 * 1024, "{}", size_of::<Vault>());

@@ -102,6 +102,14 @@ pub struct Request {
 impl Request {
     /// No request.
     pub const NONE: Request = Request { client: 0, word: 0 };
+
+    /// What a server's page says that it serves. Between two requests it clears the word alone: the client's badge stays.
+    pub fn in_service(client: u64, word: u64) -> Request {
+        match word {
+            0 => Request::NONE,
+            _ => Request { client, word },
+        }
+    }
 }
 
 /// One service.

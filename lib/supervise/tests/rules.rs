@@ -263,6 +263,23 @@ fn the_request_in_service_at_two_deaths_is_named_to_the_third() {
 }
 
 #[test]
+fn who_dies_twice_between_requests_poisons_nothing() {
+    let m = manifest();
+    let mut run = Run::new(&m, u64::MAX);
+    let uart = index(&m, "uart");
+    for _ in 0..2 {
+        run.sim.crash(uart, Request::in_service(7, 0));
+        run.ticks(20);
+    }
+    let s = &run.supervisor.state().services[uart];
+    assert_eq!(
+        (s.crashes, s.poisoned, s.poison, s.landed[1]),
+        (2, 0, Request::NONE, 0)
+    );
+    assert_eq!(Request::in_service(7, 9), Request { client: 7, word: 9 });
+}
+
+#[test]
 fn an_ordered_kill_suspects_nobody() {
     let m = manifest();
     let mut run = Run::new(&m, u64::MAX);

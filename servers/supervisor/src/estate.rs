@@ -199,10 +199,7 @@ impl World for Outside {
             receiving: r.receiving,
             oldest_ns: r.oldest_ns,
             blocked: r.blocked == 1,
-            request: Request {
-                client: r.request_badge,
-                word: r.request_word,
-            },
+            request: Request::in_service(r.request_badge, r.request_word),
         })
     }
 
