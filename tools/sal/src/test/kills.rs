@@ -87,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
         run: |lab| storm(lab, "uart", 4),
     },
     Case {
-        // It fails today: a service that spins is not killed in the machine (CAVEATS.md), though the supervisor's rules pass on the host.
+        // It fails today: on one processor a service that spins is not killed (CAVEATS.md), though the supervisor's rules pass on the host.
         name: "kill/hang-is-noticed",
         rows: &["X5"],
         exists: |lab| lab.long && exists(lab),
