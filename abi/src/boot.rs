@@ -81,16 +81,7 @@ pub struct Startup {
 /// What the kernel grants the root task, by name: `self` (Process), `space`, `budget` (all memory), `log`, `ports` (all), `interrupts`
 /// (all lines), `image` (the boot image, read-only, mapped at `address`), `cmdline` (Memory, text, zero-terminated, mapped), `endpoint`
 /// is not among them: it makes its own.
-pub const ROOT_GRANTS: &[&str] = &[
-    "self",
-    "space",
-    "budget",
-    "log",
-    "ports",
-    "interrupts",
-    "image",
-    "cmdline",
-];
+pub const ROOT_GRANTS: &[&str] = &["self", "space", "budget", "log", "ports", "interrupts", "image", "cmdline"];
 
 /// State of a process, from `ProcessInfo`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -94,8 +94,7 @@ impl<P: Ports> Device<P> {
     pub fn rearm(&mut self, on_empty: bool) {
         let when_empty = if on_empty { bit::ON_EMPTY } else { 0 };
         self.ports.write(register::INTERRUPTS, 0);
-        self.ports
-            .write(register::INTERRUPTS, bit::ON_RECEIVED | when_empty);
+        self.ports.write(register::INTERRUPTS, bit::ON_RECEIVED | when_empty);
     }
 
     fn status(&mut self) -> u8 {

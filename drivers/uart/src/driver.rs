@@ -40,14 +40,7 @@ impl<'a, P: Ports> Driver<'a, P> {
     /// Over a link that was started or adopted.
     pub fn new(link: &'a mut Link, device: Device<P>) -> Self {
         let epoch = link.epoch();
-        Driver {
-            link,
-            device,
-            waiting: [0; FIFO],
-            length: 0,
-            told: 0,
-            epoch,
-        }
+        Driver { link, device, waiting: [0; FIFO], length: 0, told: 0, epoch }
     }
 
     /// Moves bytes both ways; then turns interrupts on. At each interrupt (after its line was unmasked), timeout and call.
@@ -77,8 +70,7 @@ impl<'a, P: Ports> Driver<'a, P> {
         if self.length == 0 || !self.device.is_empty() {
             return false;
         }
-        self.device
-            .send(self.waiting.get(..self.length).unwrap_or_default());
+        self.device.send(self.waiting.get(..self.length).unwrap_or_default());
         self.length = 0;
         true
     }
@@ -123,13 +115,7 @@ impl<'a, P: Ports> Driver<'a, P> {
     }
 
     /// Accepts bytes for the host; `None`: the channel does not go there.
-    pub fn write(
-        &mut self,
-        channel: u8,
-        epoch: u32,
-        at: u32,
-        bytes: &[u8],
-    ) -> Option<Result<u32, SessionChanged>> {
+    pub fn write(&mut self, channel: u8, epoch: u32, at: u32, bytes: &[u8]) -> Option<Result<u32, SessionChanged>> {
         let channel = Channel::from_number(channel).filter(|&channel| is_output(channel))?;
         let result = self.link.send_at(channel, epoch, at, bytes);
         self.forget();
@@ -142,13 +128,7 @@ impl<'a, P: Ports> Driver<'a, P> {
     }
 
     /// Frees bytes from the host and copies what follows; `None`: the channel does not come from there.
-    pub fn read(
-        &mut self,
-        channel: u8,
-        epoch: u32,
-        at: u32,
-        out: &mut [u8],
-    ) -> Option<Result<usize, SessionChanged>> {
+    pub fn read(&mut self, channel: u8, epoch: u32, at: u32, out: &mut [u8]) -> Option<Result<usize, SessionChanged>> {
         let channel = Channel::from_number(channel).filter(|&channel| is_input(channel))?;
         let most = out.len().min(RING);
         let result = self.link.receive_at(channel, epoch, at, out.get_mut(..most)?);
@@ -164,8 +144,6 @@ impl<'a, P: Ports> Driver<'a, P> {
 
     /// Whether the host has acknowledged everything.
     pub fn is_drained(&self) -> bool {
-        Channel::ALL
-            .iter()
-            .all(|&channel| self.link.unacknowledged(channel) == 0)
+        Channel::ALL.iter().all(|&channel| self.link.unacknowledged(channel) == 0)
     }
 }

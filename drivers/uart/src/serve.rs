@@ -70,35 +70,15 @@ struct Uart {
 pub(crate) fn main(startup: &'static Startup) {
     let grants = Grants(startup);
     let endpoint = grants.need("endpoint").handle;
-    let (vault, ports) = (
-        adopted(grants, startup.entropy[0] as u32),
-        grants.need("ports:3f8").handle,
-    );
-    let Vault {
-        watcher: kept,
-        bound,
-        link,
-        log: shipped,
-        ..
-    } = vault;
+    let (vault, ports) = (adopted(grants, startup.entropy[0] as u32), grants.need("ports:3f8").handle);
+    let Vault { watcher: kept, bound, link, log: shipped, .. } = vault;
     let interrupt = grants.need("irq:4").handle;
-    bind(interrupt, endpoint, bound).unwrap_or_else(|error| {
-        die(format_args!(
-            "uart: can't bind interrupt line 4: {}",
-            error.name()
-        ))
-    });
+    bind(interrupt, endpoint, bound)
+        .unwrap_or_else(|error| die(format_args!("uart: can't bind interrupt line 4: {}", error.name())));
     let driver = Driver::new(link, Device::adopt(Com1(ports)));
     let watcher = table::find(*kept, Rights::SEND).unwrap_or(Handle::NONE);
-    let mut uart = Uart {
-        driver,
-        interrupt,
-        watcher,
-        kept,
-        log: KernelLog(grants.need("log").handle),
-        shipped,
-        next_log: 0,
-    };
+    let mut uart =
+        Uart { driver, interrupt, watcher, kept, log: KernelLog(grants.need("log").handle), shipped, next_log: 0 };
     uart.interrupted();
     server::serve(endpoint, &mut uart)
 }
@@ -112,10 +92,7 @@ fn adopted(grants: Grants<'static>, session: u32) -> &'static mut Vault {
     let bytes = grants.vault().unwrap_or_default();
     let length = bytes.len();
     let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else {
-        die(format_args!(
-            "uart: needs a vault of {} bytes, has {length}",
-            size_of::<Vault>()
-        ));
+        die(format_args!("uart: needs a vault of {} bytes, has {length}", size_of::<Vault>()));
     };
     if let Err(fault) = vault.adopt(session) {
         log::error!("uart: {fault}; what was under way is lost");
@@ -173,13 +150,7 @@ impl Uart {
 impl server::Service for Uart {
     const ACCEPT: usize = 1;
 
-    fn message(
-        &mut self,
-        arrival: Arrival,
-        badge: u64,
-        words: &Words,
-        attachments: &mut dyn Attachments,
-    ) -> Outcome {
+    fn message(&mut self, arrival: Arrival, badge: u64, words: &Words, attachments: &mut dyn Attachments) -> Outcome {
         uart::dispatch(self, arrival, badge, words, attachments)
     }
 
@@ -230,19 +201,10 @@ impl Server for Uart {
 
     fn watch(&mut self, _call: &mut Call<'_>, a: watch::Arguments) -> Result<watch::Results, Stop<Error>> {
         self.keep(a.notification);
-        Ok(watch::Results {
-            ready: self.driver.ready(),
-            epoch: self.driver.epoch(),
-        })
+        Ok(watch::Results { ready: self.driver.ready(), epoch: self.driver.epoch() })
     }
 
-    fn drained(
-        &mut self,
-        _call: &mut Call<'_>,
-        _: drained::Arguments,
-    ) -> Result<drained::Results, Stop<Error>> {
-        Ok(drained::Results {
-            drained: self.driver.is_drained(),
-        })
+    fn drained(&mut self, _call: &mut Call<'_>, _: drained::Arguments) -> Result<drained::Results, Stop<Error>> {
+        Ok(drained::Results { drained: self.driver.is_drained() })
     }
 }

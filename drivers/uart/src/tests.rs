@@ -43,11 +43,7 @@ impl Ports for Bus {
         let value = match register {
             register::DATA => chip.received.pop_front().expect("read without a byte"),
             register::LINE_STATUS => {
-                let received = if chip.received.is_empty() {
-                    0
-                } else {
-                    bit::RECEIVED
-                };
+                let received = if chip.received.is_empty() { 0 } else { bit::RECEIVED };
                 received | if chip.sending.is_empty() { bit::EMPTY } else { 0 }
             }
             other => panic!("register {other} read"),
@@ -70,10 +66,7 @@ impl Ports for Bus {
 
     fn write_data(&mut self, bytes: &[u8]) {
         let mut chip = self.0.borrow_mut();
-        assert!(
-            chip.sending.is_empty() && bytes.len() <= FIFO,
-            "the transmitter overran"
-        );
+        assert!(chip.sending.is_empty() && bytes.len() <= FIFO, "the transmitter overran");
         chip.sending.extend(bytes);
         chip.update();
     }
@@ -89,10 +82,7 @@ impl Host {
     fn new() -> Host {
         let mut link = Link::new_box_zeroed().unwrap();
         link.start(Role::Listener, 3, 1_000_000_000);
-        Host {
-            link,
-            to_guest: VecDeque::new(),
-        }
+        Host { link, to_guest: VecDeque::new() }
     }
 
     fn carry(&mut self, bus: &Bus, now: u64) {
@@ -133,10 +123,7 @@ fn carry(length: usize, life: usize) -> usize {
             }
             if driver.ready() & (WRITABLE << 2) != 0 && (written as usize) < length {
                 let end = length.min(written as usize + 300);
-                written = driver
-                    .write(2, 0, written, &data[written as usize..end])
-                    .unwrap()
-                    .unwrap();
+                written = driver.write(2, 0, written, &data[written as usize..end]).unwrap().unwrap();
                 driver.turn(now);
             }
             if driver.ready() & (READABLE << 1) != 0 {
@@ -146,9 +133,7 @@ fn carry(length: usize, life: usize) -> usize {
                 driver.turn(now);
             }
             host.carry(&bus, now);
-            typed += host
-                .link
-                .send(Channel::Stdin, &data[typed..length.min(typed + 100)]);
+            typed += host.link.send(Channel::Stdin, &data[typed..length.min(typed + 100)]);
             let mut out = [0; 500];
             let count = host.link.receive(Channel::Stdout, &mut out);
             heard.extend_from_slice(&out[..count]);

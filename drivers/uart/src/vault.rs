@@ -37,12 +37,7 @@ pub struct Shipped {
     pub epoch: u64,
 }
 
-const EXPECTED: Expected = Expected {
-    kind: KIND,
-    owner: 0,
-    version: 2,
-    length: size_of::<Vault>() as u64,
-};
+const EXPECTED: Expected = Expected { kind: KIND, owner: 0, version: 2, length: size_of::<Vault>() as u64 };
 
 impl Vault {
     /// Continues what a predecessor left, or begins in a blank vault. `session`: a number that no earlier boot had, as likely as can be.

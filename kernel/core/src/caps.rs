@@ -187,18 +187,11 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Closes a piece of a dying process's table; true when it is empty.
-    pub(crate) fn close_table_piece(
-        &self,
-        cpu: &mut Cpu<H>,
-        registry: &mut Registry<H::Vm>,
-        process: u32,
-    ) -> bool {
+    pub(crate) fn close_table_piece(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) -> bool {
         let Some(slot) = self.processes.slot(process) else {
             return true;
         };
-        let n = (load(&slot.reaped) as usize..CHUNKS)
-            .find(|n| slot.table.chunk(*n).is_some())
-            .unwrap_or(CHUNKS);
+        let n = (load(&slot.reaped) as usize..CHUNKS).find(|n| slot.table.chunk(*n).is_some()).unwrap_or(CHUNKS);
         if n >= CHUNKS {
             return true;
         }

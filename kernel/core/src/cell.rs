@@ -78,9 +78,7 @@ impl Cell {
     /// Puts a caller in, if nobody is there: for a cell that several threads may fill.
     pub fn try_put(&self, index: u32, sequence: u32) -> bool {
         let word = Self::word(index, sequence);
-        self.0
-            .compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Takes the caller out to answer it; `None` if nobody waits, or another thread copies from it right now.
@@ -92,9 +90,7 @@ impl Cell {
         if index >= INDEX as u32 {
             return None;
         }
-        self.0
-            .compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed)
-            .ok()?;
+        self.0.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         Some(Won::from_cell(index))
     }
 
@@ -108,18 +104,10 @@ impl Cell {
             }
             if word & BUSY != 0 {
                 let marked = word & !CANCEL | (why as u64) << CANCEL_SHIFT;
-                if self
-                    .0
-                    .compare_exchange(word, marked, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-                {
+                if self.0.compare_exchange(word, marked, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                     return Cancel::Deferred;
                 }
-            } else if self
-                .0
-                .compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            } else if self.0.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Cancel::Won(Won::from_cell(index));
             }
         }
@@ -131,12 +119,8 @@ impl Cell {
         if word == 0 || word & BUSY != 0 {
             return None;
         }
-        self.0
-            .compare_exchange(word, word | BUSY, Ordering::AcqRel, Ordering::Relaxed)
-            .ok()?;
-        Some(Held {
-            index: (word & INDEX) as u32 - 1,
-        })
+        self.0.compare_exchange(word, word | BUSY, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        Some(Held { index: (word & INDEX) as u32 - 1 })
     }
 
     /// Ends the copy. If somebody cancelled meanwhile: the caller, won, and the reason.
@@ -145,11 +129,7 @@ impl Cell {
             let word = self.0.load(Ordering::Acquire);
             let why = (word & CANCEL) >> CANCEL_SHIFT;
             let next = if why != 0 { 0 } else { word & !BUSY };
-            if self
-                .0
-                .compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            if self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return (why != 0).then(|| (Won::from_cell(held.index), why as u8));
             }
         }

@@ -216,8 +216,7 @@ impl<H: Hardware> Kernel<H> {
             rule(last == body.last_notified, "the last pending notification is known", e)?;
         }
         rule(found <= 1, "a notification is pending once", n)?;
-        let alive = refs != 0
-            && self.endpoints.lock(crate::id::Id::from_raw(bound)).is_some();
+        let alive = refs != 0 && self.endpoints.lock(crate::id::Id::from_raw(bound)).is_some();
         rule(!alive || (found == 1) == (bits != 0), "a notification with bits set is pending", n)?;
         rule(refs != 0 || found == 0, "a closed notification is not pending", n)
     }
@@ -250,23 +249,18 @@ impl<H: Hardware> Kernel<H> {
 
     fn cells(&self, index: u32) -> u32 {
         let inside = |cell: &crate::cell::Cell| u32::from(cell.peek().is_some_and(|(t, _)| t == index));
-        let built_in: u32 = (0..self.threads.region().len())
-            .filter_map(|t| self.threads.slot(t))
-            .map(|s| inside(&s.cell))
-            .sum();
-        let kept: u32 = (0..self.replies.region().len())
-            .filter_map(|r| self.replies.slot(r))
-            .map(|s| inside(&s.cell))
-            .sum();
+        let built_in: u32 =
+            (0..self.threads.region().len()).filter_map(|t| self.threads.slot(t)).map(|s| inside(&s.cell)).sum();
+        let kept: u32 =
+            (0..self.replies.region().len()).filter_map(|r| self.replies.slot(r)).map(|s| inside(&s.cell)).sum();
         built_in + kept
     }
 
     /// How often a thread stands in a chain through the mail links.
     fn chains(&self, index: u32) -> u32 {
         let mails = (0..CPUS).filter_map(|n| self.posts.get(n)).map(|p| p.heads().0);
-        let waiters = (0..self.processes.region().len())
-            .filter_map(|p| self.processes.slot(p))
-            .map(|p| load(&p.waiters));
+        let waiters =
+            (0..self.processes.region().len()).filter_map(|p| self.processes.slot(p)).map(|p| load(&p.waiters));
         let shots = core::iter::once(self.registry.lock().shot);
         mails.chain(waiters).chain(shots).map(|head| self.in_mail_chain(head, index)).sum()
     }
@@ -293,11 +287,7 @@ impl<H: Hardware> Kernel<H> {
         self.check_place(at, index, &t)?;
         self.check_pending(at, index, &t)?;
         let owner = self.processes.slot(t.process).map_or(State::Free, |p| p.state());
-        rule(
-            matches!(owner, State::Alive | State::Dying),
-            "a thread's process is alive or dying",
-            index,
-        )?;
+        rule(matches!(owner, State::Alive | State::Dying), "a thread's process is alive or dying", index)?;
         let caller = self.threads.slot(index).and_then(|s| s.cell.peek());
         if let (Location::Cpu(_), Some((c, _))) = (at, caller) {
             let lent = self.view(c).map_or(0, |c| c.priority);
@@ -339,11 +329,7 @@ impl<H: Hardware> Kernel<H> {
         let later = matches!(at, Location::Served(_) | Location::Kept(_) | Location::Parked);
         rule(later || told || asked & pending::BOOST == 0, "a CPU knows of every boost", index)?;
         let waits = !matches!(at, Location::Cpu(_) | Location::Mail(_) | Location::Parked);
-        rule(
-            told || !waits || asked & pending::INTERRUPT == 0,
-            "an interrupt ends a wait",
-            index,
-        )?;
+        rule(told || !waits || asked & pending::INTERRUPT == 0, "an interrupt ends a wait", index)?;
         rule(told || !t.in_guest || asked & pending::KICK == 0, "a kick ends a guest's run", index)
     }
 
@@ -452,11 +438,7 @@ impl<H: Hardware> Kernel<H> {
         let parent = load(&slot.parent).checked_sub(1);
         if let Some(parent) = parent.and_then(|p| self.slots.get(p)) {
             let from = parent.current().map(|(_, c)| c);
-            rule(
-                from.is_some_and(|p| p.kind == cap.kind && p.rights.has(cap.rights)),
-                "rights only shrink",
-                s,
-            )?;
+            rule(from.is_some_and(|p| p.kind == cap.kind && p.rights.has(cap.rights)), "rights only shrink", s)?;
         }
         let (mut here, mut before, mut steps) = (load(&slot.child), 0, 0);
         while let Some(child) = here.checked_sub(1).and_then(|c| self.slots.get(c)) {
@@ -529,7 +511,13 @@ impl<H: Hardware> Kernel<H> {
         if word == 0 {
             return;
         }
-        feed(asked as u64 | (boost as u64) << 8 | (t.base as u64) << 16 | (t.priority as u64) << 24 | (t.serves as u64) << 32);
+        feed(
+            asked as u64
+                | (boost as u64) << 8
+                | (t.base as u64) << 16
+                | (t.priority as u64) << 24
+                | (t.serves as u64) << 32,
+        );
         let flags = u64::from(t.pinned) | u64::from(t.started) << 1 | u64::from(t.in_guest) << 2;
         feed(flags | (t.home as u64) << 8 | (t.wait as u64) << 16 | (t.process as u64) << 24);
         if let Some(t) = self.threads.body(index) {
@@ -550,9 +538,7 @@ impl<H: Hardware> Kernel<H> {
         }
         // Deadlines that still count, by the order of their times.
         for (at, thread, sequence) in cpu.timers.armed() {
-            let counts = |k: &mut Self, t, s| {
-                k.view(t).is_some_and(|v| v.sequence == s && v.wait != Wait::None)
-            };
+            let counts = |k: &mut Self, t, s| k.view(t).is_some_and(|v| v.sequence == s && v.wait != Wait::None);
             if counts(self, thread, sequence) {
                 let mut rank = 0;
                 for (other, t, s) in cpu.timers.armed() {

@@ -41,8 +41,7 @@ pub struct NewThread {
 impl<H: Hardware> Kernel<H> {
     /// The caller may spend that budget.
     fn may_spend(&self, args: &Args) -> Result<(), Error> {
-        self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)
-            .map(|_| ())
+        self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND).map(|_| ())
     }
 
     fn first_cap(
@@ -52,12 +51,7 @@ impl<H: Hardware> Kernel<H> {
         kind: Kind,
         object: u64,
     ) -> Result<Handle, Error> {
-        let cap = Cap {
-            kind,
-            rights: Rights::ALL,
-            object,
-            badge: 0,
-        };
+        let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
         self.install(registry, process, cap, None)
     }
 
@@ -83,19 +77,11 @@ impl<H: Hardware> Kernel<H> {
     /// As `docs/abi.md` says.
     pub fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
         self.may_spend(args)?;
-        let at = self.need(
-            args.process,
-            Handle(args.word(0)),
-            Kind::Endpoint,
-            Rights::RECEIVE,
-        )?;
+        let at = self.need(args.process, Handle(args.word(0)), Kind::Endpoint, Rights::RECEIVE)?;
         let mut registry = self.registry.lock();
         let region = self.notifications.region();
         let index = registry.notifications.take(region).ok_or(Error::NoBudget)?;
-        let id = self
-            .notifications
-            .open(index, at.object, args.word(1))
-            .ok_or(Error::NoBudget)?;
+        let id = self.notifications.open(index, at.object, args.word(1)).ok_or(Error::NoBudget)?;
         self.first_cap(&mut registry, args.process, Kind::Notification, id.raw())
             .inspect_err(|_| registry.notifications.give(region, index))
             .map(Answer::handle)
@@ -154,22 +140,14 @@ impl<H: Hardware> Kernel<H> {
         if process.state() != State::Alive {
             return Err(Error::Dead);
         }
-        let index = registry
-            .threads
-            .take(self.threads.region())
-            .ok_or(Error::NoBudget)?;
+        let index = registry.threads.take(self.threads.region()).ok_or(Error::NoBudget)?;
         let slot = self.threads.slot(index).ok_or(Error::NoBudget)?;
         slot.mail_next.store(NONE, Ordering::Relaxed);
         slot.pending.store(0, Ordering::Relaxed);
-        self.threads
-            .registry_move(&mut registry.token, index, Location::Free, Location::Parked);
-        let t = self
-            .threads
-            .parked(&mut registry.token, index)
-            .ok_or(Error::NoBudget)?;
+        self.threads.registry_move(&mut registry.token, index, Location::Free, Location::Parked);
+        let t = self.threads.parked(&mut registry.token, index).ok_or(Error::NoBudget)?;
         fill(t, new, hint);
-        slot.sibling
-            .store(process.first_thread.load(Ordering::Relaxed), Ordering::Relaxed);
+        slot.sibling.store(process.first_thread.load(Ordering::Relaxed), Ordering::Relaxed);
         process.first_thread.store(index, Ordering::Relaxed);
         process.alive.fetch_add(1, Ordering::AcqRel);
         Ok(Id::new(slot.generation.load(Ordering::Relaxed), index))
@@ -202,12 +180,8 @@ impl<H: Hardware> Kernel<H> {
 
 fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     // Wait numbers go on, so that a deadline of the slot's last thread is none of this one's.
-    *t = Thread {
-        sequence: t.sequence,
-        ..Thread::default()
-    };
-    t.frame
-        .start(new.entry, new.stack, new.argument, new.page_address);
+    *t = Thread { sequence: t.sequence, ..Thread::default() };
+    t.frame.start(new.entry, new.stack, new.argument, new.page_address);
     t.process = new.process;
     t.page = new.page;
     t.root = new.root;

@@ -72,10 +72,7 @@ impl<H: Hardware<Timers = Vec<Entry>>> Machine<H> {
         }
         // SAFETY: once per CPU of this kernel, and used by that CPU's value alone.
         let cpu = |n| Cpu::new(unsafe { Hold::new(n) }, vec![Entry::default(); sizes.threads as usize]);
-        Machine {
-            kernel,
-            cpus: (0..cpus).map(cpu).collect(),
-        }
+        Machine { kernel, cpus: (0..cpus).map(cpu).collect() }
     }
 
     /// A copy that shares nothing with this one.

@@ -213,11 +213,7 @@ impl Slot {
             failed: 0,
             servers: [NONE; SERVERS],
         };
-        Slot {
-            refs: AtomicU32::new(0),
-            link: AtomicU32::new(NONE),
-            body: Mutex::new(body),
-        }
+        Slot { refs: AtomicU32::new(0), link: AtomicU32::new(NONE), body: Mutex::new(body) }
     }
 
     /// Makes it a new endpoint; returns its generation.

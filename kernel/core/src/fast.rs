@@ -56,8 +56,7 @@ impl<H: Hardware> Kernel<H> {
         r.home = here;
         let sequence = c.sequence;
         receiver.slot().cell.put(me.index(), sequence);
-        self.threads
-            .leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
+        self.threads.leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
         self.switch_to(cpu, receiver.index());
         Some(())
     }
@@ -100,8 +99,7 @@ impl<H: Hardware> Kernel<H> {
         t.sequence = t.sequence.wrapping_add(1);
         let sequence = t.sequence;
         me.slot().boost.store(0, Ordering::Relaxed);
-        self.threads
-            .leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
+        self.threads.leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
         at.put_only_receiver(me.index());
         drop(at);
         self.switch_to(cpu, caller.index());

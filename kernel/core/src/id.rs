@@ -13,10 +13,7 @@ impl<T> Id<T> {
     /// From its parts.
     #[inline(always)]
     pub const fn new(generation: u32, index: u32) -> Self {
-        Id {
-            raw: (generation as u64) << 32 | index as u64,
-            of: PhantomData,
-        }
+        Id { raw: (generation as u64) << 32 | index as u64, of: PhantomData }
     }
 
     /// From [`Id::raw`].

@@ -9,8 +9,8 @@ use crate::location::Location;
 use crate::message::lend;
 use crate::notification::Notifications;
 use crate::process::Processes;
-use crate::registry::Registry;
 use crate::region::Region;
+use crate::registry::Registry;
 use crate::reply::Replies;
 use crate::table::{Cap, Kind, Slots};
 use crate::thread::{Thread, Wait};
@@ -99,29 +99,17 @@ impl<H: Hardware> Kernel<H> {
     /// # Errors
     /// `BadHandle`, `WrongKind`, `NoRight`.
     #[inline]
-    pub fn need(
-        &self,
-        process: u32,
-        handle: Handle,
-        kind: Kind,
-        rights: Rights,
-    ) -> Result<Cap, Error> {
+    pub fn need(&self, process: u32, handle: Handle, kind: Kind, rights: Rights) -> Result<Cap, Error> {
         let table = self.processes.table(process).ok_or(Error::BadHandle)?;
         table.need(&self.slots, handle, kind, rights)
     }
 
     /// The endpoint (and badge) that a handle of this process names, on the message path.
     #[inline(always)]
-    pub(crate) fn endpoint(
-        &self,
-        process: u32,
-        handle: Handle,
-        rights: Rights,
-    ) -> Result<(Id<Endpoint>, u64), Error> {
+    pub(crate) fn endpoint(&self, process: u32, handle: Handle, rights: Rights) -> Result<(Id<Endpoint>, u64), Error> {
         let table = self.processes.table(process).ok_or(Error::BadHandle)?;
-        let fast = table
-            .slot(&self.slots, handle.index())
-            .and_then(|s| s.expect(handle.generation(), Kind::Endpoint, rights));
+        let fast =
+            table.slot(&self.slots, handle.index()).and_then(|s| s.expect(handle.generation(), Kind::Endpoint, rights));
         match fast {
             Some((object, badge)) => Ok((Id::from_raw(object), badge)),
             None => {
@@ -169,9 +157,10 @@ impl<H: Hardware> Kernel<H> {
         let me = cpu.number() as usize;
         let idle = |n: &usize| {
             *n != me
-                && self.posts.get(*n).is_some_and(|p| {
-                    p.up.load(Ordering::Relaxed) && p.idle.load(Ordering::Relaxed) && !p.has_mail()
-                })
+                && self
+                    .posts
+                    .get(*n)
+                    .is_some_and(|p| p.up.load(Ordering::Relaxed) && p.idle.load(Ordering::Relaxed) && !p.has_mail())
         };
         (0..CPUS).find(idle).map(|n| n as u32)
     }
@@ -185,10 +174,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         let sequence = slot.location().sequence();
-        if self
-            .threads
-            .leave(&mut cpu.hold, index, Location::Mail(to), sequence)
-        {
+        if self.threads.leave(&mut cpu.hold, index, Location::Mail(to), sequence) {
             post.hand_over(index, slot);
             self.hw.interrupt_cpu(to as usize);
         }

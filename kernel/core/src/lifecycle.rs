@@ -30,10 +30,7 @@ impl<H: Hardware> Kernel<H> {
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
         let fpu_page = t.fpu_page;
         let sequence = t.sequence;
-        *t = Thread {
-            sequence,
-            ..Thread::default()
-        };
+        *t = Thread { sequence, ..Thread::default() };
         if let Some(mut at) = self.endpoints.lock(Id::from_raw(serves)) {
             at.remove_server(index);
         }
@@ -63,11 +60,7 @@ impl<H: Hardware> Kernel<H> {
         let Some(slot) = self.processes.slot(process) else {
             return;
         };
-        let Some(after) = self
-            .threads
-            .slot(index)
-            .map(|s| s.sibling.load(Ordering::Relaxed))
-        else {
+        let Some(after) = self.threads.slot(index).map(|s| s.sibling.load(Ordering::Relaxed)) else {
             return;
         };
         let mut here = slot.first_thread.load(Ordering::Relaxed);
@@ -102,8 +95,7 @@ impl<H: Hardware> Kernel<H> {
     fn start_reaping(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) {
         use crate::free::Link;
         if let Some(slot) = self.processes.slot(process) {
-            slot.link()
-                .store(registry.reaping.unwrap_or(NONE), Ordering::Relaxed);
+            slot.link().store(registry.reaping.unwrap_or(NONE), Ordering::Relaxed);
             registry.reaping = Some(process);
         }
         cpu.resched = true;
@@ -244,11 +236,7 @@ impl<H: Hardware> Kernel<H> {
         if slot.pending.load(Ordering::Acquire) & pending::KILL == 0 {
             return;
         }
-        let Some(waits_for) = self
-            .threads
-            .parked(&mut registry.token, index)
-            .map(|t| t.waits_for)
-        else {
+        let Some(waits_for) = self.threads.parked(&mut registry.token, index).map(|t| t.waits_for) else {
             drop(registry);
             return self.see(cpu, index);
         };
@@ -263,11 +251,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn unlink_waiter(&self, process: &crate::process::Slot, index: u32) {
-        let Some(after) = self
-            .threads
-            .slot(index)
-            .map(|s| s.mail_next.swap(NONE, Ordering::Relaxed))
-        else {
+        let Some(after) = self.threads.slot(index).map(|s| s.mail_next.swap(NONE, Ordering::Relaxed)) else {
             return;
         };
         let mut here = process.waiters.load(Ordering::Relaxed);
@@ -324,11 +308,7 @@ impl<H: Hardware> Kernel<H> {
                 }
             }
             Kind::Notification => {
-                if count(
-                    self.notifications.region().get(index(cap)).map(|s| &s.refs),
-                    minus,
-                ) == 1
-                {
+                if count(self.notifications.region().get(index(cap)).map(|s| &s.refs), minus) == 1 {
                     self.end_notification(registry, cap.object);
                 }
             }
@@ -339,10 +319,7 @@ impl<H: Hardware> Kernel<H> {
             }
             Kind::Process => {
                 let left = count(self.processes.slot(index(cap)).map(|s| &s.refs), minus);
-                let dead = self
-                    .processes
-                    .slot(index(cap))
-                    .is_some_and(|s| s.state() == State::Dead);
+                let dead = self.processes.slot(index(cap)).is_some_and(|s| s.state() == State::Dead);
                 if left == 1 && dead {
                     self.free_process(registry, index(cap));
                 }
@@ -381,9 +358,7 @@ impl<H: Hardware> Kernel<H> {
         if let Some(mut at) = self.endpoints.lock(endpoint) {
             self.notifications.unlink(&mut at, id.index());
         }
-        registry
-            .notifications
-            .give(self.notifications.region(), id.index());
+        registry.notifications.give(self.notifications.region(), id.index());
     }
 
     fn end_reply(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32) {

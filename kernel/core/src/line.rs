@@ -13,9 +13,7 @@ pub struct Lines {
 
 impl Default for Lines {
     fn default() -> Self {
-        Lines {
-            bound: [const { [const { AtomicU64::new(0) }; 2] }; LINES],
-        }
+        Lines { bound: [const { [const { AtomicU64::new(0) }; 2] }; LINES] }
     }
 }
 
@@ -24,9 +22,7 @@ impl Lines {
     #[cfg(not(target_os = "none"))]
     pub(crate) fn duplicate(&self) -> Lines {
         use crate::emulated::copy_u64;
-        Lines {
-            bound: core::array::from_fn(|n| [0, 1].map(|m: usize| copy_u64(&self.bound[n][m]))),
-        }
+        Lines { bound: core::array::from_fn(|n| [0, 1].map(|m: usize| copy_u64(&self.bound[n][m]))) }
     }
 
     /// Binds a line to bits of a notification (a raw id).
@@ -39,8 +35,6 @@ impl Lines {
 
     /// The notification and the bits of a line; 0 if it is bound to none.
     pub fn bound(&self, line: u32) -> (u64, u64) {
-        self.bound.get(line as usize).map_or((0, 0), |[n, b]| {
-            (n.load(Ordering::Acquire), b.load(Ordering::Relaxed))
-        })
+        self.bound.get(line as usize).map_or((0, 0), |[n, b]| (n.load(Ordering::Acquire), b.load(Ordering::Relaxed)))
     }
 }

@@ -78,20 +78,12 @@ impl<H: Hardware> Kernel<H> {
     /// Refuses a message with more capabilities than the waiting receiver accepts.
     #[inline(always)]
     fn check_caps(&self, cpu: &mut Cpu<H>, me: u32, at: &mut Locked<'_>, receiver: u32) -> Result<(), Error> {
-        let count = self
-            .threads
-            .own(&mut cpu.hold, me)
-            .ok_or(Error::BadCall)?
-            .cap_count;
+        let count = self.threads.own(&mut cpu.hold, me).ok_or(Error::BadCall)?.cap_count;
         if count == 0 {
             return Ok(());
         }
         let accept = self.threads.waiting(at, receiver).map_or(0, |r| r.accept);
-        if count > accept {
-            Err(Error::NotAccepted)
-        } else {
-            Ok(())
-        }
+        if count > accept { Err(Error::NotAccepted) } else { Ok(()) }
     }
 
     /// Queues a caller and lends its priority to those who serve the endpoint.
@@ -103,8 +95,7 @@ impl<H: Hardware> Kernel<H> {
         };
         t.called_at = now;
         let (sequence, priority) = (t.sequence, t.priority);
-        self.threads
-            .leave(&mut cpu.hold, me, Location::Queued(at.index()), sequence);
+        self.threads.leave(&mut cpu.hold, me, Location::Queued(at.index()), sequence);
         at.push_caller(&self.threads, me);
         let servers = at.servers;
         // A server may wait itself, even here: the boost locks the endpoint where it does.
@@ -115,10 +106,7 @@ impl<H: Hardware> Kernel<H> {
     /// Moves a message from caller to receiver, both of this CPU; the caller goes into the receiver's reply cell.
     #[inline(always)]
     fn deliver(&self, cpu: &mut Cpu<H>, caller: u32, receiver: u32) -> Result<(), Error> {
-        let (c, r) = self
-            .threads
-            .pair(&mut cpu.hold, caller, receiver)
-            .ok_or(Error::BadCall)?;
+        let (c, r) = self.threads.pair(&mut cpu.hold, caller, receiver).ok_or(Error::BadCall)?;
         let badge = c.badge;
         hand_words(c, r, badge);
         let sequence = c.sequence;
@@ -128,8 +116,7 @@ impl<H: Hardware> Kernel<H> {
         if let Some(slot) = self.threads.slot(receiver) {
             slot.cell.put(caller, sequence);
         }
-        self.threads
-            .leave(&mut cpu.hold, caller, Location::Served(receiver), sequence);
+        self.threads.leave(&mut cpu.hold, caller, Location::Served(receiver), sequence);
         Ok(())
     }
 
@@ -140,11 +127,7 @@ impl<H: Hardware> Kernel<H> {
         let Some((c, r)) = self.threads.pair(&mut cpu.hold, caller, receiver) else {
             return;
         };
-        let kind = if c.wait == Wait::Fault {
-            Arrived::Fault
-        } else {
-            Arrived::Message
-        };
+        let kind = if c.wait == Wait::Fault { Arrived::Fault } else { Arrived::Message };
         if c.wait == Wait::Fault {
             let [offset, access] = c.fault;
             r.frame.set_words([offset, access, 0, 0, 0, 0, 0, 0]);
@@ -152,8 +135,7 @@ impl<H: Hardware> Kernel<H> {
         for (n, loan) in c.loans.iter().take(c.loan_count as usize).enumerate() {
             page::set_lent(&self.hw, r.page, n, loan.length);
         }
-        r.frame
-            .set_status(Arrival::new(kind, c.loan_count as usize, caps).0 as i64);
+        r.frame.set_status(Arrival::new(kind, c.loan_count as usize, caps).0 as i64);
     }
 
     /// Lets a receiver run that just got a call: here and at once if it may, else where it belongs.
@@ -227,15 +209,8 @@ impl<H: Hardware> Kernel<H> {
     /// Does the caller accept as many capabilities as the answer carries?
     #[inline(always)]
     fn reply_fits(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) -> Result<(), Error> {
-        let (t, c) = self
-            .threads
-            .pair(&mut cpu.hold, me, caller)
-            .ok_or(Error::BadCall)?;
-        if t.cap_count > c.accept && t.cap_count != 0 {
-            Err(Error::NotAccepted)
-        } else {
-            Ok(())
-        }
+        let (t, c) = self.threads.pair(&mut cpu.hold, me, caller).ok_or(Error::BadCall)?;
+        if t.cap_count > c.accept && t.cap_count != 0 { Err(Error::NotAccepted) } else { Ok(()) }
     }
 
     /// Puts a caller into a cell, if that is still empty. Once it is in, another CPU may take it.
@@ -289,8 +264,7 @@ impl<H: Hardware> Kernel<H> {
         if t.cap_count != 0 {
             let caps = self.move_caps(cpu, me, caller);
             if let Some(c) = self.threads.own(&mut cpu.hold, caller) {
-                c.frame
-                    .set_status(Arrival::new(Arrived::Message, 0, caps).0 as i64);
+                c.frame.set_status(Arrival::new(Arrived::Message, 0, caps).0 as i64);
             }
         }
     }
@@ -364,8 +338,7 @@ impl<H: Hardware> Kernel<H> {
         if answered == NONE {
             self.account(cpu);
         }
-        self.threads
-            .leave(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
+        self.threads.leave(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
         at.push_receiver(&self.threads, me);
         drop(at);
         self.run_answered(cpu, answered);
@@ -420,9 +393,7 @@ impl<H: Hardware> Kernel<H> {
     /// Takes notification bits: at the running thread's own priority, or that of the callers that wait on.
     fn take_bits(&self, cpu: &mut Cpu<H>, mut at: Locked<'_>, badge: u64, bits: u64) {
         let me = cpu.current;
-        let waiting = at
-            .first_caller()
-            .and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
+        let waiting = at.first_caller().and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
         drop(at);
         let Some(t) = self.threads.own(&mut cpu.hold, me) else {
             return;

@@ -56,18 +56,12 @@ pub struct Answer {
 impl Answer {
     /// A new handle.
     pub fn handle(h: Handle) -> Answer {
-        Answer {
-            second: h.0,
-            ..Answer::default()
-        }
+        Answer { second: h.0, ..Answer::default() }
     }
 
     /// A status alone.
     pub fn status(status: u64) -> Answer {
-        Answer {
-            status,
-            ..Answer::default()
-        }
+        Answer { status, ..Answer::default() }
     }
 
     /// Words alone.
@@ -76,10 +70,7 @@ impl Answer {
         for (place, value) in words.iter_mut().zip(some) {
             *place = value;
         }
-        Answer {
-            words,
-            ..Answer::default()
-        }
+        Answer { words, ..Answer::default() }
     }
 }
 
@@ -97,11 +88,7 @@ impl<H: Hardware> Kernel<H> {
     /// The arguments of the running thread's call.
     pub(crate) fn args(&self, cpu: &mut Cpu<H>) -> Result<Args, Error> {
         let t = self.current(cpu)?;
-        Ok(Args {
-            process: t.process,
-            first: t.frame.argument(),
-            words: t.frame.words(),
-        })
+        Ok(Args { process: t.process, first: t.frame.argument(), words: t.frame.words() })
     }
 
     /// A call on an object.
@@ -169,14 +156,7 @@ impl<H: Hardware> Kernel<H> {
     fn derive(&self, args: &Args) -> Result<Answer, Error> {
         let mut registry = self.registry.lock();
         let from = (args.process, args.handle());
-        self.copy_cap(
-            &mut registry,
-            from,
-            args.process,
-            Rights(args.word(0) as u32),
-            args.word(1),
-        )
-        .map(Answer::handle)
+        self.copy_cap(&mut registry, from, args.process, Rights(args.word(0) as u32), args.word(1)).map(Answer::handle)
     }
 
     /// In pieces: while something derived is left, the call runs again.
@@ -198,8 +178,7 @@ impl<H: Hardware> Kernel<H> {
         let mut registry = self.registry.lock();
         let from = (args.process, Handle(args.word(0)));
         let mask = Rights(args.word(1) as u32);
-        self.copy_cap(&mut registry, from, target, mask, args.word(2))
-            .map(Answer::handle)
+        self.copy_cap(&mut registry, from, target, mask, args.word(2)).map(Answer::handle)
     }
 
     /// A copy (`w2` 0), or the capability itself (`w2` 1).
@@ -228,11 +207,7 @@ impl<H: Hardware> Kernel<H> {
         let table = self.processes.table(args.process).ok_or(Error::BadHandle)?;
         let cap = table.look(&self.slots, args.handle())?;
         let words = [cap.rights.0 as u64, cap.object, 0, 0, 0, 0, 0, 0];
-        Ok(Answer {
-            status: cap.kind as u64,
-            second: cap.badge,
-            words,
-        })
+        Ok(Answer { status: cap.kind as u64, second: cap.badge, words })
     }
 
     /// The thread that a capability names and that still is that thread.
@@ -260,10 +235,7 @@ impl<H: Hardware> Kernel<H> {
 
     fn fail_endpoint(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
         let cap = self.need(args.process, args.handle(), Kind::Endpoint, Rights::MANAGE)?;
-        let mut at = self
-            .endpoints
-            .lock(Id::from_raw(cap.object))
-            .ok_or(Error::BadHandle)?;
+        let mut at = self.endpoints.lock(Id::from_raw(cap.object)).ok_or(Error::BadHandle)?;
         let code = args.word(0);
         at.failed = code;
         while code != 0
@@ -281,11 +253,7 @@ impl<H: Hardware> Kernel<H> {
         let now = self.hw.now();
         let mut at = self.endpoints.lock(id).ok_or(Error::BadHandle)?;
         let (queued, oldest) = at.queued(&self.threads);
-        let served = at
-            .servers
-            .iter()
-            .filter(|s| self.threads.slot(**s).is_some_and(|s| s.cell.is_occupied()))
-            .count();
+        let served = at.servers.iter().filter(|s| self.threads.slot(**s).is_some_and(|s| s.cell.is_occupied())).count();
         let age = oldest.map_or(0, |at| now.saturating_sub(at));
         let idle = u64::from(at.first_receiver().is_some());
         Ok(Answer::words([queued, served as u64, age, idle]))
@@ -298,12 +266,7 @@ impl<H: Hardware> Kernel<H> {
         if slot.state() == State::Dead {
             return Ok(After::Return(Answer::default()));
         }
-        self.kill(
-            cpu,
-            id.index(),
-            DeathKind::Killed as u64 | args.word(0) << 8,
-            [0; 4],
-        );
+        self.kill(cpu, id.index(), DeathKind::Killed as u64 | args.word(0) << 8, [0; 4]);
         if cpu.current == NONE {
             return Ok(After::Done);
         }
@@ -317,27 +280,13 @@ impl<H: Hardware> Kernel<H> {
 
     fn process_info(&self, args: &Args) -> Result<Answer, Error> {
         let cap = self.need(args.process, args.handle(), Kind::Process, Rights::READ)?;
-        let slot = self
-            .processes
-            .get(Id::from_raw(cap.object))
-            .ok_or(Error::BadHandle)?;
-        let state = if slot.state() == State::Dead {
-            ProcessState::Dead
-        } else {
-            ProcessState::Alive
-        };
+        let slot = self.processes.get(Id::from_raw(cap.object)).ok_or(Error::BadHandle)?;
+        let state = if slot.state() == State::Dead { ProcessState::Dead } else { ProcessState::Alive };
         let [rip, rsp, rbp, address] =
             [0, 1, 2, 3].map(|n| slot.position.get(n).map_or(0, |p| p.load(Ordering::Relaxed)));
-        let (reason, threads) = (
-            slot.reason.load(Ordering::Relaxed),
-            slot.alive.load(Ordering::Relaxed),
-        );
+        let (reason, threads) = (slot.reason.load(Ordering::Relaxed), slot.alive.load(Ordering::Relaxed));
         let words = [reason, rip, rsp, rbp, address, slot.time(), threads as u64, 0];
-        Ok(Answer {
-            status: state as u64,
-            second: 0,
-            words,
-        })
+        Ok(Answer { status: state as u64, second: 0, words })
     }
 
     /// Puts a thread that was made under the registry's lock on its CPU.
@@ -393,15 +342,8 @@ impl<H: Hardware> Kernel<H> {
         if word == u64::MAX {
             return Ok(None);
         }
-        let up = self
-            .posts
-            .get(word as usize)
-            .is_some_and(|p| p.up.load(Ordering::Relaxed));
-        if up {
-            Ok(Some(word as u32))
-        } else {
-            Err(Error::BadArgument)
-        }
+        let up = self.posts.get(word as usize).is_some_and(|p| p.up.load(Ordering::Relaxed));
+        if up { Ok(Some(word as u32)) } else { Err(Error::BadArgument) }
     }
 
     fn thread_info(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<Answer, Error> {
@@ -414,12 +356,8 @@ impl<H: Hardware> Kernel<H> {
             Location::Parked | Location::Free => 3,
         };
         let mine = self.threads.own_ref(&cpu.hold, index);
-        let (home, priority, used) =
-            mine.map_or((u64::MAX, 0, 0), |t| (t.home as u64, t.priority as u64, t.used));
-        Ok(Answer {
-            status: state,
-            ..Answer::words([home, priority, used])
-        })
+        let (home, priority, used) = mine.map_or((u64::MAX, 0, 0), |t| (t.home as u64, t.priority as u64, t.used));
+        Ok(Answer { status: state, ..Answer::words([home, priority, used]) })
     }
 
     fn interrupt_narrow(&self, args: &Args) -> Result<Answer, Error> {
@@ -429,13 +367,7 @@ impl<H: Hardware> Kernel<H> {
         if line < first || line >= first + count {
             return Err(Error::BadArgument);
         }
-        self.narrower(
-            args,
-            Cap {
-                object: line | 1 << 32,
-                ..cap
-            },
-        )
+        self.narrower(args, Cap { object: line | 1 << 32, ..cap })
     }
 
     fn ports_narrow(&self, args: &Args) -> Result<Answer, Error> {
@@ -446,40 +378,24 @@ impl<H: Hardware> Kernel<H> {
         if many == 0 || port < first || end > first + count {
             return Err(Error::BadArgument);
         }
-        self.narrower(
-            args,
-            Cap {
-                object: port | many << 32,
-                ..cap
-            },
-        )
+        self.narrower(args, Cap { object: port | many << 32, ..cap })
     }
 
     fn narrower(&self, args: &Args, cap: Cap) -> Result<Answer, Error> {
         let mut registry = self.registry.lock();
         let parent = self.global(args.process, args.handle())?;
-        self.install(&mut registry, args.process, cap, Some(parent))
-            .map(Answer::handle)
+        self.install(&mut registry, args.process, cap, Some(parent)).map(Answer::handle)
     }
 
     /// The line of an interrupt capability for one line.
     fn one_line(&self, args: &Args) -> Result<u32, Error> {
         let cap = self.need(args.process, args.handle(), Kind::Interrupt, Rights::NONE)?;
-        if cap.object >> 32 == 1 {
-            Ok(cap.object as u32)
-        } else {
-            Err(Error::BadArgument)
-        }
+        if cap.object >> 32 == 1 { Ok(cap.object as u32) } else { Err(Error::BadArgument) }
     }
 
     fn interrupt_bind(&self, args: &Args) -> Result<Answer, Error> {
         let line = self.one_line(args)?;
-        let notification = self.need(
-            args.process,
-            Handle(args.word(0)),
-            Kind::Notification,
-            Rights::SEND,
-        )?;
+        let notification = self.need(args.process, Handle(args.word(0)), Kind::Notification, Rights::SEND)?;
         self.lines.bind(line, notification.object, args.word(1));
         self.hw.set_line(line, true);
         Ok(Answer::default())

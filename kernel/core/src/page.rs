@@ -40,19 +40,11 @@ fn count(operation: u64, shift: u32) -> u8 {
 /// # Errors
 /// `BadCall` for a reserved flag; `BadArgument` for a count over four, or loans where nothing is called.
 #[cold]
-pub(crate) fn prepare<H: Hardware>(
-    hw: &H,
-    t: &mut Thread<H::Frame>,
-    operation: u64,
-    wait: Wait,
-) -> Result<(), Error> {
+pub(crate) fn prepare<H: Hardware>(hw: &H, t: &mut Thread<H::Frame>, operation: u64, wait: Wait) -> Result<(), Error> {
     if operation & !flags::VALID != 0 {
         return Err(Error::BadCall);
     }
-    let (loans, caps) = (
-        count(operation, flags::LOANS_SHIFT),
-        count(operation, flags::CAPS_SHIFT),
-    );
+    let (loans, caps) = (count(operation, flags::LOANS_SHIFT), count(operation, flags::CAPS_SHIFT));
     let accept = count(operation, flags::ACCEPT_SHIFT);
     if loans as usize > LOANS || caps as usize > CAPS || accept as usize > CAPS {
         return Err(Error::BadArgument);

@@ -140,10 +140,7 @@ impl<H: Hardware> Kernel<H> {
         if self.win(cpu, index, word, error).is_none() {
             return false;
         }
-        let killed = self
-            .threads
-            .slot(index)
-            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
+        let killed = self.threads.slot(index).is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
         if killed {
             self.destroy_thread(cpu, index);
         } else {
@@ -239,10 +236,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         t.home = me;
-        let killed = self
-            .threads
-            .slot(index)
-            .is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
+        let killed = self.threads.slot(index).is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
         if killed {
             self.destroy_thread(cpu, index);
         } else {
@@ -343,11 +337,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// A boosted thread's call is kept: whoever serves that endpoint is boosted.
     fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8, depth: usize) {
-        let Some(endpoint) = self
-            .replies
-            .slot(reply)
-            .map(|r| r.endpoint.load(Ordering::Relaxed))
-        else {
+        let Some(endpoint) = self.replies.slot(reply).map(|r| r.endpoint.load(Ordering::Relaxed)) else {
             return;
         };
         let Some(servers) = self.endpoints.lock_index(endpoint).map(|at| at.servers) else {

@@ -16,12 +16,7 @@ pub struct Ready {
 
 impl Default for Ready {
     fn default() -> Self {
-        Ready {
-            heads: [NONE; 256],
-            tails: [NONE; 256],
-            bits: [0; 4],
-            count: 0,
-        }
+        Ready { heads: [NONE; 256], tails: [NONE; 256], bits: [0; 4], count: 0 }
     }
 }
 

@@ -93,12 +93,7 @@ impl<S> Region<S> {
         extern crate std;
         let slots: std::boxed::Box<[S]> = (0..count).map(|_| make()).collect();
         let base = NonNull::from(std::boxed::Box::leak(slots)).cast();
-        Region {
-            base,
-            len: count,
-            capacity: count,
-            owned: true,
-        }
+        Region { base, len: count, capacity: count, owned: true }
     }
 }
 

@@ -124,9 +124,9 @@ impl<H: Hardware> Kernel<H> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let me = cpu.number() as usize;
         let up = |n: &usize| *n != me && self.posts.get(*n).is_some_and(|p| p.up.load(Ordering::Relaxed));
-        let behind = (0..CPUS).filter(up).any(|n| {
-            self.posts.get(n).is_some_and(|p| p.seen.load(Ordering::SeqCst) < registry.quarantine)
-        });
+        let behind = (0..CPUS)
+            .filter(up)
+            .any(|n| self.posts.get(n).is_some_and(|p| p.seen.load(Ordering::SeqCst) < registry.quarantine));
         if behind {
             (0..CPUS).filter(up).for_each(|n| self.hw.interrupt_cpu(n));
             return;

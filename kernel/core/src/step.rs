@@ -55,7 +55,9 @@ impl<H: Hardware> Kernel<H> {
         if operation == Op::ReplyReceive as u64
             && let Some(result) = self.fast_reply_receive(cpu, me, named, serves)
         {
-            return if let Err(error) = result { self.refuse(cpu, error) };
+            return if let Err(error) = result {
+                self.refuse(cpu, error)
+            };
         }
         self.general_call(cpu, operation);
     }
@@ -159,10 +161,6 @@ impl<H: Hardware> Kernel<H> {
     /// When the timer must interrupt this CPU: its next deadline, or the end of the time slice if somebody waits for it.
     pub fn next_timer(&self, cpu: &Cpu<H>) -> u64 {
         let deadline = cpu.timers.next().unwrap_or(u64::MAX);
-        if cpu.current == NONE {
-            deadline
-        } else {
-            deadline.min(cpu.slice_end)
-        }
+        if cpu.current == NONE { deadline } else { deadline.min(cpu.slice_end) }
     }
 }

@@ -96,12 +96,7 @@ impl Slot {
             return None;
         }
         let rights = Rights((word >> RIGHTS_SHIFT & RIGHTS) as u32);
-        Some(Cap {
-            kind,
-            rights,
-            object,
-            badge,
-        })
+        Some(Cap { kind, rights, object, badge })
     }
 
     /// The message path's look-up: object and badge of a capability of this kind with these rights, or `None` for the slow path to say why.
@@ -177,10 +172,7 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        Table {
-            chunks: [const { AtomicU32::new(0) }; CHUNKS],
-            hint: AtomicU32::new(0),
-        }
+        Table { chunks: [const { AtomicU32::new(0) }; CHUNKS], hint: AtomicU32::new(0) }
     }
 }
 
@@ -213,9 +205,7 @@ impl Table {
     /// `BadHandle`.
     #[inline]
     pub fn look(&self, slots: &Slots, handle: Handle) -> Result<Cap, Error> {
-        self.slot(slots, handle.index())
-            .and_then(|s| s.read(handle.generation()))
-            .ok_or(Error::BadHandle)
+        self.slot(slots, handle.index()).and_then(|s| s.read(handle.generation())).ok_or(Error::BadHandle)
     }
 
     /// The same, of one kind and with some rights.
@@ -270,12 +260,7 @@ mod tests {
     #[test]
     fn a_stale_handle_is_refused_and_never_another_object() {
         let (table, slots) = table();
-        let cap = Cap {
-            kind: Kind::Memory,
-            rights: Rights::READ,
-            object: 7,
-            badge: 0,
-        };
+        let cap = Cap { kind: Kind::Memory, rights: Rights::READ, object: 7, badge: 0 };
         let slot = table.slot(&slots, 5).unwrap();
         let old = Handle::new(slot.fill(cap), 5);
         assert_eq!(table.look(&slots, old), Ok(cap));
@@ -288,12 +273,7 @@ mod tests {
     #[test]
     fn none_of_65536_guesses_works_but_ones_own() {
         let (table, slots) = table();
-        let cap = Cap {
-            kind: Kind::Memory,
-            rights: Rights::READ,
-            object: 7,
-            badge: 0,
-        };
+        let cap = Cap { kind: Kind::Memory, rights: Rights::READ, object: 7, badge: 0 };
         let own = Handle::new(table.slot(&slots, 9).unwrap().fill(cap), 9);
         let hits = (0..1u64 << 16)
             .map(|g| Handle((g & 0xff) << 32 | g >> 8))
@@ -306,36 +286,19 @@ mod tests {
     #[test]
     fn wrong_kind_and_missing_right_are_named() {
         let (table, slots) = table();
-        let cap = Cap {
-            kind: Kind::Memory,
-            rights: Rights::READ,
-            object: 7,
-            badge: 0,
-        };
+        let cap = Cap { kind: Kind::Memory, rights: Rights::READ, object: 7, badge: 0 };
         let h = Handle::new(table.slot(&slots, 0).unwrap().fill(cap), 0);
-        assert_eq!(
-            table.need(&slots, h, Kind::Thread, Rights::NONE),
-            Err(Error::WrongKind)
-        );
-        assert_eq!(
-            table.need(&slots, h, Kind::Memory, Rights::WRITE),
-            Err(Error::NoRight)
-        );
+        assert_eq!(table.need(&slots, h, Kind::Thread, Rights::NONE), Err(Error::WrongKind));
+        assert_eq!(table.need(&slots, h, Kind::Memory, Rights::WRITE), Err(Error::NoRight));
         assert!(table.need(&slots, h, Kind::Memory, Rights::READ).is_ok());
     }
 
     #[test]
     fn a_slot_at_its_last_generation_retires() {
         let slot = Slot::default();
-        slot.word
-            .store((u32::MAX as u64 - 1) << GENERATION_SHIFT, Ordering::Relaxed);
+        slot.word.store((u32::MAX as u64 - 1) << GENERATION_SHIFT, Ordering::Relaxed);
         assert!(slot.is_free());
-        slot.fill(Cap {
-            kind: Kind::Log,
-            rights: Rights::ALL,
-            object: 0,
-            badge: 0,
-        });
+        slot.fill(Cap { kind: Kind::Log, rights: Rights::ALL, object: 0, badge: 0 });
         slot.clear();
         assert!(!slot.is_free());
     }

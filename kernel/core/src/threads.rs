@@ -35,10 +35,7 @@ impl Hold {
     /// # Safety
     /// Made once per CPU and kernel, and used by that CPU alone.
     pub const unsafe fn new(cpu: u32) -> Hold {
-        Hold {
-            cpu,
-            mark: Word::new(Location::Cpu(cpu), 0).0 as u32,
-        }
+        Hold { cpu, mark: Word::new(Location::Cpu(cpu), 0).0 as u32 }
     }
 
     /// Which CPU.
@@ -187,10 +184,7 @@ impl<F: Frame> Threads<F> {
     /// A slot, for several uses.
     #[inline(always)]
     pub(crate) fn find(&self, index: u32) -> Option<Found<'_, F>> {
-        Some(Found {
-            index,
-            slot: self.region.get(index)?,
-        })
+        Some(Found { index, slot: self.region.get(index)? })
     }
 
     /// As [`Threads::own`].
@@ -280,12 +274,7 @@ impl<F: Frame> Threads<F> {
 
     /// Two different threads on this CPU.
     #[inline(always)]
-    pub fn pair<'a>(
-        &'a self,
-        hold: &'a mut Hold,
-        a: u32,
-        b: u32,
-    ) -> Option<(&'a mut Thread<F>, &'a mut Thread<F>)> {
+    pub fn pair<'a>(&'a self, hold: &'a mut Hold, a: u32, b: u32) -> Option<(&'a mut Thread<F>, &'a mut Thread<F>)> {
         let (slot_a, slot_b) = (self.region.get(a)?, self.region.get(b)?);
         if a == b || !slot_a.location().is_on(hold.cpu) || !slot_b.location().is_on(hold.cpu) {
             return None;
@@ -342,11 +331,7 @@ impl<F: Frame> Threads<F> {
     }
 
     /// A thread parked under the registry's lock, whose token `registry` is.
-    pub fn parked<'a>(
-        &'a self,
-        registry: &'a mut crate::registry::Token,
-        index: u32,
-    ) -> Option<&'a mut Thread<F>> {
+    pub fn parked<'a>(&'a self, registry: &'a mut crate::registry::Token, index: u32) -> Option<&'a mut Thread<F>> {
         let _ = registry;
         let slot = self.region.get(index)?;
         if slot.location().at() != Location::Parked {
@@ -389,9 +374,7 @@ impl<F: Frame> Threads<F> {
         };
         let here = Word::new(Location::Cpu(hold.cpu), slot.location().sequence());
         let there = Word::new(to, sequence);
-        slot.location
-            .compare_exchange(here.0, there.0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        slot.location.compare_exchange(here.0, there.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Moves a queued caller into service without touching its CPU: it was won from the queue.
@@ -418,8 +401,7 @@ impl<F: Frame> Threads<F> {
         if word.at() != from || !matches!(from, Location::Free | Location::Parked) {
             return false;
         }
-        slot.location
-            .store(Word::new(to, word.sequence()).0, Ordering::Release);
+        slot.location.store(Word::new(to, word.sequence()).0, Ordering::Release);
         true
     }
 }

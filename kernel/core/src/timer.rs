@@ -33,11 +33,7 @@ impl<S: AsRef<[Entry]> + AsMut<[Entry]>> Timers<S> {
 
     /// The next deadline.
     pub fn next(&self) -> Option<u64> {
-        if self.count == 0 {
-            None
-        } else {
-            self.entries.as_ref().first().map(|e| e.at)
-        }
+        if self.count == 0 { None } else { self.entries.as_ref().first().map(|e| e.at) }
     }
 
     /// Arms wait `sequence` of `thread` for `at`, instead of an older one of that thread.
@@ -137,9 +133,7 @@ mod tests {
         let mut x = 12345u64;
         let mut want = Vec::new();
         for t in 0..64u32 {
-            x = x
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             timers.arm(t, 0, 1_000_000);
             timers.arm(t, 1, x >> 40);
             want.push((x >> 40, t));

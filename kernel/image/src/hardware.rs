@@ -156,12 +156,20 @@ impl MemoryHardware for Hw {
         // this CPU alone. What user mode wrote is copied first and sanitised where it can't be written any more.
         unsafe {
             if load {
-                core::ptr::copy_nonoverlapping((&raw const (*shown).fpu).cast::<u8>(), own.cast::<u8>(), size_of::<FpuState>());
+                core::ptr::copy_nonoverlapping(
+                    (&raw const (*shown).fpu).cast::<u8>(),
+                    own.cast::<u8>(),
+                    size_of::<FpuState>(),
+                );
                 fpu::sanitise(&mut *own, fpu::components());
                 fpu::restore(&*own);
             } else {
                 fpu::save(&mut *own);
-                core::ptr::copy_nonoverlapping(own.cast::<u8>(), (&raw mut (*shown).fpu).cast::<u8>(), size_of::<FpuState>());
+                core::ptr::copy_nonoverlapping(
+                    own.cast::<u8>(),
+                    (&raw mut (*shown).fpu).cast::<u8>(),
+                    size_of::<FpuState>(),
+                );
             }
         }
     }

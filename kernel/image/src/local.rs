@@ -60,8 +60,8 @@ impl Local {
     pub(crate) fn load(&mut self, kernel: &Kernel<Hw>) {
         let current = self.cpu.current;
         if guest::inside() {
-            let stays = current == self.thread
-                && kernel.threads.own_ref(&self.cpu.hold, current).is_some_and(|t| t.in_guest);
+            let stays =
+                current == self.thread && kernel.threads.own_ref(&self.cpu.hold, current).is_some_and(|t| t.in_guest);
             if stays {
                 return self.set_timer(kernel);
             }

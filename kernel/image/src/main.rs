@@ -19,8 +19,6 @@ mod boot;
 #[cfg(target_os = "none")]
 mod bug;
 #[cfg(target_os = "none")]
-mod selftest;
-#[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
 mod frame;
@@ -34,3 +32,5 @@ mod local;
 mod make;
 #[cfg(target_os = "none")]
 mod root;
+#[cfg(target_os = "none")]
+mod selftest;

@@ -74,7 +74,11 @@ fn slice<T: Default>(carver: &mut Carver, count: usize) -> Result<&'static mut [
 
 /// The core and the CPUs' own states, with `cpus` CPUs.
 #[inline(never)]
-pub(crate) fn kernel(found: &'static Machine, cpus: usize, give: &mut dyn FnMut(usize, Cpu<Hw>)) -> Result<&'static Kernel<Hw>, NoKernel> {
+pub(crate) fn kernel(
+    found: &'static Machine,
+    cpus: usize,
+    give: &mut dyn FnMut(usize, Cpu<Hw>),
+) -> Result<&'static Kernel<Hw>, NoKernel> {
     // SAFETY: once, by the owner of the machine's free memory.
     let (ram, mut carver) = unsafe { (PhysicalMemory::new(found), Carver::new(found)) };
     let largest = found.free.iter().copied().max_by_key(|s| s.length());

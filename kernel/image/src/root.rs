@@ -48,7 +48,9 @@ pub(crate) enum NoRoot {
 impl fmt::Display for NoRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoRoot::NoImage => f.write_str("the boot loader gave no boot image: pass it as the initial RAM disk or first module"),
+            NoRoot::NoImage => {
+                f.write_str("the boot loader gave no boot image: pass it as the initial RAM disk or first module")
+            }
             NoRoot::Image(error) => write!(f, "boot image: {error}"),
             NoRoot::Kernel(what, error) => write!(f, "root task: {what}: {}", error.name()),
         }

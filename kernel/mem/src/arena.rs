@@ -13,27 +13,18 @@ pub struct Id<T> {
 
 impl<T> Id<T> {
     /// Names nothing.
-    pub const NONE: Id<T> = Id {
-        word: 0,
-        kind: PhantomData,
-    };
+    pub const NONE: Id<T> = Id { word: 0, kind: PhantomData };
 
     /// From its parts.
     #[inline(always)]
     pub const fn new(generation: u32, index: u32) -> Id<T> {
-        Id {
-            word: (generation as u64) << 32 | index as u64,
-            kind: PhantomData,
-        }
+        Id { word: (generation as u64) << 32 | index as u64, kind: PhantomData }
     }
 
     /// From what [`Id::word`] gave.
     #[inline(always)]
     pub const fn from_word(word: u64) -> Id<T> {
-        Id {
-            word,
-            kind: PhantomData,
-        }
+        Id { word, kind: PhantomData }
     }
 
     /// As one word, for the caller's tables.
@@ -92,11 +83,7 @@ pub struct Slot<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Slot {
-            generation: 1,
-            next: 0,
-            value: None,
-        }
+        Slot { generation: 1, next: 0, value: None }
     }
 }
 
@@ -132,12 +119,7 @@ pub struct Arena<T, S> {
 impl<T, S: Store<Slot<T>>> Arena<T, S> {
     /// An empty arena in an empty store.
     pub const fn new(store: S) -> Self {
-        Arena {
-            store,
-            free: 0,
-            live: 0,
-            kind: PhantomData,
-        }
+        Arena { store, free: 0, live: 0, kind: PhantomData }
     }
 
     /// Objects in use.

@@ -6,8 +6,8 @@ use crate::reach::{displacement, next_field};
 use crate::records::{Field, Record, RecordRef};
 use crate::tables::span;
 use crate::{
-    BudgetId, Decoded, ENTRIES, Frame, Kind, Leaf, Machine, Memory, MemoryId, PAGE, PageFormat, Ram, Space,
-    SpaceId, SpaceKind, Use, Vm,
+    BudgetId, Decoded, ENTRIES, Frame, Kind, Leaf, Machine, Memory, MemoryId, PAGE, PageFormat, Ram, Space, SpaceId,
+    SpaceKind, Use, Vm,
 };
 use sal_abi::Rights;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,10 +50,7 @@ impl<M: Machine> Vm<M> {
         for (&frame, &holders) in &seen.data {
             let count = self.frames.count(&self.ram, frame);
             hold!(count == holders, "{frame:?} says {count} holders, has {holders}");
-            hold!(
-                holders == 1 || self.frames.pins(&self.ram, frame) == 0,
-                "{frame:?} is pinned and shared"
-            );
+            hold!(holders == 1 || self.frames.pins(&self.ram, frame) == 0, "{frame:?} is pinned and shared");
         }
         for id in self.spaces.ids() {
             self.check_records(id, &mut seen)?;
@@ -67,62 +64,34 @@ impl<M: Machine> Vm<M> {
 
     /// What a budget must have been charged for memories and spaces: pins and frames of the kernel's come on top.
     pub fn charged(&self, budget: BudgetId) -> u64 {
-        let memories = self
-            .memories
-            .ids()
-            .into_iter()
-            .filter_map(|id| self.memories.get(id));
+        let memories = self.memories.ids().into_iter().filter_map(|id| self.memories.get(id));
         let spaces = self.spaces.ids().into_iter().filter_map(|id| self.spaces.get(id));
         let of_memory = |m: &Memory| m.tree.present + m.tree.nodes;
         let of_space = |s: &Space| s.tables + s.index.frames + s.slab.frames;
-        memories
-            .filter(|m| m.budget == budget)
-            .map(of_memory)
-            .sum::<u64>()
+        memories.filter(|m| m.budget == budget).map(of_memory).sum::<u64>()
             + spaces.filter(|s| s.budget == budget).map(of_space).sum::<u64>()
     }
 
     fn check_tree(&self, id: MemoryId, seen: &mut Seen) -> Verdict {
         let memory = self.memories.get(id).ok_or("no such memory")?;
         let (mut nodes, mut entries) = (Vec::new(), Vec::new());
-        memory
-            .tree
-            .walk(&self.ram, &mut |n, _| nodes.push(n), &mut |p, e| {
-                entries.push((p, e))
-            });
+        memory.tree.walk(&self.ram, &mut |n, _| nodes.push(n), &mut |p, e| entries.push((p, e)));
         for &node in &nodes {
             self.check_counted(node, Use::Node)?;
             hold!(seen.nodes.insert(node), "node {node:?} used twice");
         }
         let mut present = 0;
         for &(page, entry) in &entries {
-            hold!(
-                memory.tree.peek(&self.ram, page) == entry,
-                "{id:?} page {page}: look-up differs from walk"
-            );
+            hold!(memory.tree.peek(&self.ram, page) == entry, "{id:?} page {page}: look-up differs from walk");
             if let Entry::Present(frame) = entry {
-                hold!(
-                    memory.reaches(page) || memory.closed,
-                    "{id:?} has page {page} beyond its length"
-                );
-                hold!(
-                    self.frames.usage(&self.ram, frame) == Use::Data,
-                    "{id:?} page {page}: {frame:?} isn't data"
-                );
+                hold!(memory.reaches(page) || memory.closed, "{id:?} has page {page} beyond its length");
+                hold!(self.frames.usage(&self.ram, frame) == Use::Data, "{id:?} page {page}: {frame:?} isn't data");
                 *seen.data.entry(frame).or_default() += 1;
                 present += 1;
             }
         }
-        hold!(
-            memory.tree.nodes == nodes.len() as u64,
-            "{id:?} counts {} nodes",
-            memory.tree.nodes
-        );
-        hold!(
-            memory.tree.present == present,
-            "{id:?} counts {} pages",
-            memory.tree.present
-        );
+        hold!(memory.tree.nodes == nodes.len() as u64, "{id:?} counts {} nodes", memory.tree.nodes);
+        hold!(memory.tree.present == present, "{id:?} counts {} pages", memory.tree.present);
         Ok(())
     }
 
@@ -132,10 +101,7 @@ impl<M: Machine> Vm<M> {
         let count = self.frames.count(&self.ram, frame);
         let found = self.frames.usage(&self.ram, frame);
         hold!(found == usage, "{frame:?} is {found:?}, not {usage:?}");
-        hold!(
-            count == live && live != 0,
-            "{usage:?} {frame:?} counts {count}, has {live}"
-        );
+        hold!(count == live && live != 0, "{usage:?} {frame:?} counts {count}, has {live}");
         Ok(())
     }
 
@@ -147,19 +113,9 @@ impl<M: Machine> Vm<M> {
         let mut next = space.index.first(&self.ram);
         while let Some((position, at)) = next {
             let record = Record::load(&self.ram, at);
-            hold!(
-                record.space == id,
-                "{at:?} is in the index of {id:?}, says {:?}",
-                record.space
-            );
-            hold!(
-                record.start >= end && record.end > record.start,
-                "{id:?}: {record:x?} overlaps or is empty"
-            );
-            hold!(
-                record.end <= space.window.end,
-                "{id:?}: {record:x?} leaves the window"
-            );
+            hold!(record.space == id, "{at:?} is in the index of {id:?}, says {:?}", record.space);
+            hold!(record.start >= end && record.end > record.start, "{id:?}: {record:x?} overlaps or is empty");
+            hold!(record.end <= space.window.end, "{id:?}: {record:x?} leaves the window");
             let found = space.index.at_or_below(&self.ram, record.start).map(|f| f.1);
             hold!(found == Some(at), "{id:?}: {record:x?} isn't found");
             seen.users.entry(record.lower.word()).or_default().insert(at.0);
@@ -171,27 +127,12 @@ impl<M: Machine> Vm<M> {
             records += 1;
             next = space.index.after(&self.ram, position);
         }
-        hold!(
-            records == space.index.records,
-            "{id:?} counts {} records, has {records}",
-            space.index.records
-        );
-        hold!(
-            space.slab.frames == frames.len() as u64,
-            "{id:?} counts {} record frames",
-            space.slab.frames
-        );
+        hold!(records == space.index.records, "{id:?} counts {} records, has {records}", space.index.records);
+        hold!(space.slab.frames == frames.len() as u64, "{id:?} counts {} record frames", space.slab.frames);
         let index = space.index.nodes(&self.ram);
-        hold!(
-            space.index.frames == index.len() as u64,
-            "{id:?} counts {} index frames",
-            space.index.frames
-        );
+        hold!(space.index.frames == index.len() as u64, "{id:?} counts {} index frames", space.index.frames);
         for frame in frames.into_iter().chain(index) {
-            hold!(
-                self.frames.usage(&self.ram, frame) == Use::Records,
-                "{frame:?} isn't for records"
-            );
+            hold!(self.frames.usage(&self.ram, frame) == Use::Records, "{frame:?} isn't for records");
             hold!(seen.records.insert(frame), "{frame:?} is used twice");
         }
         Ok(())
@@ -201,43 +142,22 @@ impl<M: Machine> Vm<M> {
         let space = self.spaces.get(id).ok_or("no such space")?;
         let top = M::Format::LEVELS - 1;
         let (mut tables, mut pages) = (1 + u64::from(!space.second.is_none()), 0);
-        seen.tables.extend(
-            [space.root]
-                .into_iter()
-                .chain((!space.second.is_none()).then_some(space.second)),
-        );
+        seen.tables.extend([space.root].into_iter().chain((!space.second.is_none()).then_some(space.second)));
         for i in 0..ENTRIES {
             let word = self.ram.read(space.root, i);
             let address = sign_extended(i as u64 * span(top), top);
             if !space.window.holds(address, 1) {
-                hold!(
-                    word == self.ram.read(self.template, i),
-                    "{id:?}: root word {i} isn't the kernel's"
-                );
+                hold!(word == self.ram.read(self.template, i), "{id:?}: root word {i} isn't the kernel's");
                 continue;
             }
             let both = space.second.is_none() || self.ram.read(space.second, i) == word;
             hold!(both, "{id:?}: the roots differ at {i}");
             if let Decoded::Node(table) = M::Format::decode(top, word) {
-                self.check_table(
-                    (id, space),
-                    (table, top - 1),
-                    address,
-                    (&mut tables, &mut pages),
-                    seen,
-                )?;
+                self.check_table((id, space), (table, top - 1), address, (&mut tables, &mut pages), seen)?;
             }
         }
-        hold!(
-            space.tables == tables,
-            "{id:?} counts {} tables, has {tables}",
-            space.tables
-        );
-        hold!(
-            space.pages == pages,
-            "{id:?} counts {} pages, has {pages}",
-            space.pages
-        );
+        hold!(space.tables == tables, "{id:?} counts {} tables, has {tables}", space.tables);
+        hold!(space.pages == pages, "{id:?} counts {} pages, has {pages}", space.pages);
         Ok(())
     }
 
@@ -264,8 +184,7 @@ impl<M: Machine> Vm<M> {
                 }
                 Decoded::Leaf(leaf) => {
                     *pages += 1;
-                    self.check_leaf(space, address, leaf)
-                        .map_err(|e| format!("{id:?} at {address:#x}: {e}"))?;
+                    self.check_leaf(space, address, leaf).map_err(|e| format!("{id:?} at {address:#x}: {e}"))?;
                 }
             }
         }
@@ -274,38 +193,21 @@ impl<M: Machine> Vm<M> {
 
     /// A leaf lies in a mapping and shows what that mapping's memories hold, with no more rights than it may have.
     fn check_leaf(&self, space: &Space, address: u64, leaf: Leaf) -> Verdict {
-        let (_, at) = space
-            .find_from(&self.ram, address)
-            .ok_or("a leaf without mapping")?;
+        let (_, at) = space.find_from(&self.ram, address).ok_or("a leaf without mapping")?;
         let record = Record::load(&self.ram, at);
         hold!(record.start <= address, "a leaf without mapping");
-        hold!(
-            record.rights.has(leaf.rights),
-            "a leaf has {:?}, its mapping {:?}",
-            leaf.rights,
-            record.rights
-        );
+        hold!(record.rights.has(leaf.rights), "a leaf has {:?}, its mapping {:?}", leaf.rights, record.rights);
         let page = |offset: u64| (offset + address - record.start) / PAGE;
         let upper = self.frame_of(record.upper, page(record.upper_offset));
         let (shown, top) = match upper {
             Some(frame) => (Some(frame), true),
-            None => (
-                self.frame_of(record.lower, page(record.lower_offset)),
-                record.upper.is_none(),
-            ),
+            None => (self.frame_of(record.lower, page(record.lower_offset)), record.upper.is_none()),
         };
-        hold!(
-            shown == Some(leaf.frame),
-            "shows {:?}, the memory has {shown:?}",
-            leaf.frame
-        );
+        hold!(shown == Some(leaf.frame), "shows {:?}, the memory has {shown:?}", leaf.frame);
         if leaf.rights.has(Rights::WRITE) {
             hold!(top, "a lower page can be written");
             let data = self.frames.usage(&self.ram, leaf.frame) == Use::Data;
-            hold!(
-                !data || self.frames.count(&self.ram, leaf.frame) == 1,
-                "a shared page can be written"
-            );
+            hold!(!data || self.frames.count(&self.ram, leaf.frame) == 1, "a shared page can be written");
         }
         Ok(())
     }
@@ -330,35 +232,19 @@ impl<M: Machine> Vm<M> {
             if let Layered::Uniform { space, delta } = memory.layered {
                 let record = Record::load(&self.ram, at);
                 let place = (record.space, displacement(record.start, record.offset_of(id)));
-                hold!(
-                    place == (space, delta),
-                    "{id:?}: {record:x?} isn't at the memory's one displacement"
-                );
+                hold!(place == (space, delta), "{id:?}: {record:x?} isn't at the memory's one displacement");
             }
             at = RecordRef(at.get(&self.ram, next_field(&self.ram, at, id)));
         }
-        hold!(
-            memory.mappings == listed.len() as u64,
-            "{id:?} counts {} mappings",
-            memory.mappings
-        );
+        hold!(memory.mappings == listed.len() as u64, "{id:?} counts {} mappings", memory.mappings);
         let users = seen.users.get(&id.word()).cloned().unwrap_or_default();
         hold!(users == listed, "{id:?}: its list isn't the records that use it");
         let field = |at: u64| RecordRef(at).get(&self.ram, Field::Upper);
         let uppers = listed.iter().filter(|&&at| field(at) == id.word()).count() as u64;
-        hold!(
-            memory.as_upper == uppers,
-            "{id:?} counts {} uses as upper",
-            memory.as_upper
-        );
-        let stale = listed
-            .iter()
-            .any(|&at| RecordRef(at).get(&self.ram, Field::Space) == 0);
+        hold!(memory.as_upper == uppers, "{id:?} counts {} uses as upper", memory.as_upper);
+        let stale = listed.iter().any(|&at| RecordRef(at).get(&self.ram, Field::Space) == 0);
         hold!(!stale, "{id:?} lists a record of no space");
-        hold!(
-            !memory.closed || memory.mappings != 0 || self.is_doomed(id),
-            "{id:?} is closed, unmapped and forgotten"
-        );
+        hold!(!memory.closed || memory.mappings != 0 || self.is_doomed(id), "{id:?} is closed, unmapped and forgotten");
         Ok(())
     }
 
@@ -389,11 +275,7 @@ impl<M: Machine> Vm<M> {
             hold!(known, "{frame:?} is in use ({usage:?}) but nobody's");
             used += 1;
         }
-        hold!(
-            used == self.frames.used(),
-            "{} frames counted as used, {used} are",
-            self.frames.used()
-        );
+        hold!(used == self.frames.used(), "{} frames counted as used, {used} are", self.frames.used());
         self.frames.check(&self.ram)
     }
 }
@@ -401,9 +283,5 @@ impl<M: Machine> Vm<M> {
 /// The canonical form of an address whose root covers `512 * span(top)` bytes.
 fn sign_extended(address: u64, top: u32) -> u64 {
     let half = span(top) * (ENTRIES as u64 / 2);
-    if address >= half {
-        address.wrapping_sub(2 * half)
-    } else {
-        address
-    }
+    if address >= half { address.wrapping_sub(2 * half) } else { address }
 }

@@ -4,8 +4,8 @@ use crate::fault::Via;
 use crate::pool::Pool;
 use crate::radix::Entry;
 use crate::{
-    Access, BudgetId, Charge, Done, Error, Frame, Kind, Machine, MemoryId, Outcome, PAGE, Ram, Shootdown,
-    SpaceId, Use, Vm,
+    Access, BudgetId, Charge, Done, Error, Frame, Kind, Machine, MemoryId, Outcome, PAGE, Ram, Shootdown, SpaceId, Use,
+    Vm,
 };
 
 /// Most bytes that one call copies.
@@ -64,10 +64,7 @@ impl<M: Machine> Vm<M> {
     fn source_of<C: Charge>(&mut self, charge: &mut C, id: MemoryId, offset: u64) -> Result<Source, Outcome> {
         let memory = self.memories.get_mut(id).ok_or(Outcome::NotMapped)?;
         let page = offset / PAGE;
-        if memory.kind == Kind::ZeroFill
-            && memory.reaches(page)
-            && memory.tree.get(&self.ram, page) == Entry::Absent
-        {
+        if memory.kind == Kind::ZeroFill && memory.reaches(page) && memory.tree.get(&self.ram, page) == Entry::Absent {
             return Ok(Source::Zero);
         }
         let (frame, at, _) = self.place(charge, id, offset, Access::Read)?;
@@ -119,10 +116,7 @@ impl<M: Machine> Vm<M> {
         bytes: &[u8],
     ) -> Result<Done, Error> {
         let length = self.clip(id, offset, bytes.len() as u64)?;
-        let mut done = Done {
-            bytes: 0,
-            shootdown: Shootdown::None,
-        };
+        let mut done = Done { bytes: 0, shootdown: Shootdown::None };
         let mut rest = bytes.get(..length as usize).unwrap_or_default();
         while !rest.is_empty() {
             let n = chunk(offset + done.bytes, 0, rest.len() as u64);
@@ -157,9 +151,7 @@ impl<M: Machine> Vm<M> {
             let (frame, at, shootdown) = vm.resolve(charge, to.0, to.1 + done, Access::Write)?;
             match source {
                 // Resolving may have filled the page meanwhile: with zeroes, or it is the very same memory.
-                Source::Zero => vm
-                    .ram
-                    .store(frame, at, ZEROES.get(..n as usize).unwrap_or_default()),
+                Source::Zero => vm.ram.store(frame, at, ZEROES.get(..n as usize).unwrap_or_default()),
                 Source::At(_) => {
                     let (from_frame, from_at, _) = vm.place(charge, from.0, from.1 + done, Access::Read)?;
                     vm.ram.copy((from_frame, from_at), (frame, at), n as usize);
@@ -216,10 +208,7 @@ impl<M: Machine> Vm<M> {
         (from, to, length): (u64, u64, u64),
         mut piece: impl FnMut(&mut Self, &mut C, u64, u64) -> Result<Shootdown, Outcome>,
     ) -> Result<Done, Error> {
-        let mut done = Done {
-            bytes: 0,
-            shootdown: Shootdown::None,
-        };
+        let mut done = Done { bytes: 0, shootdown: Shootdown::None };
         if from.checked_add(length).is_none() || to.checked_add(length).is_none() {
             return Err(Error::BadAddress);
         }
@@ -273,11 +262,7 @@ impl<M: Machine> Vm<M> {
             return Err(Error::BadArgument);
         }
         self.frames.unpin(&self.ram, frame);
-        let pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         pool.charge.refund(budget, 1);
         if pool.frames.pins(pool.ram, frame) == 0 && pool.frames.count(pool.ram, frame) == 0 {
             pool.frames.release(pool.ram, frame);

@@ -56,10 +56,7 @@ impl<M: Machine> Vm<M> {
             return Err(Error::BadArgument);
         }
         let (reached, shootdown) = self.discard_pages(charge, id, (offset / PAGE, end / PAGE), Drop::Present);
-        Ok(Done {
-            bytes: reached * PAGE - offset,
-            shootdown,
-        })
+        Ok(Done { bytes: reached * PAGE - offset, shootdown })
     }
 
     /// Gives a memory another length. Pages wholly beyond it are given back, a bounded piece per call; the length counts at once. Pages that a pager
@@ -67,28 +64,15 @@ impl<M: Machine> Vm<M> {
     ///
     /// # Errors
     /// `Stale`; `BadArgument`: too long, or a fixed memory.
-    pub fn resize<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: MemoryId,
-        length: u64,
-    ) -> Result<Progress, Error> {
+    pub fn resize<C: Charge>(&mut self, charge: &mut C, id: MemoryId, length: u64) -> Result<Progress, Error> {
         let first = length.div_ceil(PAGE);
-        let memory = self
-            .memories
-            .get_mut(id)
-            .filter(|m| !m.closed)
-            .ok_or(Error::Stale)?;
+        let memory = self.memories.get_mut(id).filter(|m| !m.closed).ok_or(Error::Stale)?;
         if first > MAX_PAGES || matches!(memory.kind, Kind::Fixed { .. }) {
             return Err(Error::BadArgument);
         }
         memory.length = length;
         let (reached, shootdown) = self.discard_pages(charge, id, (first, MAX_PAGES), Drop::All);
-        Ok(if reached >= MAX_PAGES {
-            Progress::Done(shootdown)
-        } else {
-            Progress::More(shootdown)
-        })
+        Ok(if reached >= MAX_PAGES { Progress::Done(shootdown) } else { Progress::More(shootdown) })
     }
 
     /// -> first page not looked at.
@@ -107,8 +91,7 @@ impl<M: Machine> Vm<M> {
                 return (next, shootdown);
             }
             let stop = ((next / 512 + 1) * 512).min(next + stride).min(end);
-            shootdown =
-                shootdown.and(self.sweep_memory(charge, id, (next * PAGE, stop * PAGE), Sweep::Clear));
+            shootdown = shootdown.and(self.sweep_memory(charge, id, (next * PAGE, stop * PAGE), Sweep::Clear));
             self.drop_pages(charge, id, (next, stop), what);
             work = work.saturating_sub(stop - next + 16);
             page = stop;
@@ -126,11 +109,7 @@ impl<M: Machine> Vm<M> {
         let Some(memory) = self.memories.get_mut(id) else {
             return;
         };
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         for page in first..end {
             let entry = memory.tree.get(pool.ram, page);
             if matches!(entry, Entry::Present(_)) || what == Drop::All && entry == Entry::Asked {

@@ -1,8 +1,8 @@
 //! An emulated machine for host tests: RAM in a vector, a page format of its own, stores in vectors.
 
 use crate::{
-    Budget, BudgetId, Cache, Charge, Decoded, ENTRIES, Error, Frame, FrameRange, Layout, Leaf, Machine,
-    Memory, PAGE, PageFormat, Ram, Slot, Space, Store, Vm, Who, Window,
+    Budget, BudgetId, Cache, Charge, Decoded, ENTRIES, Error, Frame, FrameRange, Layout, Leaf, Machine, Memory, PAGE,
+    PageFormat, Ram, Slot, Space, Store, Vm, Who, Window,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use sal_abi::Rights;
@@ -17,9 +17,7 @@ pub struct EmulatedRam {
 impl EmulatedRam {
     /// A machine with that many frames, numbered from 0, full of rubbish.
     pub fn new(frames: u32) -> EmulatedRam {
-        let words = (0..frames as usize * ENTRIES)
-            .map(|_| AtomicU64::new(0xdead_beef_dead_beef))
-            .collect();
+        let words = (0..frames as usize * ENTRIES).map(|_| AtomicU64::new(0xdead_beef_dead_beef)).collect();
         EmulatedRam { words }
     }
 
@@ -40,13 +38,7 @@ impl EmulatedRam {
 
 impl Clone for EmulatedRam {
     fn clone(&self) -> Self {
-        EmulatedRam {
-            words: self
-                .words
-                .iter()
-                .map(|w| AtomicU64::new(w.load(Relaxed)))
-                .collect(),
-        }
+        EmulatedRam { words: self.words.iter().map(|w| AtomicU64::new(w.load(Relaxed))).collect() }
     }
 }
 
@@ -128,16 +120,8 @@ impl PageFormat for ToyFormat {
         Decoded::Leaf(Leaf {
             frame: Frame(word as u32),
             rights: Rights((word >> 32) as u32 & 0xfff),
-            who: if word & KERNEL != 0 {
-                Who::Kernel
-            } else {
-                Who::User
-            },
-            cache: if word & DEVICE != 0 {
-                Cache::Device
-            } else {
-                Cache::Normal
-            },
+            who: if word & KERNEL != 0 { Who::Kernel } else { Who::User },
+            cache: if word & DEVICE != 0 { Cache::Device } else { Cache::Normal },
         })
     }
 }
@@ -151,10 +135,7 @@ pub struct VecStore<S> {
 
 impl<S> Default for VecStore<S> {
     fn default() -> Self {
-        VecStore {
-            slots: Vec::new(),
-            room: 0,
-        }
+        VecStore { slots: Vec::new(), room: 0 }
     }
 }
 
@@ -206,17 +187,11 @@ pub struct Budgets(pub Vec<Budget>);
 
 impl Charge for Budgets {
     fn charge(&mut self, budget: BudgetId, frames: u64) -> Result<(), Error> {
-        self.0
-            .get_mut(budget.0 as usize)
-            .ok_or(Error::NoBudget)?
-            .charge(frames)
+        self.0.get_mut(budget.0 as usize).ok_or(Error::NoBudget)?.charge(frames)
     }
 
     fn refund(&mut self, budget: BudgetId, frames: u64) {
-        let budget = self
-            .0
-            .get_mut(budget.0 as usize)
-            .expect("a budget outlives its charges");
+        let budget = self.0.get_mut(budget.0 as usize).expect("a budget outlives its charges");
         assert!(budget.used >= frames, "refund of more than was charged");
         budget.refund(frames);
     }
@@ -224,14 +199,8 @@ impl Charge for Budgets {
 
 /// Guest half and native window as on x86_64.
 pub const LAYOUT: Layout = Layout {
-    guest: Window {
-        start: 0,
-        end: 1 << 47,
-    },
-    native: Window {
-        start: 0xffff_8000_0000_0000,
-        end: 0xffff_8080_0000_0000,
-    },
+    guest: Window { start: 0, end: 1 << 47 },
+    native: Window { start: 0xffff_8000_0000_0000, end: 0xffff_8080_0000_0000 },
 };
 
 /// The frame of the emulated root template: its last word is a kernel leaf.
@@ -245,17 +214,9 @@ pub fn machine(frames: u32) -> Vm<Emulated> {
     assert!(frames >= 8, "an emulated machine needs 8 frames");
     let ram = EmulatedRam::new(frames);
     ram.zero(TEMPLATE);
-    let kernel = Leaf {
-        frame: Frame(0),
-        rights: Rights::READ,
-        who: Who::Kernel,
-        cache: Cache::Normal,
-    };
+    let kernel = Leaf { frame: Frame(0), rights: Rights::READ, who: Who::Kernel, cache: Cache::Normal };
     ram.write(TEMPLATE, ENTRIES - 1, ToyFormat::leaf(kernel));
-    let map = [FrameRange {
-        start: 4,
-        end: frames,
-    }];
+    let map = [FrameRange { start: 4, end: frames }];
     let stores = (VecStore::default(), VecStore::default());
     Vm::new(ram, &map, stores, LAYOUT, TEMPLATE).expect("room for the metadata")
 }

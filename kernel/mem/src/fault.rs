@@ -6,8 +6,8 @@ use crate::radix::Entry;
 use crate::records::{Field, RecordRef};
 use crate::tables::Sweep;
 use crate::{
-    BudgetId, Cache, Charge, Error, Frame, Kind, Leaf, Machine, Memory, MemoryId, PAGE, PageFormat, Ram,
-    Shootdown, SpaceId, Use, Vm, Who,
+    BudgetId, Cache, Charge, Error, Frame, Kind, Leaf, Machine, Memory, MemoryId, PAGE, PageFormat, Ram, Shootdown,
+    SpaceId, Use, Vm, Who,
 };
 use sal_abi::Rights;
 
@@ -116,13 +116,7 @@ impl<M: Machine> Vm<M> {
     /// Bound: the tables and nodes on the way, one page filled or copied; breaking the sharing of a page of a memory that is mapped
     /// at several places: its list of mappings.
     #[inline]
-    pub fn fault<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        space: SpaceId,
-        address: u64,
-        access: Access,
-    ) -> Outcome {
+    pub fn fault<C: Charge>(&mut self, charge: &mut C, space: SpaceId, address: u64, access: Access) -> Outcome {
         match self.try_fault(charge, space, address & !(PAGE - 1), access) {
             Ok(shootdown) => Outcome::Mapped(shootdown),
             Err(outcome) => outcome,
@@ -143,11 +137,7 @@ impl<M: Machine> Vm<M> {
         if !rights.has(access.right()) {
             return Err(Outcome::Denied);
         }
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let table = space.ensure_table::<M::Ram, M::Format, C>(&mut pool, address)?;
         match self.provide(charge, (record, table), address, access) {
             Ok(page) => Ok(self.show(id, table, address, rights, page)),
@@ -160,36 +150,18 @@ impl<M: Machine> Vm<M> {
 
     /// Writes the leaf.
     #[inline]
-    fn show(
-        &mut self,
-        space: SpaceId,
-        table: Frame,
-        address: u64,
-        rights: Rights,
-        page: Provided,
-    ) -> Shootdown {
+    fn show(&mut self, space: SpaceId, table: Frame, address: u64, rights: Rights, page: Provided) -> Shootdown {
         let Some(space) = self.spaces.get_mut(space) else {
             return page.shootdown;
         };
-        let mask = if page.writable {
-            Rights::ALL
-        } else {
-            Rights::READ.or(Rights::EXECUTE)
-        };
-        let leaf = Leaf {
-            frame: page.frame,
-            rights: rights.and(mask),
-            who: Who::User,
-            cache: page.cache,
-        };
+        let mask = if page.writable { Rights::ALL } else { Rights::READ.or(Rights::EXECUTE) };
+        let leaf = Leaf { frame: page.frame, rights: rights.and(mask), who: Who::User, cache: page.cache };
         let old = space.put_leaf(&self.ram, &self.frames, table, address, M::Format::leaf(leaf));
         if old == 0 {
             return page.shootdown;
         }
         match M::Format::decode(0, old) {
-            crate::Decoded::Leaf(old) if old.frame == page.frame && rights.and(mask).has(old.rights) => {
-                page.shootdown
-            }
+            crate::Decoded::Leaf(old) if old.frame == page.frame && rights.and(mask).has(old.rights) => page.shootdown,
             _ => page.shootdown.and(Shootdown::Page(address)),
         }
     }
@@ -200,11 +172,7 @@ impl<M: Machine> Vm<M> {
         let Some(space) = self.spaces.get_mut(space) else {
             return;
         };
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         space.prune::<M::Ram, M::Format, C>(&mut pool, address);
     }
 
@@ -234,10 +202,7 @@ impl<M: Machine> Vm<M> {
             return self.copy_up(charge, (upper, upper_page), (lower, lower_page), via);
         }
         let page = self.page(charge, lower, lower_page, access, via)?;
-        Ok(Provided {
-            writable: false,
-            ..page
-        })
+        Ok(Provided { writable: false, ..page })
     }
 
     /// A page of a memory, filled or made one's own as the access needs it.
@@ -254,33 +219,16 @@ impl<M: Machine> Vm<M> {
         if !memory.reaches(page) {
             return Err(Outcome::PastEnd);
         }
-        let found = Provided {
-            frame: Frame::NONE,
-            writable: true,
-            cache: Cache::Normal,
-            shootdown: Shootdown::None,
-        };
+        let found = Provided { frame: Frame::NONE, writable: true, cache: Cache::Normal, shootdown: Shootdown::None };
         if let Kind::Fixed { first, cache } = memory.kind {
-            return Ok(Provided {
-                frame: Frame(first.0 + page as u32),
-                cache,
-                ..found
-            });
+            return Ok(Provided { frame: Frame(first.0 + page as u32), cache, ..found });
         }
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         match (memory.tree.get(pool.ram, page), memory.kind) {
             (Entry::Present(frame), _) => {
                 let own = pool.frames.count(pool.ram, frame) == 1;
                 if own || access != Access::Write {
-                    return Ok(Provided {
-                        frame,
-                        writable: own,
-                        ..found
-                    });
+                    return Ok(Provided { frame, writable: own, ..found });
                 }
                 self.own_page(charge, id, page, frame, via)
             }
@@ -289,23 +237,13 @@ impl<M: Machine> Vm<M> {
                 if first {
                     memory.ask(&mut pool, page)?;
                 }
-                Err(Outcome::NeedsPager(PagerAsk {
-                    memory: id,
-                    offset: page * PAGE,
-                    endpoint,
-                    badge,
-                    first,
-                }))
+                Err(Outcome::NeedsPager(PagerAsk { memory: id, offset: page * PAGE, endpoint, badge, first }))
             }
             _ => {
                 let frame = memory.fill(&mut pool, page, None)?;
                 if memory.as_upper != 0 {
                     let shootdown = self.forget_elsewhere(charge, id, page, via);
-                    return Ok(Provided {
-                        frame,
-                        shootdown,
-                        ..found
-                    });
+                    return Ok(Provided { frame, shootdown, ..found });
                 }
                 Ok(Provided { frame, ..found })
             }
@@ -328,12 +266,7 @@ impl<M: Machine> Vm<M> {
         self.frames.count_down(&self.ram, shared);
         memory.tree.replace(&self.ram, page, Entry::Present(frame));
         let shootdown = self.forget_elsewhere(charge, id, page, via);
-        Ok(Provided {
-            frame,
-            writable: true,
-            cache: Cache::Normal,
-            shootdown,
-        })
+        Ok(Provided { frame, writable: true, cache: Cache::Normal, shootdown })
     }
 
     /// Mappings that show a page's old content must fault again; the one that faults now is renewed anyway.
@@ -374,19 +307,10 @@ impl<M: Machine> Vm<M> {
         }
         let source = self.source(charge, lower, lower_page, via)?;
         let memory = self.memories.get_mut(upper).ok_or(Outcome::NotMapped)?;
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let frame = memory.fill(&mut pool, upper_page, source)?;
         let shootdown = self.forget_elsewhere(charge, upper, upper_page, via);
-        Ok(Provided {
-            frame,
-            writable: true,
-            cache: Cache::Normal,
-            shootdown,
-        })
+        Ok(Provided { frame, writable: true, cache: Cache::Normal, shootdown })
     }
 
     /// What a page of a lower memory holds: a frame, or zeroes (`None`).
@@ -402,8 +326,7 @@ impl<M: Machine> Vm<M> {
         if absent && memory.reaches(page) {
             return Ok(None);
         }
-        self.page(charge, id, page, Access::Read, via)
-            .map(|p| Some(p.frame))
+        self.page(charge, id, page, Access::Read, via).map(|p| Some(p.frame))
     }
 }
 

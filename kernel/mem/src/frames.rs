@@ -97,26 +97,17 @@ impl Frames {
         let mut covered = 0;
         for (slot, range) in ranges.iter_mut().zip(map) {
             // Frame 0 stands for "none".
-            *slot = FrameRange {
-                start: range.start.max(1),
-                end: range.end.max(1),
-            };
+            *slot = FrameRange { start: range.start.max(1), end: range.end.max(1) };
             covered = covered.max(range.end);
         }
         let need = covered.div_ceil(ENTRIES as u32);
-        let home = ranges
-            .iter_mut()
-            .find(|r| r.end.saturating_sub(r.start) >= need)
-            .ok_or(Error::BadArgument)?;
+        let home = ranges.iter_mut().find(|r| r.end.saturating_sub(r.start) >= need).ok_or(Error::BadArgument)?;
         let meta = home.start;
         home.start += need;
         for frame in meta..meta + need {
             ram.zero(Frame(frame));
         }
-        let uncarved = ranges
-            .iter()
-            .map(|r| u64::from(r.end.saturating_sub(r.start)))
-            .sum();
+        let uncarved = ranges.iter().map(|r| u64::from(r.end.saturating_sub(r.start))).sum();
         let none = List::default();
         Ok(Frames {
             meta,
@@ -156,10 +147,7 @@ impl Frames {
 
     #[inline(always)]
     fn place(&self, frame: Frame) -> (Frame, usize) {
-        (
-            Frame(self.meta + frame.0 / ENTRIES as u32),
-            frame.0 as usize % ENTRIES,
-        )
+        (Frame(self.meta + frame.0 / ENTRIES as u32), frame.0 as usize % ENTRIES)
     }
 
     #[inline(always)]
@@ -176,11 +164,7 @@ impl Frames {
 
     /// What a frame is used for.
     pub fn usage<R: Ram>(&self, ram: &R, frame: Frame) -> Use {
-        if frame.0 >= self.covered {
-            Use::Unmanaged
-        } else {
-            Use::from_number(self.word(ram, frame) >> USE_SHIFT)
-        }
+        if frame.0 >= self.covered { Use::Unmanaged } else { Use::from_number(self.word(ram, frame) >> USE_SHIFT) }
     }
 
     /// Entries that hold a data frame; live words of a table or node.
@@ -234,11 +218,7 @@ impl Frames {
     /// `NoFrames`.
     #[inline]
     pub(crate) fn take<R: Ram>(&mut self, ram: &R, usage: Use) -> Result<Frame, Error> {
-        let frame = if self.free.count != 0 {
-            self.pop(ram)
-        } else {
-            self.carve()?
-        };
+        let frame = if self.free.count != 0 { self.pop(ram) } else { self.carve()? };
         self.set_word(ram, frame, (usage as u64) << USE_SHIFT);
         self.used += 1;
         Ok(frame)
@@ -266,11 +246,7 @@ impl Frames {
 
     /// Gives a frame to the quarantine.
     pub(crate) fn release<R: Ram>(&mut self, ram: &R, frame: Frame) {
-        self.set_word(
-            ram,
-            frame,
-            (Use::Quarantined as u64) << USE_SHIFT | u64::from(self.fresh.head.0),
-        );
+        self.set_word(ram, frame, (Use::Quarantined as u64) << USE_SHIFT | u64::from(self.fresh.head.0));
         if self.fresh.count == 0 {
             self.fresh.tail = frame;
         }
@@ -283,11 +259,7 @@ impl Frames {
     #[inline]
     pub(crate) fn advance<R: Ram>(&mut self, ram: &R) {
         if self.waiting.count != 0 {
-            self.set_word(
-                ram,
-                self.waiting.tail,
-                (Use::Free as u64) << USE_SHIFT | u64::from(self.free.head.0),
-            );
+            self.set_word(ram, self.waiting.tail, (Use::Free as u64) << USE_SHIFT | u64::from(self.free.head.0));
             self.free.head = self.waiting.head;
             self.free.count += self.waiting.count;
         }
@@ -317,12 +289,7 @@ impl Frames {
             }
         }
         if self.used + self.available() + self.quarantined() != self.total {
-            return Err(std::format!(
-                "{} frames used, {} free, of {}",
-                self.used,
-                self.available(),
-                self.total
-            ));
+            return Err(std::format!("{} frames used, {} free, of {}", self.used, self.available(), self.total));
         }
         Ok(())
     }

@@ -89,12 +89,7 @@ fn remove_at<R: Ram>(ram: &R, node: Frame, at: usize) {
 fn shift<R: Ram>(ram: &R, from: Frame, first: usize, to: Frame) {
     let (count, base) = (len(ram, from), len(ram, to));
     for i in first..count {
-        put(
-            ram,
-            to,
-            base + i - first,
-            (key(ram, from, i), value(ram, from, i)),
-        );
+        put(ram, to, base + i - first, (key(ram, from, i), value(ram, from, i)));
     }
     ram.write(to, 0, (base + count - first) as u64);
     ram.write(from, 0, first as u64);
@@ -196,12 +191,7 @@ impl Index {
         let right = pool.take_zeroed(Use::Records)?;
         self.frames += new;
         shift(pool.ram, leaf, PAIRS / 2, right);
-        insert_at(
-            pool.ram,
-            self.root,
-            branch + 1,
-            (key(pool.ram, right, 0), u64::from(right.0)),
-        );
+        insert_at(pool.ram, self.root, branch + 1, (key(pool.ram, right, 0), u64::from(right.0)));
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use crate::pool::Pool;
 use crate::records::Record;
 use crate::tables::{Sweep, slot};
 use crate::{
-    BudgetId, Charge, Error, Frame, Machine, MemoryId, PageFormat, Progress, Ram, Shootdown, SpaceId,
-    SpaceKind, Vm, WORK,
+    BudgetId, Charge, Error, Frame, Machine, MemoryId, PageFormat, Progress, Ram, Shootdown, SpaceId, SpaceKind, Vm,
+    WORK,
 };
 
 impl<M: Machine> Vm<M> {
@@ -14,11 +14,7 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `Stale`.
     pub fn memory_close(&mut self, id: MemoryId) -> Result<(), Error> {
-        let memory = self
-            .memories
-            .get_mut(id)
-            .filter(|m| !m.closed)
-            .ok_or(Error::Stale)?;
+        let memory = self.memories.get_mut(id).filter(|m| !m.closed).ok_or(Error::Stale)?;
         memory.closed = true;
         if memory.mappings == 0 {
             self.doom(id);
@@ -43,11 +39,7 @@ impl<M: Machine> Vm<M> {
             let Some(memory) = self.memories.get_mut(id) else {
                 break;
             };
-            let mut pool = Pool {
-                ram: &self.ram,
-                frames: &mut self.frames,
-                charge,
-            };
+            let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
             while let Some(page) = memory.tree.next(pool.ram, 0) {
                 if work == 0 {
                     return Progress::More(Shootdown::None);
@@ -59,11 +51,7 @@ impl<M: Machine> Vm<M> {
             self.memories.remove(id);
             work = work.saturating_sub(4);
         }
-        if self.doomed.is_none() {
-            Progress::Done(Shootdown::None)
-        } else {
-            Progress::More(Shootdown::None)
-        }
+        if self.doomed.is_none() { Progress::Done(Shootdown::None) } else { Progress::More(Shootdown::None) }
     }
 
     /// Is there something for [`Vm::reap`] to do?
@@ -82,8 +70,7 @@ impl<M: Machine> Vm<M> {
         let mut work = WORK;
         while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.index.first(&self.ram)) {
             let record = Record::load(&self.ram, at);
-            let (reached, _) =
-                self.sweep_space(charge, id, (record.start, record.end), Sweep::Clear, &mut work);
+            let (reached, _) = self.sweep_space(charge, id, (record.start, record.end), Sweep::Clear, &mut work);
             if reached < record.end {
                 self.trim_front(id, position, at, reached);
                 return Ok(Progress::More(Shootdown::All));
@@ -110,11 +97,7 @@ impl<M: Machine> Vm<M> {
             }
         };
         let root = space.root;
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         pool.free(root, budget);
         if !other.is_none() {
             pool.free(other, budget);

@@ -61,30 +61,15 @@ impl<M: Machine> Vm<M> {
         self.check_layer(request.lower, length)?;
         let (upper, upper_offset) = request.upper.unwrap_or((MemoryId::NONE, 0));
         let lone = upper.is_none();
-        if !lone
-            && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill
-                || upper == request.lower.0)
-        {
+        if !lone && (self.check_layer((upper, upper_offset), length)? != Kind::ZeroFill || upper == request.lower.0) {
             return Err(Error::BadArgument);
         }
         let end = address + length;
-        if space
-            .find_from(&self.ram, address)
-            .is_some_and(|(_, at)| at.get(&self.ram, Field::Start) < end)
-        {
+        if space.find_from(&self.ram, address).is_some_and(|(_, at)| at.get(&self.ram, Field::Start) < end) {
             return Err(Error::Occupied);
         }
         let (lower, lower_offset) = request.lower;
-        Ok(Record {
-            start: address,
-            end,
-            rights: request.rights,
-            space: id,
-            lower,
-            lower_offset,
-            upper,
-            upper_offset,
-        })
+        Ok(Record { start: address, end, rights: request.rights, space: id, lower, lower_offset, upper, upper_offset })
     }
 
     fn check_layer(&self, (id, offset): (MemoryId, u64), length: u64) -> Result<Kind, Error> {
@@ -110,18 +95,9 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Makes a record and puts it in its space's index; all or nothing.
-    fn new_record<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: SpaceId,
-        record: &Record,
-    ) -> Result<RecordRef, Error> {
+    fn new_record<C: Charge>(&mut self, charge: &mut C, id: SpaceId, record: &Record) -> Result<RecordRef, Error> {
         let space = self.spaces.get_mut(id).ok_or(Error::Stale)?;
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let at = space.slab.take(&mut pool, space.budget)?;
         if let Err(e) = space.index.insert(&mut pool, space.budget, record.start, at) {
             space.slab.give(&mut pool, space.budget, at);
@@ -144,10 +120,7 @@ impl<M: Machine> Vm<M> {
             memory.list.set(ram, previous_field(ram, memory.list, id), at.0);
         }
         memory.list = at;
-        let place = Layered::Uniform {
-            space: record.space,
-            delta: displacement(record.start, record.offset_of(id)),
-        };
+        let place = Layered::Uniform { space: record.space, delta: displacement(record.start, record.offset_of(id)) };
         if memory.mappings == 0 {
             memory.layered = place;
         } else if memory.layered != place {
@@ -181,12 +154,7 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Cuts the record that maps `address` in two there; nothing to do if one starts there or none maps it. What can be seen stays.
-    pub(crate) fn split_at<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: SpaceId,
-        address: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn split_at<C: Charge>(&mut self, charge: &mut C, id: SpaceId, address: u64) -> Result<(), Error> {
         let space = self.spaces.get(id).ok_or(Error::Stale)?;
         let Some((_, at)) = space.index.at_or_below(&self.ram, address) else {
             return Ok(());
@@ -220,24 +188,14 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Removes a record from index, lists and slab.
-    pub(crate) fn drop_record<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: SpaceId,
-        position: Position,
-        at: RecordRef,
-    ) {
+    pub(crate) fn drop_record<C: Charge>(&mut self, charge: &mut C, id: SpaceId, position: Position, at: RecordRef) {
         let record = Record::load(&self.ram, at);
         self.unlink(at, record.lower);
         self.unlink(at, record.upper);
         let Some(space) = self.spaces.get_mut(id) else {
             return;
         };
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         space.hot = RecordRef::NONE;
         space.index.remove(&mut pool, space.budget, position);
         space.slab.give(&mut pool, space.budget, at);
@@ -247,28 +205,18 @@ impl<M: Machine> Vm<M> {
     ///
     /// # Errors
     /// `BadArgument`: alignment or range. `NoBudget`, `NoFrames`, `Full`: a mapping must be cut in two and there is no record for it.
-    pub fn unmap<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: SpaceId,
-        address: u64,
-        length: u64,
-    ) -> Result<Done, Error> {
+    pub fn unmap<C: Charge>(&mut self, charge: &mut C, id: SpaceId, address: u64, length: u64) -> Result<Done, Error> {
         self.check_range(id, address, length)?;
         let end = address + length;
         self.cut(charge, id, (address, end))?;
         let mut work = WORK;
-        let mut done = Done {
-            bytes: length,
-            shootdown: Shootdown::None,
-        };
+        let mut done = Done { bytes: length, shootdown: Shootdown::None };
         while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.find_from(&self.ram, address)) {
             let record = Record::load(&self.ram, at);
             if record.start >= end {
                 break;
             }
-            let (reached, changed) =
-                self.sweep_space(charge, id, (record.start, record.end), Sweep::Clear, &mut work);
+            let (reached, changed) = self.sweep_space(charge, id, (record.start, record.end), Sweep::Clear, &mut work);
             done.shootdown = done.shootdown.and(Shootdown::when(changed));
             if reached < record.end {
                 self.trim_front(id, position, at, reached);

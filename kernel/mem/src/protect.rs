@@ -32,9 +32,7 @@ impl<M: Machine> Vm<M> {
             let how = Sweep::Restrict(rights);
             let (reached, changed) = self.sweep_space(charge, id, (record.start, record.end), how, &mut work);
             shootdown = shootdown.and(Shootdown::when(changed));
-            if reached < record.end
-                && (reached == record.start || self.split_at(charge, id, reached).is_err())
-            {
+            if reached < record.end && (reached == record.start || self.split_at(charge, id, reached).is_err()) {
                 at = record.start;
                 break;
             }
@@ -54,15 +52,9 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Cuts at both ends of a range, or at neither.
-    pub(crate) fn cut<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        id: SpaceId,
-        range: (u64, u64),
-    ) -> Result<(), Error> {
+    pub(crate) fn cut<C: Charge>(&mut self, charge: &mut C, id: SpaceId, range: (u64, u64)) -> Result<(), Error> {
         self.split_at(charge, id, range.0)?;
-        self.split_at(charge, id, range.1)
-            .inspect_err(|_| self.join_at(charge, id, range.0))
+        self.split_at(charge, id, range.1).inspect_err(|_| self.join_at(charge, id, range.0))
     }
 
     /// The first mapping that ends above an address.
@@ -73,11 +65,7 @@ impl<M: Machine> Vm<M> {
 
     /// Changes one record and joins it to the one before, if it continues it.
     fn set_rights<C: Charge>(&mut self, charge: &mut C, id: SpaceId, start: u64, rights: Rights) {
-        let Some((_, at)) = self
-            .spaces
-            .get(id)
-            .and_then(|s| s.index.at_or_below(&self.ram, start))
-        else {
+        let Some((_, at)) = self.spaces.get(id).and_then(|s| s.index.at_or_below(&self.ram, start)) else {
             return;
         };
         at.set(&self.ram, Field::Rights, u64::from(rights.0));
@@ -95,11 +83,7 @@ impl<M: Machine> Vm<M> {
         let Some(space) = self.spaces.get_mut(id) else {
             return (range.1, false);
         };
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let swept = space.sweep::<M::Ram, M::Format, C>(&mut pool, range, how, work);
         (swept.reached, swept.changed)
     }

@@ -141,11 +141,7 @@ impl Tree {
     /// Nodes that [`Tree::insert`] would have to make for this page.
     #[inline]
     pub(crate) fn missing<R: Ram>(&mut self, ram: &R, page: u64) -> u64 {
-        if self.leaf(ram, page).is_some() {
-            0
-        } else {
-            self.missing_slow(ram, page)
-        }
+        if self.leaf(ram, page).is_some() { 0 } else { self.missing_slow(ram, page) }
     }
 
     fn missing_slow<R: Ram>(&self, ram: &R, page: u64) -> u64 {
@@ -193,11 +189,7 @@ impl Tree {
     }
 
     /// Makes the path down to a page's level-0 node; `None`: the root word itself is the entry.
-    fn make_leaf<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        page: u64,
-    ) -> Result<Option<Frame>, Error> {
+    fn make_leaf<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, page: u64) -> Result<Option<Frame>, Error> {
         self.raise(pool, height_for(page))?;
         if self.height == 0 {
             return Ok(None);
@@ -339,12 +331,7 @@ impl Tree {
 
     /// Every node, for checks: (frame, level).
     #[cfg(any(test, feature = "emulated"))]
-    pub(crate) fn walk<R: Ram>(
-        &self,
-        ram: &R,
-        node: &mut dyn FnMut(Frame, u32),
-        entry: &mut dyn FnMut(u64, Entry),
-    ) {
+    pub(crate) fn walk<R: Ram>(&self, ram: &R, node: &mut dyn FnMut(Frame, u32), entry: &mut dyn FnMut(u64, Entry)) {
         fn down<R: Ram>(
             ram: &R,
             (word, level, page): (u64, u32, u64),
@@ -359,11 +346,7 @@ impl Tree {
             }
             node(node_of(word), level - 1);
             for i in 0..ENTRIES {
-                let next = (
-                    ram.read(node_of(word), i),
-                    level - 1,
-                    page | (i as u64) << (BITS * (level - 1)),
-                );
+                let next = (ram.read(node_of(word), i), level - 1, page | (i as u64) << (BITS * (level - 1)));
                 down(ram, next, node, entry);
             }
         }

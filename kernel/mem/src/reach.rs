@@ -31,40 +31,24 @@ pub(crate) fn displacement(start: u64, offset: u64) -> i128 {
 
 /// The link field by which a record continues a memory's list.
 pub(crate) fn next_field<R: Ram>(ram: &R, record: RecordRef, memory: MemoryId) -> Field {
-    if record.get(ram, Field::Lower) == memory.word() {
-        Field::LowerNext
-    } else {
-        Field::UpperNext
-    }
+    if record.get(ram, Field::Lower) == memory.word() { Field::LowerNext } else { Field::UpperNext }
 }
 
 pub(crate) fn previous_field<R: Ram>(ram: &R, record: RecordRef, memory: MemoryId) -> Field {
-    if record.get(ram, Field::Lower) == memory.word() {
-        Field::LowerPrevious
-    } else {
-        Field::UpperPrevious
-    }
+    if record.get(ram, Field::Lower) == memory.word() { Field::LowerPrevious } else { Field::UpperPrevious }
 }
 
 impl<M: Machine> Vm<M> {
     pub(crate) fn reach(&self, memory: MemoryId, range: (u64, u64)) -> Reach {
         let cursor = match self.memories.get(memory) {
-            Some(Memory {
-                layered: Layered::Uniform { space, delta },
-                mappings: 1..,
-                ..
-            }) => {
+            Some(Memory { layered: Layered::Uniform { space, delta }, mappings: 1.., .. }) => {
                 let (from, to) = (i128::from(range.0) + delta, i128::from(range.1) + delta);
                 Cursor::Addresses(*space, clamp(from), clamp(to))
             }
             Some(object) => Cursor::List(object.list),
             None => Cursor::List(RecordRef::NONE),
         };
-        Reach {
-            memory,
-            range,
-            cursor,
-        }
+        Reach { memory, range, cursor }
     }
 
     /// The next place: space, and addresses `from..to` in it.
@@ -90,9 +74,7 @@ impl<M: Machine> Vm<M> {
         if at.is_none() {
             return None;
         }
-        reach.cursor = Cursor::List(RecordRef(
-            at.get(&self.ram, next_field(&self.ram, at, reach.memory)),
-        ));
+        reach.cursor = Cursor::List(RecordRef(at.get(&self.ram, next_field(&self.ram, at, reach.memory))));
         Some(Record::load(&self.ram, at))
     }
 

@@ -116,31 +116,19 @@ impl Record {
         Record {
             start: address,
             lower_offset: self.lower_offset + skip,
-            upper_offset: if self.upper.is_none() {
-                0
-            } else {
-                self.upper_offset + skip
-            },
+            upper_offset: if self.upper.is_none() { 0 } else { self.upper_offset + skip },
             ..*self
         }
     }
 
     /// Could `next` be the continuation of this one?
     pub(crate) fn continues_in(&self, next: &Record) -> bool {
-        self.end == next.start
-            && Record {
-                end: next.end,
-                ..self.tail(next.start)
-            } == *next
+        self.end == next.start && Record { end: next.end, ..self.tail(next.start) } == *next
     }
 
     /// In which offset range a memory is used, and at which address `offset` lies: `address = offset - base + start`.
     pub(crate) fn offset_of(&self, memory: MemoryId) -> u64 {
-        if self.lower == memory {
-            self.lower_offset
-        } else {
-            self.upper_offset
-        }
+        if self.lower == memory { self.lower_offset } else { self.upper_offset }
     }
 }
 
@@ -178,12 +166,7 @@ impl Slab {
     }
 
     /// Gives a slot back; an empty frame is freed.
-    pub(crate) fn give<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        budget: BudgetId,
-        record: RecordRef,
-    ) {
+    pub(crate) fn give<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, budget: BudgetId, record: RecordRef) {
         let frame = record.frame();
         let used = pool.ram.read(frame, 1);
         let left = used & !(1 << record.slot());

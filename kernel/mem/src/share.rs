@@ -5,9 +5,7 @@ use crate::pool::Pool;
 use crate::radix::Entry;
 use crate::space::aligned;
 use crate::tables::Sweep;
-use crate::{
-    Charge, Done, Error, Frame, Kind, Machine, Memory, MemoryId, PAGE, Ram, Shootdown, Use, Vm, WORK,
-};
+use crate::{Charge, Done, Error, Frame, Kind, Machine, Memory, MemoryId, PAGE, Ram, Shootdown, Use, Vm, WORK};
 use sal_abi::Rights;
 
 /// What a clone still has to do: source page, destination page.
@@ -34,43 +32,27 @@ impl<M: Machine> Vm<M> {
     ) -> Result<Done, Error> {
         self.check_clone(from, length, to)?;
         let (first, end) = (from.1 / PAGE, (from.1 + length) / PAGE);
-        let mut piece = Piece {
-            from: (from.0, first),
-            to: (to.0, to.1 / PAGE),
-        };
+        let mut piece = Piece { from: (from.0, first), to: (to.0, to.1 / PAGE) };
         let mut shootdown = Shootdown::None;
         let mut work = WORK;
-        while let Some((next, stride)) = self
-            .next_source(from.0, piece.from.1)
-            .filter(|(next, _)| *next < end)
-        {
+        while let Some((next, stride)) = self.next_source(from.0, piece.from.1).filter(|(next, _)| *next < end) {
             piece.to.1 += next - piece.from.1;
             piece.from.1 = next;
             if work == 0 {
-                return Ok(Done {
-                    bytes: (next - first) * PAGE,
-                    shootdown,
-                });
+                return Ok(Done { bytes: (next - first) * PAGE, shootdown });
             }
             let stop = ((next / 512 + 1) * 512).min(next + stride).min(end);
             let (reached, flush, result) = self.clone_stride(charge, piece, stop);
             shootdown = shootdown.and(flush);
             if let Err(e) = result {
                 let bytes = (reached - first) * PAGE;
-                return if bytes == 0 {
-                    Err(e)
-                } else {
-                    Ok(Done { bytes, shootdown })
-                };
+                return if bytes == 0 { Err(e) } else { Ok(Done { bytes, shootdown }) };
             }
             work = work.saturating_sub(stop - next + 16);
             piece.to.1 += stop - next;
             piece.from.1 = stop;
         }
-        Ok(Done {
-            bytes: length,
-            shootdown,
-        })
+        Ok(Done { bytes: length, shootdown })
     }
 
     fn check_clone(&self, from: (MemoryId, u64), length: u64, to: (MemoryId, u64)) -> Result<(), Error> {
@@ -80,11 +62,7 @@ impl<M: Machine> Vm<M> {
         let to_end = to.1.checked_add(length).ok_or(Error::BadArgument)?;
         let overlap = from.0 == to.0 && from.1 < to_end && to.1 < from_end;
         let room = to_end <= destination.length.next_multiple_of(PAGE);
-        if !aligned(from.1 | length | to.1)
-            || overlap
-            || !room
-            || matches!(destination.kind, Kind::Fixed { .. })
-        {
+        if !aligned(from.1 | length | to.1) || overlap || !room || matches!(destination.kind, Kind::Fixed { .. }) {
             return Err(Error::BadArgument);
         }
         Ok(())
@@ -143,11 +121,7 @@ impl<M: Machine> Vm<M> {
             return Ok(false);
         };
         let copy = self.must_copy(from.0, frame)?;
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let memory = self.memories.get_mut(to.0).ok_or(Error::Stale)?;
         memory.put_page(&mut pool, to.1, frame, copy)?;
         Ok(copy == Sharing::Share && self.frames.count(&self.ram, frame) == 2)
@@ -167,23 +141,12 @@ impl<M: Machine> Vm<M> {
 
     /// Can a frame be shared, or must its content be copied?
     pub(crate) fn must_copy(&self, owner: MemoryId, frame: Frame) -> Result<Sharing, Error> {
-        let fixed = matches!(
-            self.memories.get(owner).ok_or(Error::Stale)?.kind,
-            Kind::Fixed { .. }
-        );
-        Ok(if fixed || self.frames.pins(&self.ram, frame) != 0 {
-            Sharing::Copy
-        } else {
-            Sharing::Share
-        })
+        let fixed = matches!(self.memories.get(owner).ok_or(Error::Stale)?.kind, Kind::Fixed { .. });
+        Ok(if fixed || self.frames.pins(&self.ram, frame) != 0 { Sharing::Copy } else { Sharing::Share })
     }
 
     /// Mappings that show the page through the lower memory, or an older page, must fault again.
-    pub(crate) fn forget_page<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        (id, page): (MemoryId, u64),
-    ) -> Shootdown {
+    pub(crate) fn forget_page<C: Charge>(&mut self, charge: &mut C, (id, page): (MemoryId, u64)) -> Shootdown {
         self.forget_elsewhere(charge, id, page, Via::Kernel)
     }
 }
@@ -208,11 +171,7 @@ impl Memory {
     ) -> Result<(), Error> {
         let old = self.tree.get(pool.ram, page);
         let paid = u64::from(matches!(old, Entry::Present(_)));
-        let nodes = if old == Entry::Absent {
-            self.tree.missing(pool.ram, page)
-        } else {
-            0
-        };
+        let nodes = if old == Entry::Absent { self.tree.missing(pool.ram, page) } else { 0 };
         let copy = u64::from(sharing == Sharing::Copy);
         pool.charge.charge(self.budget, 1 - paid + nodes)?;
         if pool.frames.available() < nodes + copy {

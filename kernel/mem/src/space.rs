@@ -104,11 +104,7 @@ impl Space {
     /// A guest's root with the native window of the process that attached it; a native space's only root.
     #[inline(always)]
     pub fn attached_root(&self) -> Frame {
-        if self.second.is_none() {
-            self.root
-        } else {
-            self.second
-        }
+        if self.second.is_none() { self.root } else { self.second }
     }
 
     /// What is known of it.

@@ -37,15 +37,8 @@ impl<M: Machine> Vm<M> {
             SupplyMode::Move => Sharing::Share,
             SupplyMode::Share => self.must_copy(from.0, frame)?,
         };
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
-        self.memories
-            .get_mut(to.0)
-            .ok_or(Error::Stale)?
-            .put_page(&mut pool, to.1, frame, sharing)?;
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
+        self.memories.get_mut(to.0).ok_or(Error::Stale)?.put_page(&mut pool, to.1, frame, sharing)?;
         let how = match mode {
             SupplyMode::Move => Sweep::Clear,
             SupplyMode::Share => Sweep::Restrict(Rights::READ.or(Rights::EXECUTE)),
@@ -55,15 +48,8 @@ impl<M: Machine> Vm<M> {
             shootdown = self.sweep_memory(charge, from.0, (from.1 * PAGE, (from.1 + 1) * PAGE), how);
         }
         if mode == SupplyMode::Move {
-            let mut pool = Pool {
-                ram: &self.ram,
-                frames: &mut self.frames,
-                charge,
-            };
-            self.memories
-                .get_mut(from.0)
-                .ok_or(Error::Stale)?
-                .drop_page(&mut pool, from.1);
+            let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
+            self.memories.get_mut(from.0).ok_or(Error::Stale)?.drop_page(&mut pool, from.1);
         }
         Ok(shootdown.and(self.forget_page(charge, to)))
     }
@@ -100,11 +86,7 @@ impl<M: Machine> Vm<M> {
         if memory.tree.get(&self.ram, offset / PAGE) != Entry::Asked {
             return Err(Error::Vacant);
         }
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         memory.drop_page(&mut pool, offset / PAGE);
         Ok(())
     }

@@ -105,14 +105,7 @@ impl Space {
 
     /// Writes a leaf. -> what was there.
     #[inline]
-    pub(crate) fn put_leaf<R: Ram>(
-        &mut self,
-        ram: &R,
-        frames: &Frames,
-        table: Frame,
-        address: u64,
-        word: u64,
-    ) -> u64 {
+    pub(crate) fn put_leaf<R: Ram>(&mut self, ram: &R, frames: &Frames, table: Frame, address: u64, word: u64) -> u64 {
         let at = slot(address, 0);
         let old = ram.read(table, at);
         ram.write(table, at, word);
@@ -131,28 +124,20 @@ impl Space {
         how: Sweep,
         work: &mut u64,
     ) -> Swept {
-        let mut swept = Swept {
-            reached: from,
-            changed: false,
-        };
+        let mut swept = Swept { reached: from, changed: false };
         while swept.reached < to && *work > 0 {
             let at = swept.reached;
             match self.descend::<R, F>(pool.ram, at) {
                 Ok(table) => {
                     let limit = at.saturating_add((*work).saturating_mul(PAGE));
-                    let stop = (at / span(1) * span(1))
-                        .saturating_add(span(1))
-                        .min(to)
-                        .min(limit);
+                    let stop = (at / span(1) * span(1)).saturating_add(span(1)).min(to).min(limit);
                     swept.changed |= self.sweep_table::<R, F, C>(pool, table, (at, stop), how);
                     *work = work.saturating_sub((stop - at) / PAGE);
                     swept.reached = stop;
                 }
                 Err((_, level)) => {
                     *work -= 1;
-                    swept.reached = (at / span(level) * span(level))
-                        .saturating_add(span(level))
-                        .min(to);
+                    swept.reached = (at / span(level) * span(level)).saturating_add(span(level)).min(to);
                 }
             }
         }
@@ -189,11 +174,7 @@ impl Space {
     }
 
     /// Frees the empty tables on the way to an address, from the bottom.
-    pub(crate) fn prune<R: Ram, F: PageFormat, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        address: u64,
-    ) {
+    pub(crate) fn prune<R: Ram, F: PageFormat, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, address: u64) {
         let mut path = [Frame::NONE; MAX_LEVELS];
         let mut table = self.root;
         for level in (1..F::LEVELS).rev() {
@@ -206,11 +187,7 @@ impl Space {
             }
         }
         // The native window's top table stays as long as the space: other roots show it.
-        let top = if self.kind == SpaceKind::Native {
-            F::LEVELS - 1
-        } else {
-            F::LEVELS
-        };
+        let top = if self.kind == SpaceKind::Native { F::LEVELS - 1 } else { F::LEVELS };
         for level in 1..top {
             let Some(&parent) = path.get(level as usize) else {
                 return;

@@ -4,8 +4,8 @@ use crate::pool::Pool;
 use crate::records::RecordRef;
 use crate::tables::{Sweep, slot};
 use crate::{
-    Access, Arena, BudgetId, Charge, Error, Frame, FrameRange, Frames, Kind, Layout, Memory, MemoryId,
-    PageFormat, Ram, Slot, Space, SpaceId, SpaceKind, Store, Use, walk,
+    Access, Arena, BudgetId, Charge, Error, Frame, FrameRange, Frames, Kind, Layout, Memory, MemoryId, PageFormat, Ram,
+    Slot, Space, SpaceId, SpaceKind, Store, Use, walk,
 };
 
 /// How much one call may do, in pages looked at (or records): some 20,000 instructions.
@@ -117,15 +117,7 @@ impl<M: Machine> Vm<M> {
     ) -> Result<Self, Error> {
         let frames = Frames::new(&ram, map)?;
         let (memories, spaces) = (Arena::new(memories), Arena::new(spaces));
-        Ok(Vm {
-            ram,
-            frames,
-            memories,
-            spaces,
-            layout,
-            template,
-            doomed: MemoryId::NONE,
-        })
+        Ok(Vm { ram, frames, memories, spaces, layout, template, doomed: MemoryId::NONE })
     }
 
     /// The machine's memory.
@@ -173,11 +165,7 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `NoBudget`, `NoFrames`.
     pub fn take_frame<C: Charge>(&mut self, charge: &mut C, budget: BudgetId) -> Result<Frame, Error> {
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         pool.reserve(budget, 1)?;
         pool.take_zeroed(Use::Kernel)
     }
@@ -186,21 +174,11 @@ impl<M: Machine> Vm<M> {
     ///
     /// # Errors
     /// `BadArgument` for a frame that it didn't give.
-    pub fn give_frame<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        budget: BudgetId,
-        frame: Frame,
-    ) -> Result<(), Error> {
+    pub fn give_frame<C: Charge>(&mut self, charge: &mut C, budget: BudgetId, frame: Frame) -> Result<(), Error> {
         if self.frames.usage(&self.ram, frame) != Use::Kernel {
             return Err(Error::BadArgument);
         }
-        Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        }
-        .free(frame, budget);
+        Pool { ram: &self.ram, frames: &mut self.frames, charge }.free(frame, budget);
         Ok(())
     }
 
@@ -217,9 +195,7 @@ impl<M: Machine> Vm<M> {
                 return Err(Error::Full);
             }
         }
-        self.memories
-            .insert(Memory::new(kind, budget, length))
-            .ok_or(Error::Full)
+        self.memories.insert(Memory::new(kind, budget, length)).ok_or(Error::Full)
     }
 
     /// Makes a space: one root and the window's top table (native), or two roots (guest).
@@ -239,11 +215,7 @@ impl<M: Machine> Vm<M> {
                 return Err(Error::Full);
             }
         }
-        let mut pool = Pool {
-            ram: &self.ram,
-            frames: &mut self.frames,
-            charge,
-        };
+        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         pool.reserve(budget, 2)?;
         let (root, other) = (pool.take(Use::Table)?, pool.take_zeroed(Use::Table)?);
         self.ram.copy_frame(self.template, root);
@@ -251,11 +223,7 @@ impl<M: Machine> Vm<M> {
         let mut second = Frame::NONE;
         match kind {
             SpaceKind::Native => {
-                self.ram.write(
-                    root,
-                    slot(window.start, M::Format::LEVELS - 1),
-                    M::Format::node(other),
-                );
+                self.ram.write(root, slot(window.start, M::Format::LEVELS - 1), M::Format::node(other));
             }
             SpaceKind::Guest => {
                 self.ram.copy_frame(self.template, other);
@@ -317,15 +285,9 @@ impl<M: Machine> Vm<M> {
             let Some(space) = self.spaces.get_mut(space) else {
                 continue;
             };
-            let mut pool = Pool {
-                ram: &self.ram,
-                frames: &mut self.frames,
-                charge,
-            };
+            let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
             let mut unlimited = u64::MAX;
-            changed |= space
-                .sweep::<M::Ram, M::Format, C>(&mut pool, addresses, how, &mut unlimited)
-                .changed;
+            changed |= space.sweep::<M::Ram, M::Format, C>(&mut pool, addresses, how, &mut unlimited).changed;
         }
         Shootdown::when(changed)
     }

@@ -8,12 +8,7 @@ use crate::{Access, Decoded, Frame, PAGE, PageFormat, Ram, Who};
 
 /// Where an access by user code at `address` under `root` would go: frame and byte offset; `None`: it would fault.
 #[inline]
-pub fn translate<R: Ram, F: PageFormat>(
-    ram: &R,
-    root: Frame,
-    address: u64,
-    access: Access,
-) -> Option<(Frame, usize)> {
+pub fn translate<R: Ram, F: PageFormat>(ram: &R, root: Frame, address: u64, access: Access) -> Option<(Frame, usize)> {
     let mut table = root;
     for level in (1..F::LEVELS).rev() {
         match F::decode(level, ram.read(table, slot(address, level))) {

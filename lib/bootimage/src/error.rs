@@ -36,18 +36,11 @@ impl fmt::Display for Error {
             Error::Truncated(need, have) => write!(f, "boot image: cut short: {have} of {need} bytes"),
             Error::NotAnImage => f.write_str("boot image: this is no boot image (no SALIMAGE at its start)"),
             Error::Version(found) => {
-                write!(
-                    f,
-                    "boot image: format version {found}, this reads version {}",
-                    crate::VERSION
-                )
+                write!(f, "boot image: format version {found}, this reads version {}", crate::VERSION)
             }
             Error::Head => f.write_str("boot image: damaged: the header's checksum does not match"),
             Error::Table(what) => write!(f, "boot image: bad table: {what}"),
-            Error::Damaged(name) => write!(
-                f,
-                "boot image: damaged: the checksum of module `{name}` does not match"
-            ),
+            Error::Damaged(name) => write!(f, "boot image: damaged: the checksum of module `{name}` does not match"),
             Error::Missing(kind, name) => write!(f, "boot image: no {kind} `{name}` in it"),
             Error::BadName => f.write_str("boot image: a module's name has 1 to 31 bytes, none of them zero"),
             Error::Program(what) => write!(f, "boot image: bad program: {what}"),

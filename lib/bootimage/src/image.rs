@@ -26,9 +26,7 @@ pub enum Kind {
 
 impl Kind {
     fn from_number(number: u32) -> Option<Kind> {
-        [Kind::Program, Kind::Manifest, Kind::RamDisk, Kind::Symbols]
-            .into_iter()
-            .find(|k| *k as u32 == number)
+        [Kind::Program, Kind::Manifest, Kind::RamDisk, Kind::Symbols].into_iter().find(|k| *k as u32 == number)
     }
 }
 
@@ -61,11 +59,7 @@ pub struct Module<'a> {
 impl Module<'_> {
     /// Do its bytes (and the padding after them) match its checksum?
     pub fn check(&self) -> Result<(), Error> {
-        if CRC.checksum(self.padded) == self.crc {
-            Ok(())
-        } else {
-            Err(Error::Damaged(self.name))
-        }
+        if CRC.checksum(self.padded) == self.crc { Ok(()) } else { Err(Error::Damaged(self.name)) }
     }
 }
 
@@ -104,36 +98,21 @@ impl<'a> Image<'a> {
                 }
             }
         }
-        if next == self.bytes.len() as u64 {
-            Ok(())
-        } else {
-            Err(Error::Table("modules do not fill the file"))
-        }
+        if next == self.bytes.len() as u64 { Ok(()) } else { Err(Error::Table("modules do not fill the file")) }
     }
 
     fn entry(&self, index: usize) -> Result<Module<'a>, Error> {
         let entry = range(self.bytes, (HEADER + index * ENTRY) as u64, ENTRY as u64);
         let entry = entry.ok_or(Error::Table("an entry outside the head"))?;
-        let name = array(entry, 0)
-            .and_then(Name::from_field)
-            .ok_or(Error::Table("a bad name"))?;
-        let kind = u32_at(entry, 32)
-            .and_then(Kind::from_number)
-            .ok_or(Error::Table("an unknown kind"))?;
+        let name = array(entry, 0).and_then(Name::from_field).ok_or(Error::Table("a bad name"))?;
+        let kind = u32_at(entry, 32).and_then(Kind::from_number).ok_or(Error::Table("an unknown kind"))?;
         let field = |at| u64_at(entry, at).ok_or(Error::Table("an entry cut short"));
         let (offset, length) = (field(40)?, field(48)?);
         let crc = u32_at(entry, 36).ok_or(Error::Table("an entry cut short"))?;
         let outside = Error::Table("a module outside the file");
         let padded = range(self.bytes, offset, page_up(length).ok_or(outside)?).ok_or(outside)?;
         let bytes = range(padded, 0, length).ok_or(outside)?;
-        Ok(Module {
-            name,
-            kind,
-            offset,
-            bytes,
-            padded,
-            crc,
-        })
+        Ok(Module { name, kind, offset, bytes, padded, crc })
     }
 
     /// Checks every module's contents.
@@ -151,9 +130,7 @@ impl<'a> Image<'a> {
     /// The module of that kind and name; its contents are not checked.
     pub fn find(&self, kind: Kind, name: &str) -> Result<Module<'a>, Error> {
         let name = Name::new(name).ok_or(Error::BadName)?;
-        self.modules()
-            .find(|m| m.kind == kind && m.name == name)
-            .ok_or(Error::Missing(kind, name))
+        self.modules().find(|m| m.kind == kind && m.name == name).ok_or(Error::Missing(kind, name))
     }
 
     /// The program of that name, its checksum and all its tables checked.
@@ -195,9 +172,7 @@ fn read_header(bytes: &[u8]) -> Result<(usize, u64), Error> {
     let head = u64_at(bytes, 24).ok_or(short)?;
     let crc = u32_at(bytes, HEAD_CRC).ok_or(short)?;
     if modules > MAX_MODULES || page_up((HEADER + modules * ENTRY) as u64) != Some(head) {
-        return Err(Error::Table(
-            "the head's length does not fit the number of modules",
-        ));
+        return Err(Error::Table("the head's length does not fit the number of modules"));
     }
     let covered = range(bytes, 0, head).ok_or(Error::Truncated(head, bytes.len() as u64))?;
     if head_crc(covered) != Some(crc) {

@@ -17,9 +17,7 @@ impl Name {
             return None;
         }
         let mut name = [0; LENGTH + 1];
-        name.get_mut(..LENGTH)?
-            .get_mut(..bytes.len())?
-            .copy_from_slice(bytes);
+        name.get_mut(..LENGTH)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Name(name))
     }
 
@@ -39,10 +37,7 @@ impl Name {
     /// As text.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|b| *b == 0).unwrap_or(LENGTH);
-        self.0
-            .get(..end)
-            .and_then(|bytes| core::str::from_utf8(bytes).ok())
-            .unwrap_or("")
+        self.0.get(..end).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
     }
 }
 

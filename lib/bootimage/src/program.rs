@@ -53,8 +53,7 @@ impl<'a> Program<'a> {
         let segments = usize::from(u16_at(module, 10).ok_or(short)?);
         let relocations = u64::from(u32_at(module, 12).ok_or(short)?);
         let start = (HEADER + segments * SEGMENT) as u64;
-        let places =
-            range(module, start, relocations * 8).ok_or(Error::Program("its relocations are cut short"))?;
+        let places = range(module, start, relocations * 8).ok_or(Error::Program("its relocations are cut short"))?;
         let program = Program {
             machine: u16_at(module, 8).ok_or(short)?,
             entry: u64_at(module, 16).ok_or(short)?,
@@ -98,11 +97,7 @@ impl<'a> Program<'a> {
         if self.span != free {
             return Err(Error::Program("its span is not where its segments end"));
         }
-        if entered {
-            Ok(())
-        } else {
-            Err(Error::Program("its entry is in no executable segment"))
-        }
+        if entered { Ok(()) } else { Err(Error::Program("its entry is in no executable segment")) }
     }
 
     fn check_places(&self) -> Result<(), Error> {
@@ -120,11 +115,7 @@ impl<'a> Program<'a> {
                 }
             }
         }
-        if places.next().is_none() {
-            Ok(())
-        } else {
-            Err(Error::Program("a relocation outside the segments"))
-        }
+        if places.next().is_none() { Ok(()) } else { Err(Error::Program("a relocation outside the segments")) }
     }
 
     /// Its segments by address.
@@ -142,14 +133,9 @@ impl<'a> Program<'a> {
     /// Relocates a piece of the image that has been copied into `piece`, for an image whose first byte will be at `base`. The piece
     /// starts `start` bytes into the image; `start` and the piece's length are multiples of 8. Relocating one twice is the caller's bug.
     pub fn relocate(&self, piece: &mut [u8], start: u64, base: u64) {
-        let first = self
-            .places
-            .partition_point(|place| u64::from_le_bytes(*place) < start);
+        let first = self.places.partition_point(|place| u64::from_le_bytes(*place) < start);
         for place in self.places.get(first..).unwrap_or(&[]) {
-            let Some(at) = u64::from_le_bytes(*place)
-                .checked_sub(start)
-                .and_then(|at| usize::try_from(at).ok())
-            else {
+            let Some(at) = u64::from_le_bytes(*place).checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
                 return;
             };
             let Some(word) = piece.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>()) else {
@@ -161,20 +147,14 @@ impl<'a> Program<'a> {
 
     /// Has the range of image bytes `start .. end` any place to relocate? If not, it can be mapped as it lies in the module.
     pub fn has_relocations(&self, start: u64, end: u64) -> bool {
-        let first = self
-            .places
-            .partition_point(|place| u64::from_le_bytes(*place) < start);
-        self.places
-            .get(first)
-            .is_some_and(|place| u64::from_le_bytes(*place) < end)
+        let first = self.places.partition_point(|place| u64::from_le_bytes(*place) < start);
+        self.places.get(first).is_some_and(|place| u64::from_le_bytes(*place) < end)
     }
 }
 
 /// Checks one segment by itself and against the end of the one before; returns its own end.
 fn check_segment(segment: &Segment<'_>, free: u64) -> Result<u64, Error> {
-    let aligned = [segment.address, segment.size, segment.offset]
-        .iter()
-        .all(|n| n % PAGE == 0);
+    let aligned = [segment.address, segment.size, segment.offset].iter().all(|n| n % PAGE == 0);
     if !aligned {
         return Err(Error::Program("a segment that is not on page boundaries"));
     }
@@ -184,18 +164,11 @@ fn check_segment(segment: &Segment<'_>, free: u64) -> Result<u64, Error> {
     if page_up(segment.bytes.len() as u64).is_none_or(|filled| filled > segment.size) {
         return Err(Error::Program("a segment with more contents than memory"));
     }
-    if !Rights::READ
-        .or(Rights::WRITE)
-        .or(Rights::EXECUTE)
-        .has(segment.rights)
-    {
+    if !Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE).has(segment.rights) {
         return Err(Error::Program("a segment with unknown rights"));
     }
     if segment.rights.has(Rights::WRITE.or(Rights::EXECUTE)) {
         return Err(Error::Program("a segment that can be both written and executed"));
     }
-    segment
-        .address
-        .checked_add(segment.size)
-        .ok_or(Error::Program("a segment outside the span"))
+    segment.address.checked_add(segment.size).ok_or(Error::Program("a segment outside the span"))
 }

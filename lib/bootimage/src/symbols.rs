@@ -23,24 +23,15 @@ impl<'a> Symbols<'a> {
             return Err(Error::Symbols("no SALSYMS1 at its start"));
         }
         let short = Error::Symbols("its header is cut short");
-        let size = |at, each: usize| {
-            u32_at(module, at)
-                .map(|count| u64::from(count) * each as u64)
-                .ok_or(short)
-        };
+        let size = |at, each: usize| u32_at(module, at).map(|count| u64::from(count) * each as u64).ok_or(short);
         let (programs, symbols) = (size(8, PROGRAM)?, size(12, SYMBOL)?);
         let start = HEADER as u64;
         let short = Error::Symbols("its tables are cut short");
-        let names = module
-            .get(HEADER..)
-            .and_then(|rest| rest.get(usize::try_from(programs + symbols).ok()?..));
+        let names = module.get(HEADER..).and_then(|rest| rest.get(usize::try_from(programs + symbols).ok()?..));
         let names = core::str::from_utf8(names.ok_or(short)?);
         Ok(Symbols {
             programs: range(module, start, programs).ok_or(short)?.as_chunks().0,
-            symbols: range(module, start + programs, symbols)
-                .ok_or(short)?
-                .as_chunks()
-                .0,
+            symbols: range(module, start + programs, symbols).ok_or(short)?.as_chunks().0,
             names: names.map_err(|_| Error::Symbols("its names are not UTF-8"))?,
         })
     }
@@ -48,10 +39,7 @@ impl<'a> Symbols<'a> {
     /// The symbols of one program, by address.
     fn of(&self, program: &str) -> Option<&'a [[u8; SYMBOL]]> {
         let name = Name::new(program)?;
-        let entry = self
-            .programs
-            .iter()
-            .find(|entry| array(*entry, 0).and_then(Name::from_field) == Some(name))?;
+        let entry = self.programs.iter().find(|entry| array(*entry, 0).and_then(Name::from_field) == Some(name))?;
         let first = u32_at(entry, 32)? as usize;
         self.symbols.get(first..)?.get(..u32_at(entry, 36)? as usize)
     }
@@ -62,9 +50,7 @@ impl<'a> Symbols<'a> {
         let after = symbols.partition_point(|symbol| u64_at(symbol, 0).is_some_and(|start| start <= address));
         let symbol = symbols.get(after.checked_sub(1)?)?;
         let start = u32_at(symbol, 8)? as usize;
-        let name = self
-            .names
-            .get(start..start.checked_add(u32_at(symbol, 12)? as usize)?)?;
+        let name = self.names.get(start..start.checked_add(u32_at(symbol, 12)? as usize)?)?;
         Some((name, address.checked_sub(u64_at(symbol, 0)?)?))
     }
 }

@@ -15,37 +15,21 @@ fn small_program() -> ProgramParts {
         machine: MACHINE_X86_64,
         entry: 0x10,
         segments: vec![
-            SegmentParts {
-                address: 0,
-                size: 100,
-                bytes: vec![0x90; 100],
-                rights: Rights::READ.or(Rights::EXECUTE),
-            },
-            SegmentParts {
-                address: 0x2000,
-                size: 20000,
-                bytes: data,
-                rights: Rights::READ.or(Rights::WRITE),
-            },
+            SegmentParts { address: 0, size: 100, bytes: vec![0x90; 100], rights: Rights::READ.or(Rights::EXECUTE) },
+            SegmentParts { address: 0x2000, size: 20000, bytes: data, rights: Rights::READ.or(Rights::WRITE) },
         ],
         relocations: vec![0x2000 + 4992, 0x2008],
     }
 }
 
 fn console_symbols() -> Vec<u8> {
-    symbols(vec![(
-        Name::new("console").unwrap(),
-        vec![(16, "start".to_string())],
-    )])
-    .unwrap()
+    symbols(vec![(Name::new("console").unwrap(), vec![(16, "start".to_string())])]).unwrap()
 }
 
 fn small_image(order: Order) -> Vec<u8> {
     let mut writer = ImageWriter::new();
     writer.add(Kind::RamDisk, RAM_DISK, vec![1, 2, 3]).unwrap();
-    writer
-        .add(Kind::Program, "console", small_program().encode().unwrap())
-        .unwrap();
+    writer.add(Kind::Program, "console", small_program().encode().unwrap()).unwrap();
     writer.add(Kind::Symbols, SYMBOLS, console_symbols()).unwrap();
     writer.add(Kind::Manifest, MANIFEST, Vec::new()).unwrap();
     writer.finish(order)
@@ -86,9 +70,7 @@ fn the_order_of_adding_does_not_show_and_the_order_of_lying_does_not_matter() {
         other.add(Kind::RamDisk, name, name.into()).unwrap();
     }
     assert_eq!(writer.finish(Order::Sorted), other.finish(Order::Sorted));
-    let shuffled = (0..20)
-        .map(|seed| small_image(Order::Shuffled(seed)))
-        .collect::<Vec<_>>();
+    let shuffled = (0..20).map(|seed| small_image(Order::Shuffled(seed))).collect::<Vec<_>>();
     assert!(shuffled.iter().any(|file| *file != shuffled[0]));
     for file in shuffled {
         let image = Image::open(&file).unwrap();
@@ -113,27 +95,17 @@ fn a_flipped_bit_anywhere_is_found() {
 #[test]
 fn a_damaged_module_is_named() {
     let mut file = small_image(Order::Sorted);
-    let offset = Image::open(&file)
-        .unwrap()
-        .find(Kind::Program, "console")
-        .unwrap()
-        .offset as usize;
+    let offset = Image::open(&file).unwrap().find(Kind::Program, "console").unwrap().offset as usize;
     file[offset + 4097] ^= 4;
     let error = Image::open(&file).unwrap().program("console").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "boot image: damaged: the checksum of module `console` does not match"
-    );
+    assert_eq!(error.to_string(), "boot image: damaged: the checksum of module `console` does not match");
 }
 
 #[test]
 fn a_truncated_file_is_an_error_at_every_length() {
     let file = small_image(Order::Sorted);
     for length in 0..file.len() {
-        assert!(
-            Image::open(&file[..length]).is_err(),
-            "{length} bytes were taken for a whole image"
-        );
+        assert!(Image::open(&file[..length]).is_err(), "{length} bytes were taken for a whole image");
     }
 }
 
@@ -171,10 +143,7 @@ fn a_program_that_contradicts_itself_is_refused() {
     bad(|p| p.segments[1].address = 0x2001, "page boundaries");
     bad(|p| p.segments[1].size = 100, "more contents");
     bad(|p| p.segments[0].rights = Rights::ALL, "unknown rights");
-    bad(
-        |p| p.segments[0].rights = Rights::EXECUTE.or(Rights::WRITE),
-        "both written and executed",
-    );
+    bad(|p| p.segments[0].rights = Rights::EXECUTE.or(Rights::WRITE), "both written and executed");
     bad(|p| p.relocations.push(0x2011), "aligned");
     bad(|p| p.relocations.push(0x2008), "ascend");
     bad(|p| p.relocations.push(0x4000), "outside the segments");

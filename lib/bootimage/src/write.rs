@@ -81,9 +81,7 @@ impl ImageWriter {
 /// Fisher and Yates, with Knuth's MMIX generator: it need not be good, only repeatable.
 fn shuffle<T>(items: &mut [T], mut seed: u64) {
     for last in (1..items.len()).rev() {
-        seed = seed
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         items.swap(last, (seed >> 33) as usize % (last + 1));
     }
 }
@@ -124,12 +122,8 @@ impl ProgramParts {
     pub fn encode(mut self) -> Result<Vec<u8>, Error> {
         self.relocations.sort_unstable();
         let segments = u16::try_from(self.segments.len()).map_err(|_| Error::Write("too many segments"))?;
-        let relocations =
-            u32::try_from(self.relocations.len()).map_err(|_| Error::Write("too many relocations"))?;
-        let last = self
-            .segments
-            .last()
-            .ok_or(Error::Write("a program without segments"))?;
+        let relocations = u32::try_from(self.relocations.len()).map_err(|_| Error::Write("too many relocations"))?;
+        let last = self.segments.last().ok_or(Error::Write("a program without segments"))?;
         let span = page_up(last.size).and_then(|size| last.address.checked_add(size));
         let span = span.ok_or(Error::Write("a program larger than memory"))?;
         let mut module = Vec::new();
@@ -151,8 +145,7 @@ impl ProgramParts {
     }
 
     fn append_tables(&self, module: &mut Vec<u8>) -> Result<(), Error> {
-        let mut offset =
-            pad(module.len() + self.segments.len() * program::SEGMENT + self.relocations.len() * 8);
+        let mut offset = pad(module.len() + self.segments.len() * program::SEGMENT + self.relocations.len() * 8);
         for segment in &self.segments {
             let size = page_up(segment.size).ok_or(Error::Write("a segment larger than memory"))?;
             for number in [segment.address, size, offset as u64, segment.bytes.len() as u64] {

@@ -99,11 +99,7 @@ impl Console<'_> {
             Channel::Stdin if state.mode() != Mode::Unknown && state.tty.has_input_room() => state.stdin,
             _ => return None,
         };
-        Some(Want {
-            channel,
-            epoch: state.epoch,
-            at,
-        })
+        Some(Want { channel, epoch: state.epoch, at })
     }
 
     /// Consumes bytes that the driver answered to `want`, as many as there is room for, with all their effects, by
@@ -142,8 +138,7 @@ impl Console<'_> {
 
     /// Whether the driver has all output.
     pub fn is_drained(&self) -> bool {
-        OUTS.iter()
-            .all(|&channel| self.state.get().out(channel).len() == 0)
+        OUTS.iter().all(|&channel| self.state.get().out(channel).len() == 0)
     }
 
     /// What stands at the host's end.
@@ -197,10 +192,7 @@ impl State {
                 self.resize(rows, columns);
             }
             Control::WindowSize { rows, columns } => self.resize(rows, columns),
-            Control::EndOfStream {
-                channel: Channel::Stdin,
-                at,
-            } => {
+            Control::EndOfStream { channel: Channel::Stdin, at } => {
                 self.end = at;
                 self.ended = 1;
                 if self.mode() == Mode::Tty {
@@ -213,11 +205,7 @@ impl State {
     }
 
     fn resize(&mut self, rows: u16, columns: u16) {
-        let size = WindowSize {
-            rows,
-            columns,
-            ..WindowSize::default()
-        };
+        let size = WindowSize { rows, columns, ..WindowSize::default() };
         if self.tty.set_window_size(size) {
             self.events |= event::WINDOW;
         }

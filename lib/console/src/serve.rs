@@ -49,13 +49,7 @@ impl Console<'_> {
 
     /// The client thread that has `slot`; with key 0, which is refused, if `owns` denies that its key is the sender's.
     pub fn client(&self, slot: u16, sequence: u32, owns: impl Fn(u64) -> bool) -> Client {
-        let key = self
-            .state
-            .get()
-            .slots
-            .key(slot)
-            .filter(|&key| owns(key))
-            .unwrap_or(0);
+        let key = self.state.get().slots.key(slot).filter(|&key| owns(key)).unwrap_or(0);
         Client { key, slot, sequence }
     }
 
@@ -67,12 +61,7 @@ impl Console<'_> {
                 Err(why) => why.outcome(),
             };
         }
-        match self
-            .state
-            .get()
-            .slots
-            .lookup(client.key, client.slot, client.sequence)
-        {
+        match self.state.get().slots.lookup(client.key, client.slot, client.sequence) {
             Lookup::Answered(answer) => self.answered(client, request, answer),
             Lookup::Stale | Lookup::Closed => done(result(Refusal::Stale as i64)),
             Lookup::New => self.serve_new(client, request, now),
@@ -85,9 +74,7 @@ impl Console<'_> {
             Request::Read { .. } => self.data.get(usize::from(client.slot)),
             _ => None,
         };
-        let data = data
-            .and_then(|data| data.get(..length as usize))
-            .unwrap_or_default();
+        let data = data.and_then(|data| data.get(..length as usize)).unwrap_or_default();
         Outcome::Done { answer, data }
     }
 
@@ -197,9 +184,7 @@ fn on_tty(state: &State) -> Result<&Tty, NotYet> {
 }
 
 fn drained(state: &State) -> Result<(), NotYet> {
-    let waits = [Channel::Stdout, Channel::Stderr]
-        .iter()
-        .any(|&channel| state.out(channel).len() > 0);
+    let waits = [Channel::Stdout, Channel::Stderr].iter().any(|&channel| state.out(channel).len() > 0);
     if waits { Err(NotYet::Pending(None)) } else { Ok(()) }
 }
 
@@ -215,11 +200,7 @@ fn readiness(state: &State) -> u64 {
     if state.mode() != Mode::Unknown {
         let has_room = |channel| state.out(channel).room() > 2 * ECHO;
         ready |= if has_room(Channel::Stdout) { poll::OUT } else { 0 };
-        let error = if state.mode() == Mode::Tty {
-            Channel::Stdout
-        } else {
-            Channel::Stderr
-        };
+        let error = if state.mode() == Mode::Tty { Channel::Stdout } else { Channel::Stderr };
         ready |= if has_room(error) { poll::ERROR } else { 0 };
     }
     ready
@@ -297,15 +278,8 @@ fn flow(state: &mut State, act: impl Fn(&mut Tty)) -> Step {
 
 /// The exit status, behind the ends of the output streams: the host reads up to there, then exits.
 fn exit(state: &mut State, status: u8) -> Step {
-    let end = |channel| Control::EndOfStream {
-        channel,
-        at: state.out(channel).written,
-    };
-    let messages = [
-        end(Channel::Stdout),
-        end(Channel::Stderr),
-        Control::ExitStatus(status),
-    ];
+    let end = |channel| Control::EndOfStream { channel, at: state.out(channel).written };
+    let messages = [end(Channel::Stdout), end(Channel::Stderr), Control::ExitStatus(status)];
     control(state, &messages)
 }
 

@@ -81,13 +81,7 @@ impl Out {
             let place = (self.passed as usize).wrapping_add(n) % OUT;
             *to = self.ring.get(place).copied().unwrap_or(0);
         }
-        *self = Out {
-            passed: 0,
-            offered: 0,
-            written: waiting as u32,
-            reserved: 0,
-            ring,
-        };
+        *self = Out { passed: 0, offered: 0, written: waiting as u32, reserved: 0, ring };
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
@@ -213,21 +207,12 @@ impl Vault {
         }
         self.header.adopted();
         let state = Committed::adopt(&mut self.commit, &mut self.copies)?;
-        Ok(Console {
-            state,
-            data: &mut self.data,
-        })
+        Ok(Console { state, data: &mut self.data })
     }
 
     /// Begins anew, whatever was there.
     pub fn format(&mut self, owner: u32) -> Console<'_> {
-        let Vault {
-            header,
-            commit,
-            copies,
-            data,
-            ..
-        } = self;
+        let Vault { header, commit, copies, data, .. } = self;
         let mut first = State::new_zeroed();
         first.tty = Tty::new();
         let state = Committed::make(commit, copies, first);
@@ -237,10 +222,5 @@ impl Vault {
 }
 
 fn expected(owner: u32) -> Expected {
-    Expected {
-        kind: KIND,
-        owner,
-        version: VERSION,
-        length: size_of::<Vault>() as u64,
-    }
+    Expected { kind: KIND, owner, version: VERSION, length: size_of::<Vault>() as u64 }
 }

@@ -195,13 +195,7 @@ impl World {
     fn open(&mut self, key: u64) -> User {
         loop {
             if let Some(slot) = self.console(|console| console.open(key)) {
-                return User {
-                    client: Client {
-                        key,
-                        slot: slot.unwrap(),
-                        sequence: 1,
-                    },
-                };
+                return User { client: Client { key, slot: slot.unwrap(), sequence: 1 } };
             }
         }
     }
@@ -236,23 +230,11 @@ impl User {
     }
 
     fn writes(&mut self, world: &mut World, bytes: &[u8]) -> i64 {
-        self.does(
-            world,
-            Request::Write {
-                stream: Stream::Out,
-                bytes,
-            },
-        )
+        self.does(world, Request::Write { stream: Stream::Out, bytes })
     }
 
     fn reads(&mut self, world: &mut World) -> Option<Vec<u8>> {
-        match self.asks(
-            world,
-            Request::Read {
-                most: 4096,
-                wait: Wait::Since(0),
-            },
-        ) {
+        match self.asks(world, Request::Read { most: 4096, wait: Wait::Since(0) }) {
             Got::Done(result, data) => {
                 assert_eq!(result, data.len() as i64);
                 Some(data)
@@ -268,11 +250,7 @@ fn pipes_are_exact(seed: u64, deadly: bool) -> [usize; 2] {
     let length = if deadly { 6_000 } else { 60_000 };
     let (input, out, error) = {
         let random = &mut world.random;
-        (
-            random.bytes(length),
-            random.bytes(length),
-            random.bytes(length / 2),
-        )
+        (random.bytes(length), random.bytes(length), random.bytes(length / 2))
     };
     let (mut reader, mut writer, mut complainer) = (world.open(10), world.open(11), world.open(12));
     assert!(world.host.send_control(Control::Hello(Terminal::Pipes)));
@@ -281,17 +259,9 @@ fn pipes_are_exact(seed: u64, deadly: bool) -> [usize; 2] {
     let (mut at_end, mut ended, mut left, mut status) = (false, false, false, None);
     let mut ends = [None; 5];
     for round in 0.. {
-        assert!(
-            round < 30_000,
-            "seed {seed}: stuck at {} {} {}",
-            got.len(),
-            heard.len(),
-            heard_error.len()
-        );
+        assert!(round < 30_000, "seed {seed}: stuck at {} {} {}", got.len(), heard.len(), heard_error.len());
         world.step();
-        typed += world
-            .host
-            .send(Channel::Stdin, &input[typed..length.min(typed + 500)]);
+        typed += world.host.send(Channel::Stdin, &input[typed..length.min(typed + 500)]);
         if typed == length && !ended {
             ended = world.host.send_end(Channel::Stdin);
         }
@@ -300,10 +270,9 @@ fn pipes_are_exact(seed: u64, deadly: bool) -> [usize; 2] {
             got.extend(data);
         }
         let most = 1 + world.random.below(700) as usize;
-        for (user, stream, bytes, done) in [
-            (&mut writer, Stream::Out, &out, &mut written),
-            (&mut complainer, Stream::Error, &error, &mut complained),
-        ] {
+        for (user, stream, bytes, done) in
+            [(&mut writer, Stream::Out, &out, &mut written), (&mut complainer, Stream::Error, &error, &mut complained)]
+        {
             let bytes = &bytes[*done..bytes.len().min(*done + most)];
             if !bytes.is_empty()
                 && let Got::Done(accepted, _) = user.asks(&mut world, Request::Write { stream, bytes })
@@ -328,10 +297,7 @@ fn pipes_are_exact(seed: u64, deadly: bool) -> [usize; 2] {
         }
     }
     assert_eq!(status, Some(42));
-    assert!(
-        got == input && heard == out && heard_error == error,
-        "seed {seed}: bytes differ"
-    );
+    assert!(got == input && heard == out && heard_error == error, "seed {seed}: bytes differ");
     world.deaths
 }
 
@@ -353,10 +319,7 @@ fn pipes_carry_every_byte_through_deaths() {
 fn terminal(deadly: bool) -> (World, User) {
     let mut world = World::new(3, deadly);
     let user = world.open(10);
-    world.host.send_control(Control::Hello(Terminal::Tty {
-        rows: 24,
-        columns: 80,
-    }));
+    world.host.send_control(Control::Hello(Terminal::Tty { rows: 24, columns: 80 }));
     world.settle();
     (world, user)
 }
@@ -374,18 +337,9 @@ fn a_line_is_edited_echoed_and_read() {
     world.host.send(Channel::Stdin, b"lsx\x7f\r");
     world.settle();
     assert_eq!(user.does(&mut world, Request::Available), 3);
-    assert_eq!(
-        user.does(&mut world, Request::Poll) as u64,
-        poll::IN | poll::OUT | poll::ERROR
-    );
+    assert_eq!(user.does(&mut world, Request::Poll) as u64, poll::IN | poll::OUT | poll::ERROR);
     assert_eq!(user.reads(&mut world).unwrap(), b"ls\n");
-    user.does(
-        &mut world,
-        Request::Write {
-            stream: Stream::Error,
-            bytes: b"no\n",
-        },
-    );
+    user.does(&mut world, Request::Write { stream: Stream::Error, bytes: b"no\n" });
     world.settle();
     assert_eq!(text(world.hears(Channel::Stdout)), "$ lsx\x08 \x08\r\nno\r\n");
 }
@@ -411,14 +365,11 @@ fn typing_through_deaths_is_exact() {
             world.step();
             echo.extend(world.hears(Channel::Stdout));
         }
-        let expected: String = (0..40u8)
-            .map(|n| String::from_utf8(vec![b'a' + n % 26, b'0' + n % 10, b'\n']).unwrap())
-            .collect();
+        let expected: String =
+            (0..40u8).map(|n| String::from_utf8(vec![b'a' + n % 26, b'0' + n % 10, b'\n']).unwrap()).collect();
         assert_eq!(text(got), expected);
-        let shown: String = expected
-            .lines()
-            .map(|line| std::format!("{}x\x08 \x08{}\r\n", &line[..1], &line[1..]))
-            .collect();
+        let shown: String =
+            expected.lines().map(|line| std::format!("{}x\x08 \x08{}\r\n", &line[..1], &line[1..])).collect();
         assert_eq!(text(echo), shown);
         deaths += world.deaths[0];
     }
@@ -440,18 +391,8 @@ fn a_signal_is_taken_once_through_deaths() {
             }
         }
         // The window's first size is an event as well.
-        assert_eq!(
-            taken
-                .iter()
-                .filter(|&&events| events & event::INTERRUPT != 0)
-                .count(),
-            1,
-            "{taken:?}"
-        );
-        assert_eq!(
-            taken.iter().fold(0, |all, events| all | events),
-            event::INTERRUPT | event::WINDOW
-        );
+        assert_eq!(taken.iter().filter(|&&events| events & event::INTERRUPT != 0).count(), 1, "{taken:?}");
+        assert_eq!(taken.iter().fold(0, |all, events| all | events), event::INTERRUPT | event::WINDOW);
         assert_eq!(user.reads(&mut world), None);
     }
 }
@@ -460,24 +401,14 @@ fn a_signal_is_taken_once_through_deaths() {
 fn control_c_drops_only_what_was_not_offered() {
     let (mut world, mut user) = terminal(false);
     let mut written = 0;
-    while let Got::Done(length, _) = user.asks(
-        &mut world,
-        Request::Write {
-            stream: Stream::Out,
-            bytes: &[b'z'; 300],
-        },
-    ) {
+    while let Got::Done(length, _) = user.asks(&mut world, Request::Write { stream: Stream::Out, bytes: &[b'z'; 300] })
+    {
         written += length as usize;
     }
     assert!(written > 1000);
     let now = world.now;
-    let want = world
-        .console(|console| console.wants(Channel::Stdin).unwrap())
-        .unwrap();
-    assert_eq!(
-        world.console(|console| console.input(want, b"\x03", now)),
-        Some(1)
-    );
+    let want = world.console(|console| console.wants(Channel::Stdin).unwrap()).unwrap();
+    assert_eq!(world.console(|console| console.input(want, b"\x03", now)), Some(1));
     world.settle();
     let heard = text(world.hears(Channel::Stdout));
     // The first write was offered with its own commit, the others waited for the driver to take that.
@@ -518,30 +449,15 @@ fn modes_and_window() {
     assert_eq!(modes.as_bytes()[8..44], *Termios::default().as_bytes());
     let mut termios = Termios::default();
     termios.iflag &= !iflag::ICRNL;
-    assert_eq!(
-        user.does(
-            &mut world,
-            Request::SetTermios {
-                termios,
-                when: When::Flushed
-            }
-        ),
-        0
-    );
+    assert_eq!(user.does(&mut world, Request::SetTermios { termios, when: When::Flushed }), 0);
     let modes = answer(&mut world, &mut user, Request::GetTermios).unwrap();
     assert_eq!(modes.as_bytes()[8..44], *termios.as_bytes());
     assert_eq!(user.does(&mut world, Request::TakeEvents) as u64, event::WINDOW);
-    world.host.send_control(Control::WindowSize {
-        rows: 50,
-        columns: 132,
-    });
+    world.host.send_control(Control::WindowSize { rows: 50, columns: 132 });
     world.settle();
     assert_eq!(user.does(&mut world, Request::TakeEvents) as u64, event::WINDOW);
     assert_eq!(user.does(&mut world, Request::TakeEvents), 0);
-    assert_eq!(
-        answer(&mut world, &mut user, Request::GetWindow).unwrap()[1],
-        50 | 132 << 16
-    );
+    assert_eq!(answer(&mut world, &mut user, Request::GetWindow).unwrap()[1], 50 | 132 << 16);
 }
 
 #[test]
@@ -552,14 +468,8 @@ fn pipes_are_no_terminal() {
     world.host.send_control(Control::Hello(Terminal::Pipes));
     world.settle();
     assert_eq!(user.does(&mut world, Request::Mode), 0);
-    assert_eq!(
-        user.does(&mut world, Request::GetTermios),
-        Refusal::NotTerminal as i64
-    );
-    let read = Request::Read {
-        most: 5,
-        wait: Wait::No,
-    };
+    assert_eq!(user.does(&mut world, Request::GetTermios), Refusal::NotTerminal as i64);
+    let read = Request::Read { most: 5, wait: Wait::No };
     assert_eq!(user.does(&mut world, read), Refusal::Again as i64);
 }
 
@@ -569,10 +479,7 @@ fn a_terminal_that_goes_away_ends_input() {
     world.host.send(Channel::Stdin, b"one\ntw");
     world.host.send_end(Channel::Stdin);
     world.settle();
-    assert_eq!(
-        user.does(&mut world, Request::TakeEvents) as u64,
-        event::WINDOW | event::HANGUP
-    );
+    assert_eq!(user.does(&mut world, Request::TakeEvents) as u64, event::WINDOW | event::HANGUP);
     assert_eq!(user.reads(&mut world).unwrap(), b"one\n");
     assert_eq!(user.reads(&mut world).unwrap(), b"tw");
     assert_eq!(user.reads(&mut world).unwrap(), b"");
@@ -586,10 +493,7 @@ fn a_new_host_gets_what_the_old_one_did_not_take() {
     world.settle();
     user.writes(&mut world, b"for whoever comes");
     world.host = boxed(Role::Caller, 9);
-    world.host.send_control(Control::Hello(Terminal::Tty {
-        rows: 30,
-        columns: 90,
-    }));
+    world.host.send_control(Control::Hello(Terminal::Tty { rows: 30, columns: 90 }));
     world.settle();
     world.host.send(Channel::Stdin, b"\x11");
     for _ in 0..100 {
@@ -603,19 +507,9 @@ fn old_and_foreign_requests_are_refused() {
     let (mut world, mut user) = terminal(false);
     user.writes(&mut world, b"a");
     user.writes(&mut world, b"b");
-    let mut old = User {
-        client: Client {
-            sequence: 1,
-            ..user.client
-        },
-    };
+    let mut old = User { client: Client { sequence: 1, ..user.client } };
     assert_eq!(old.writes(&mut world, b"c"), Refusal::Stale as i64);
-    let mut foreign = User {
-        client: Client {
-            key: 99,
-            ..user.client
-        },
-    };
+    let mut foreign = User { client: Client { key: 99, ..user.client } };
     assert_eq!(foreign.writes(&mut world, b"c"), Refusal::Stale as i64);
     world.settle();
     assert_eq!(world.hears(Channel::Stdout), b"ab");

@@ -93,11 +93,7 @@ pub struct Ledger<'a> {
 
 impl Client {
     /// A request that nobody remembers.
-    pub const NOBODY: Client = Client {
-        key: 0,
-        slot: 0,
-        sequence: 0,
-    };
+    pub const NOBODY: Client = Client { key: 0, slot: 0, sequence: 0 };
 }
 
 impl<'a> Ledger<'a> {
@@ -106,12 +102,7 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// The vault is another's, or damaged.
     pub fn adopt(vault: &'a mut Vault, owner: u32) -> Result<Ledger<'a>, Fault> {
-        let expected = Expected {
-            kind: KIND,
-            owner,
-            version: VAULT_VERSION,
-            length: size_of::<Vault>() as u64,
-        };
+        let expected = Expected { kind: KIND, owner, version: VAULT_VERSION, length: size_of::<Vault>() as u64 };
         match vault.header.verify(expected) {
             Err(Fault::Blank) => {
                 // Nothing valid lies here: a death in between leaves it blank.
@@ -123,11 +114,7 @@ impl<'a> Ledger<'a> {
             Ok(()) => Redo::adopt(&mut vault.head, &mut vault.log, &mut vault.book.0)?,
         }
         vault.header.adopted();
-        let total = objects(vault)
-            .iter()
-            .filter(|o| o.kept != 0)
-            .map(|o| o.pages)
-            .sum();
+        let total = objects(vault).iter().filter(|o| o.kept != 0).map(|o| o.pages).sum();
         Ok(Ledger { vault, total })
     }
 
@@ -147,9 +134,7 @@ impl<'a> Ledger<'a> {
 
     /// What is known of a request: with a slot that is not this client's, `Closed`.
     pub fn lookup(&self, client: Client) -> Lookup {
-        self.clients().map_or(Lookup::Closed, |all| {
-            all.lookup(client.key, client.slot, client.sequence)
-        })
+        self.clients().map_or(Lookup::Closed, |all| all.lookup(client.key, client.slot, client.sequence))
     }
 
     /// A new object of `pages` for `account`, as long as all objects stay within `limit`. `make` makes it and puts its capability into the table;
@@ -166,22 +151,13 @@ impl<'a> Ledger<'a> {
         answer: impl FnOnce(u32) -> Answer,
     ) -> Result<u32, Error> {
         self.room(0, pages, limit)?;
-        let row = objects(self.vault)
-            .iter()
-            .position(|object| object.kept == 0)
-            .ok_or(Error::Full)?;
+        let row = objects(self.vault).iter().position(|object| object.kept == 0).ok_or(Error::Full)?;
         let generation = self.row(row).map_or(0, |object| object.generation) + 1;
         let number = number(row, generation);
         let kept = make().ok_or(Error::NoMemory)?;
-        let object = Object {
-            account,
-            kept,
-            pages,
-            generation,
-        };
+        let object = Object { account, kept, pages, generation };
         let clients = self.remember(client, answer(number));
-        self.commit(Some((row, object)), clients.as_ref())
-            .ok_or(Error::Full)?;
+        self.commit(Some((row, object)), clients.as_ref()).ok_or(Error::Full)?;
         self.total += pages;
         Ok(number)
     }
@@ -210,16 +186,10 @@ impl<'a> Ledger<'a> {
         self.room(old.pages, pages, limit)?;
         // While it grows, the book says more than there is; while it shrinks, too: a death in between leaves too much charged, until
         // the client, which has no answer, asks again.
-        let most = Object {
-            pages: pages.max(old.pages),
-            ..old
-        };
+        let most = Object { pages: pages.max(old.pages), ..old };
         self.commit(Some((row, most)), None).ok_or(Error::NoMemory)?;
         let done = resize(&old);
-        let now = Object {
-            pages: if done { pages } else { old.pages },
-            ..old
-        };
+        let now = Object { pages: if done { pages } else { old.pages }, ..old };
         self.commit(Some((row, now)), None).ok_or(Error::NoMemory)?;
         self.total = self.total - old.pages + now.pages;
         if done { Ok(()) } else { Err(Error::NoMemory) }
@@ -228,12 +198,7 @@ impl<'a> Ledger<'a> {
     /// The account gives the object back. Its capability's number, to be closed; `None` if there is no such object (any more).
     pub fn release(&mut self, account: u64, number: u32) -> Option<u64> {
         let (row, old) = self.place(account, number).ok()?;
-        let free = Object {
-            account: 0,
-            kept: 0,
-            pages: 0,
-            ..old
-        };
+        let free = Object { account: 0, kept: 0, pages: 0, ..old };
         self.commit(Some((row, free)), None)?;
         self.total -= old.pages;
         Some(old.kept)
@@ -241,13 +206,8 @@ impl<'a> Ledger<'a> {
 
     /// What an account has.
     pub fn account(&self, account: u64) -> Account {
-        let own = objects(self.vault)
-            .iter()
-            .filter(|o| o.kept != 0 && o.account == account);
-        own.fold(Account::default(), |sum, o| Account {
-            pages: sum.pages + o.pages,
-            objects: sum.objects + 1,
-        })
+        let own = objects(self.vault).iter().filter(|o| o.kept != 0 && o.account == account);
+        own.fold(Account::default(), |sum, o| Account { pages: sum.pages + o.pages, objects: sum.objects + 1 })
     }
 
     /// Pages of all objects.
@@ -277,9 +237,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn clients(&self) -> Option<&ClientSlots<CLIENTS>> {
-        Book::ref_from_bytes(&self.vault.book.0)
-            .ok()
-            .map(|book| &book.clients)
+        Book::ref_from_bytes(&self.vault.book.0).ok().map(|book| &book.clients)
     }
 
     /// The clients' answers with this one; `None` for a request that nobody remembers.
@@ -294,11 +252,7 @@ impl<'a> Ledger<'a> {
         let Vault { head, log, book, .. } = &mut *self.vault;
         let mut redo = Redo::begin(head, log, &mut book.0);
         if let Some((row, object)) = row {
-            redo.write(
-                offset_of!(Book, objects) + row * size_of::<Object>(),
-                object.as_bytes(),
-            )
-            .ok()?;
+            redo.write(offset_of!(Book, objects) + row * size_of::<Object>(), object.as_bytes()).ok()?;
         }
         if let Some(clients) = clients {
             redo.write(offset_of!(Book, clients), clients.as_bytes()).ok()?;
@@ -315,7 +269,5 @@ fn objects(vault: &Vault) -> &[Object] {
 
 /// Row and the low bits of its generation.
 fn number(row: usize, generation: u64) -> u32 {
-    (generation as u32)
-        .wrapping_mul(OBJECTS as u32)
-        .wrapping_add(row as u32)
+    (generation as u32).wrapping_mul(OBJECTS as u32).wrapping_add(row as u32)
 }

@@ -13,11 +13,7 @@ fn blank() -> Box<Vault> {
     Box::new(Vault::new_zeroed())
 }
 
-const NOBODY: Client = Client {
-    key: 0,
-    slot: 0,
-    sequence: 0,
-};
+const NOBODY: Client = Client { key: 0, slot: 0, sequence: 0 };
 
 fn create(ledger: &mut Ledger<'_>, account: u64, pages: u64, limit: u64) -> Result<u32, Error> {
     ledger.create((account, Client::NOBODY), pages, limit, || Some(77), |_| [0; 8])
@@ -30,16 +26,10 @@ fn what_is_charged_never_exceeds_the_limit() {
     let a = create(&mut ledger, 1, 6, 10).unwrap();
     assert_eq!(create(&mut ledger, 2, 5, 10), Err(Error::NoMemory));
     let b = create(&mut ledger, 2, 4, 10).unwrap();
-    assert_eq!(
-        ledger.resize(2, b, 5, 10, |_| panic!("not allowed")),
-        Err(Error::NoMemory)
-    );
+    assert_eq!(ledger.resize(2, b, 5, 10, |_| panic!("not allowed")), Err(Error::NoMemory));
     ledger.resize(1, a, 5, 10, |o| o.kept == 77).unwrap();
     ledger.resize(2, b, 5, 10, |_| true).unwrap();
-    assert_eq!(
-        (ledger.account(1).pages, ledger.account(2).pages, ledger.total()),
-        (5, 5, 10)
-    );
+    assert_eq!((ledger.account(1).pages, ledger.account(2).pages, ledger.total()), (5, 5, 10));
     assert_eq!(ledger.resize(2, b, 4, 10, |_| false), Err(Error::NoMemory));
     assert_eq!(ledger.account(2).pages, 5);
     assert_eq!(create(&mut ledger, 1, 0, 100), Err(Error::BadLength));
@@ -68,13 +58,7 @@ fn a_full_book_says_so_before_anything_is_made() {
     for _ in 0..OBJECTS {
         create(&mut ledger, 1, 1, u64::MAX).unwrap();
     }
-    let made = ledger.create(
-        (1, Client::NOBODY),
-        1,
-        u64::MAX,
-        || panic!("no row is free"),
-        |_| [0; 8],
-    );
+    let made = ledger.create((1, Client::NOBODY), 1, u64::MAX, || panic!("no row is free"), |_| [0; 8]);
     assert_eq!(made, Err(Error::Full));
     assert_eq!(ledger.account(1).objects as usize, OBJECTS);
 }
@@ -85,35 +69,16 @@ fn a_client_finds_the_answer_to_its_last_request() {
     let mut ledger = Ledger::adopt(&mut vault, 3).unwrap();
     let slot = ledger.open_slot(9).unwrap();
     assert_eq!(ledger.open_slot(9), Some(slot));
-    let client = Client {
-        key: 9,
-        slot,
-        sequence: 1,
-    };
+    let client = Client { key: 9, slot, sequence: 1 };
     assert_eq!(ledger.lookup(client), Lookup::New);
-    let number = ledger
-        .create((1, client), 1, 9, || Some(5), |n| [u64::from(n); 8])
-        .unwrap();
+    let number = ledger.create((1, client), 1, 9, || Some(5), |n| [u64::from(n); 8]).unwrap();
     let mut ledger = Ledger::adopt(&mut vault, 3).unwrap();
     assert_eq!(ledger.lookup(client), Lookup::Answered([u64::from(number); 8]));
-    assert_eq!(
-        ledger.lookup(Client {
-            sequence: 2,
-            ..client
-        }),
-        Lookup::New
-    );
+    assert_eq!(ledger.lookup(Client { sequence: 2, ..client }), Lookup::New);
     assert_eq!(ledger.lookup(Client { key: 8, ..client }), Lookup::Closed);
     let key = 3 << 32 | 7;
     let third = ledger.open_slot(key).unwrap();
-    assert_eq!(
-        ledger.client(3, third, 5),
-        Some(Client {
-            key,
-            slot: third,
-            sequence: 5
-        })
-    );
+    assert_eq!(ledger.client(3, third, 5), Some(Client { key, slot: third, sequence: 5 }));
     assert_eq!(ledger.client(4, third, 5), None);
     assert_eq!(ledger.client(3, 63, 5), None);
     assert!(ledger.open_slot(8).is_some_and(|other| other != slot));
@@ -140,34 +105,17 @@ type Model = BTreeMap<u32, (u64, u64)>;
 
 const LIMIT: u64 = 20;
 
-fn apply(
-    ledger: &mut Ledger<'_>,
-    made: &[(u64, u32)],
-    request: &Request,
-    sequence: u32,
-) -> Result<u32, Error> {
+fn apply(ledger: &mut Ledger<'_>, made: &[(u64, u32)], request: &Request, sequence: u32) -> Result<u32, Error> {
     let which = |i: usize| made.get(i).copied().unwrap_or((1, 12345));
-    let client = Client {
-        key: 9,
-        slot: 0,
-        sequence,
-    };
+    let client = Client { key: 9, slot: 0, sequence };
     match request {
         Request::Create(account, pages) => {
             if let Lookup::Answered([number, ..]) = ledger.lookup(client) {
                 return Ok(number as u32);
             }
-            ledger.create(
-                (*account, client),
-                *pages,
-                LIMIT,
-                || Some(5),
-                |n| [u64::from(n); 8],
-            )
+            ledger.create((*account, client), *pages, LIMIT, || Some(5), |n| [u64::from(n); 8])
         }
-        Request::Resize(i, pages) => ledger
-            .resize(which(*i).0, which(*i).1, *pages, LIMIT, |_| true)
-            .map(|()| 0),
+        Request::Resize(i, pages) => ledger.resize(which(*i).0, which(*i).1, *pages, LIMIT, |_| true).map(|()| 0),
         Request::Release(i) => {
             ledger.release(which(*i).0, which(*i).1);
             Ok(0)
@@ -191,9 +139,7 @@ fn model(model: &mut Model, made: &mut Vec<(u64, u32)>, request: &Request, got: 
 fn holds(ledger: &Ledger<'_>, model: &Model) -> bool {
     let total: u64 = model.values().map(|(_, pages)| pages).sum();
     let same = |(number, (account, pages)): (&u32, &(u64, u64))| {
-        ledger
-            .find(*account, *number)
-            .is_ok_and(|object| object.pages == *pages)
+        ledger.find(*account, *number).is_ok_and(|object| object.pages == *pages)
     };
     let count = ledger.account(1).objects + ledger.account(2).objects;
     ledger.total() == total && total <= LIMIT && count as usize == model.len() && model.iter().all(same)

@@ -264,9 +264,7 @@ impl Decoder {
 
     fn is_good(&self) -> bool {
         match self.held().split_last_chunk::<CHECK>() {
-            Some((bytes, check)) => {
-                bytes.len() >= HEADER && CRC.checksum(bytes) == u32::from_le_bytes(*check)
-            }
+            Some((bytes, check)) => bytes.len() >= HEADER && CRC.checksum(bytes) == u32::from_le_bytes(*check),
             None => false,
         }
     }

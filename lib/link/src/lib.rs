@@ -46,13 +46,8 @@ pub enum Channel {
 
 impl Channel {
     /// All channels, by number.
-    pub const ALL: [Channel; CHANNELS] = [
-        Channel::Control,
-        Channel::Stdin,
-        Channel::Stdout,
-        Channel::Stderr,
-        Channel::Log,
-    ];
+    pub const ALL: [Channel; CHANNELS] =
+        [Channel::Control, Channel::Stdin, Channel::Stdout, Channel::Stderr, Channel::Log];
 
     /// The channel with that number.
     pub fn from_number(number: u8) -> Option<Channel> {

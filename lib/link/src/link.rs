@@ -51,10 +51,7 @@ struct Streams {
 /// What may be lost: where the work on the wire stands.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-#[allow(
-    unreachable_pub,
-    reason = "the derived KnownLayout of Link names its last field's type"
-)]
+#[allow(unreachable_pub, reason = "the derived KnownLayout of Link names its last field's type")]
 pub struct Wire {
     /// When to send again; valid if `armed`.
     deadline: u64,
@@ -163,13 +160,7 @@ impl Link {
 
     /// As [`Link::send`], repeatable: `at` is the number of the first byte. Bytes accepted before are skipped.
     /// Returns the number after the last accepted byte. A gap before `at` accepts nothing.
-    pub fn send_at(
-        &mut self,
-        channel: Channel,
-        epoch: u32,
-        at: u32,
-        bytes: &[u8],
-    ) -> Result<u32, SessionChanged> {
+    pub fn send_at(&mut self, channel: Channel, epoch: u32, at: u32, bytes: &[u8]) -> Result<u32, SessionChanged> {
         self.check(epoch)?;
         let stream = self.transmit_mut(channel);
         let known = stream.written.wrapping_sub(at) as i32;
@@ -407,9 +398,7 @@ impl Link {
             return;
         }
         let turn = self.wire.turn as usize;
-        let ready = (1..=CHANNELS)
-            .map(|step| (turn + step) % CHANNELS)
-            .find(|&n| self.is_ready(n));
+        let ready = (1..=CHANNELS).map(|step| (turn + step) % CHANNELS).find(|&n| self.is_ready(n));
         if let Some(channel) = ready.and_then(|number| Channel::from_number(number as u8)) {
             self.wire.turn = channel as u32;
             self.build_next(channel);
@@ -417,11 +406,9 @@ impl Link {
     }
 
     fn is_ready(&self, number: usize) -> bool {
-        let (Some(wire), Some(transmit), Some(receive)) = (
-            self.wire.channels.get(number),
-            self.streams.transmit.get(number),
-            self.streams.receive.get(number),
-        ) else {
+        let (Some(wire), Some(transmit), Some(receive)) =
+            (self.wire.channels.get(number), self.streams.transmit.get(number), self.streams.receive.get(number))
+        else {
             return false;
         };
         let reopened = behind(wire.told, receive.limit()) as usize >= crate::RING / 2;
@@ -458,12 +445,8 @@ impl Link {
             limit,
         };
         let mut payload = [0; PAYLOAD];
-        let length = self
-            .transmit(channel)
-            .copy(seq, payload.get_mut(..length).unwrap_or_default());
-        self.wire
-            .encoder
-            .frame(head, payload.get(..length).unwrap_or_default());
+        let length = self.transmit(channel).copy(seq, payload.get_mut(..length).unwrap_or_default());
+        self.wire.encoder.frame(head, payload.get(..length).unwrap_or_default());
     }
 
     /// Whether the peer owes an answer.
@@ -511,11 +494,7 @@ impl Link {
 // The parts of a channel. `Channel` has as many values as the arrays have places.
 impl Link {
     fn check(&self, epoch: u32) -> Result<(), SessionChanged> {
-        if epoch == self.streams.epoch {
-            Ok(())
-        } else {
-            Err(SessionChanged)
-        }
+        if epoch == self.streams.epoch { Ok(()) } else { Err(SessionChanged) }
     }
 
     fn take(&mut self, channel: Channel, upto: u32) {

@@ -53,9 +53,7 @@ impl World {
     fn new(seed: u64, length: usize, faults: Faults) -> World {
         let mut random = Random(seed * 2 + 1);
         let mut data = || -> Vec<Vec<u8>> {
-            (0..CHANNELS)
-                .map(|_| (0..length).map(|_| random.below(256) as u8).collect())
-                .collect()
+            (0..CHANNELS).map(|_| (0..length).map(|_| random.below(256) as u8).collect()).collect()
         };
         let data = [data(), data()];
         World {
@@ -136,11 +134,7 @@ impl World {
         for end in 0..2 {
             for n in 0..CHANNELS {
                 let (got, data) = (&self.got[1 - end][n], &self.data[end][n]);
-                assert!(
-                    data.starts_with(got),
-                    "end {end} channel {n}: wrong after {}",
-                    got.len()
-                );
+                assert!(data.starts_with(got), "end {end} channel {n}: wrong after {}", got.len());
             }
         }
     }
@@ -167,26 +161,14 @@ fn clean_line_carries_everything_without_timeouts() {
 #[test]
 fn bad_lines_lose_and_double_nothing() {
     for seed in 0..40 {
-        let faults = Faults {
-            drop: seed % 3,
-            flip: seed % 2,
-            double: (seed / 2) % 2,
-            text: 20,
-        };
+        let faults = Faults { drop: seed % 3, flip: seed % 2, double: (seed / 2) % 2, text: 20 };
         World::new(seed, 12_000, faults).run(60_000);
     }
 }
 
 #[test]
 fn a_reader_that_sleeps_stops_no_other_channel() {
-    let mut world = World::new(
-        3,
-        40_000,
-        Faults {
-            drop: 1,
-            ..Faults::default()
-        },
-    );
+    let mut world = World::new(3, 40_000, Faults { drop: 1, ..Faults::default() });
     for _ in 0..20_000 {
         world.step(Some(Channel::Stdout));
     }
@@ -201,15 +183,7 @@ fn a_reader_that_sleeps_stops_no_other_channel() {
 #[test]
 fn restarts_between_operations_lose_nothing() {
     for seed in 0..20 {
-        let mut world = World::new(
-            seed,
-            10_000,
-            Faults {
-                drop: 1,
-                flip: 1,
-                ..Faults::default()
-            },
-        );
+        let mut world = World::new(seed, 10_000, Faults { drop: 1, flip: 1, ..Faults::default() });
         for _ in 0..60_000 {
             world.step(None);
             let end = world.random.below(40) as usize;
@@ -300,12 +274,7 @@ impl Mortal {
 fn death_at_any_store_loses_nothing() {
     for seed in 0..12 {
         let world = World::new(seed, 8_000, Faults::default());
-        let mut mortal = Mortal {
-            world,
-            written: [0; CHANNELS],
-            consumed: [0; CHANNELS],
-            deaths: 0,
-        };
+        let mut mortal = Mortal { world, written: [0; CHANNELS], consumed: [0; CHANNELS], deaths: 0 };
         let mut steps = 0;
         while !mortal.world.is_done() {
             mortal.step();
@@ -463,18 +432,9 @@ fn control_messages_travel() {
     let (mut guest, mut host) = (new(Role::Caller, 1), new(Role::Listener, 2));
     let messages = [
         Control::Hello(Terminal::Pipes),
-        Control::Hello(Terminal::Tty {
-            rows: 24,
-            columns: 80,
-        }),
-        Control::WindowSize {
-            rows: 50,
-            columns: 132,
-        },
-        Control::EndOfStream {
-            channel: Channel::Stdin,
-            at: 0xfa_f9_fb,
-        },
+        Control::Hello(Terminal::Tty { rows: 24, columns: 80 }),
+        Control::WindowSize { rows: 50, columns: 132 },
+        Control::EndOfStream { channel: Channel::Stdin, at: 0xfa_f9_fb },
         Control::ExitStatus(130),
         Control::PowerOff,
         Control::Stop,
@@ -496,9 +456,7 @@ fn the_end_of_a_stream_is_known_by_its_number() {
     host.send(Channel::Stdin, b"abc");
     assert!(host.send_end(Channel::Stdin));
     settle(&mut guest, &mut host, &mut Vec::new());
-    let Some(Control::EndOfStream { channel, at }) = guest.receive_control() else {
-        panic!()
-    };
+    let Some(Control::EndOfStream { channel, at }) = guest.receive_control() else { panic!() };
     assert!(!guest.is_read_to(channel, at));
     guest.receive(channel, &mut [0; 10]);
     assert!(guest.is_read_to(channel, at));

@@ -56,10 +56,7 @@ pub(crate) struct Arena<T> {
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Arena { slots: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -97,10 +94,7 @@ impl<T> Arena<T> {
 
     /// All that are there, by index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(i, s)| s.as_ref().map(|v| (Id::new(i as u32), v)))
+        self.slots.iter().enumerate().filter_map(|(i, s)| s.as_ref().map(|v| (Id::new(i as u32), v)))
     }
 
     /// How many are there.

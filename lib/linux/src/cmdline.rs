@@ -35,9 +35,7 @@ impl CommandLine {
 
     /// The value of a variable.
     pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
-        self.environment
-            .iter()
-            .find_map(|v| v.strip_prefix(name)?.strip_prefix(b"="))
+        self.environment.iter().find_map(|v| v.strip_prefix(name)?.strip_prefix(b"="))
     }
 
     /// Adds `NAME=value` unless the name is there.
@@ -76,10 +74,7 @@ mod tests {
     fn what_the_host_tool_writes_comes_out() {
         let text = b"console=streams arg=sh arg=-c arg=echo%20%22%c3%a4%20%25%22%3b%20exit%203 arg= env=TERM%3dxterm time=12\0junk";
         let mut line = CommandLine::read(text);
-        assert_eq!(
-            line.command,
-            [&b"sh"[..], b"-c", "echo \"\u{e4} %\"; exit 3".as_bytes(), b""]
-        );
+        assert_eq!(line.command, [&b"sh"[..], b"-c", "echo \"\u{e4} %\"; exit 3".as_bytes(), b""]);
         assert_eq!(line.variable(b"TERM"), Some(&b"xterm"[..]));
         assert_eq!(line.time, Some(12));
         line.default_variable(b"TERM", b"dumb");

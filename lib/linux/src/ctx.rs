@@ -89,18 +89,11 @@ impl Ctx<'_> {
 
     /// What an earlier run of the handler kept; `None` in the first run.
     pub fn take_progress(&mut self) -> Progress {
-        self.me_mut()
-            .map(|t| core::mem::take(&mut t.progress))
-            .unwrap_or_default()
+        self.me_mut().map(|t| core::mem::take(&mut t.progress)).unwrap_or_default()
     }
 
     /// Blocks until a waker of one of `keys`, a signal, or the deadline; the handler then runs again and finds `keep`.
-    pub fn block(
-        &mut self,
-        keys: &[WaitKey],
-        deadline: Option<u64>,
-        keep: Progress,
-    ) -> Result<Outcome, Errno> {
+    pub fn block(&mut self, keys: &[WaitKey], deadline: Option<u64>, keep: Progress) -> Result<Outcome, Errno> {
         let id = self.task;
         let task = self.os.tasks.get_mut(id).ok_or(Errno::ESRCH)?;
         task.progress = keep;
@@ -130,10 +123,7 @@ impl Ctx<'_> {
         let now = self.wall();
         let task = self.os.tasks.get(self.task).ok_or(Errno::ESRCH)?;
         let group = self.os.groups.get(task.group).ok_or(Errno::ESRCH)?;
-        let proc = Proc {
-            os: &*self.os,
-            platform: RefCell::new(&mut *self.platform),
-        };
+        let proc = Proc { os: &*self.os, platform: RefCell::new(&mut *self.platform) };
         let ctx = sal_vfs::Ctx {
             cred: &task.files.cred,
             fs: task.files.fs,
@@ -187,18 +177,9 @@ impl Ctx<'_> {
             self.check_terminal(tty, &op.request)?;
         }
         let request = RemoteRequest::File(Box::new(op.request.clone()));
-        let buffers: Vec<GuestBuffer> = buffers
-            .iter()
-            .filter(|b| b.length != 0)
-            .take(4)
-            .copied()
-            .collect();
+        let buffers: Vec<GuestBuffer> = buffers.iter().filter(|b| b.length != 0).take(4).copied().collect();
         self.me_mut()?.progress = Progress::Asked(Some(op));
-        Ok(Outcome::Remote(RemoteCall {
-            server,
-            request,
-            buffers,
-        }))
+        Ok(Outcome::Remote(RemoteCall { server, request, buffers }))
     }
 
     /// Job control before a terminal's read or write.
@@ -217,8 +198,5 @@ impl Ctx<'_> {
 /// The wall clock.
 pub(crate) fn wall(platform: &mut dyn Platform) -> Time {
     let ns = platform.realtime_offset().wrapping_add(platform.now());
-    Time {
-        sec: (ns / 1_000_000_000) as i64,
-        nsec: (ns % 1_000_000_000) as u32,
-    }
+    Time { sec: (ns / 1_000_000_000) as i64, nsec: (ns % 1_000_000_000) as u32 }
 }

@@ -200,15 +200,8 @@ impl Ctx<'_> {
         self.sweep_objects();
         self.own_files()?;
         self.own_identity(name)?;
-        self.os
-            .queues
-            .wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
-        *self.regs = GuestRegisters {
-            rip: loaded.entry,
-            rsp: loaded.stack,
-            rflags: 0x202,
-            ..Default::default()
-        };
+        self.os.queues.wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
+        *self.regs = GuestRegisters { rip: loaded.entry, rsp: loaded.stack, rflags: 0x202, ..Default::default() };
         Ok(())
     }
 
@@ -246,11 +239,7 @@ impl Ctx<'_> {
 }
 
 fn bad_interpreter(error: Errno) -> Errno {
-    if error == Errno::ENOEXEC {
-        Errno::ELIBBAD
-    } else {
-        error
-    }
+    if error == Errno::ENOEXEC { Errno::ELIBBAD } else { error }
 }
 
 /// The last part of the path, cut to 15 bytes.
@@ -273,9 +262,7 @@ impl Linux {
         environment: Vec<Vec<u8>>,
         platform: &mut dyn Platform,
     ) -> Result<TaskId, (&'static str, Errno)> {
-        let id = self
-            .make_init(platform)
-            .map_err(|e| ("making the first process", e))?;
+        let id = self.make_init(platform).map_err(|e| ("making the first process", e))?;
         let mut regs = GuestRegisters::default();
         let mut ctx = Ctx {
             os: &mut self.os,
@@ -285,46 +272,26 @@ impl Linux {
             mem: &mut NoMemory,
             platform: &mut *platform,
         };
-        let started = ctx
-            .open_stdio()
-            .map_err(|e| ("opening its standard streams", e))
-            .and_then(|()| {
-                let request = ExecRequest {
-                    directory: g::AT_FDCWD,
-                    path: path.to_vec(),
-                    flags: 0,
-                    arguments,
-                    environment,
-                };
-                match ctx.exec(request) {
-                    Ok(Outcome::Registers) => Ok(()),
-                    Ok(_) => Err(("executing the first program", Errno::EACCES)),
-                    Err(e) => Err(("executing the first program", e)),
-                }
-            });
+        let started = ctx.open_stdio().map_err(|e| ("opening its standard streams", e)).and_then(|()| {
+            let request = ExecRequest { directory: g::AT_FDCWD, path: path.to_vec(), flags: 0, arguments, environment };
+            match ctx.exec(request) {
+                Ok(Outcome::Registers) => Ok(()),
+                Ok(_) => Err(("executing the first program", Errno::EACCES)),
+                Err(e) => Err(("executing the first program", e)),
+            }
+        });
         if let Err(error) = started {
             ctx.exit_thread();
             return Err(error);
         }
-        let space = self
-            .os
-            .mm_of(id)
-            .map(|m| m.space)
-            .ok_or(("finding its memory", Errno::ESRCH))?;
-        platform
-            .spawn(id, space, &regs, None)
-            .map_err(|e| ("starting its thread", e))?;
+        let space = self.os.mm_of(id).map(|m| m.space).ok_or(("finding its memory", Errno::ESRCH))?;
+        platform.spawn(id, space, &regs, None).map_err(|e| ("starting its thread", e))?;
         Ok(id)
     }
 
     /// Where the program `name` is: itself if it has a slash, else the first directory of `path` (as in `PATH`) that has
     /// an executable file of that name. `ENOENT`; `EACCES` if there are only others.
-    pub fn find_program(
-        &mut self,
-        name: &[u8],
-        path: &[u8],
-        platform: &mut dyn Platform,
-    ) -> Result<Vec<u8>, Errno> {
+    pub fn find_program(&mut self, name: &[u8], path: &[u8], platform: &mut dyn Platform) -> Result<Vec<u8>, Errno> {
         if name.contains(&b'/') {
             return Ok(name.to_vec());
         }
@@ -349,15 +316,8 @@ impl Linux {
         let now = platform.now();
         let space = platform.space_create()?;
         let mm: MmId = self.os.mms.insert(Mm::new(space));
-        let files = TaskFiles {
-            table: self.vfs.table_new(),
-            fs: self.vfs.fs_new()?,
-            cred: sal_vfs::Cred::root(),
-        };
-        let id = self
-            .os
-            .tasks
-            .insert(Task::new(1, GroupId::new(0), mm, files, now));
+        let files = TaskFiles { table: self.vfs.table_new(), fs: self.vfs.fs_new()?, cred: sal_vfs::Cred::root() };
+        let id = self.os.tasks.insert(Task::new(1, GroupId::new(0), mm, files, now));
         let group = self.os.groups.insert(Group::new(1, id, now));
         if let Some(task) = self.os.tasks.get_mut(id) {
             task.group = group;
@@ -378,19 +338,15 @@ impl Ctx<'_> {
     fn open_stdio(&mut self) -> Result<(), Errno> {
         match self.os.config.stdio {
             Stdio::Terminal => (0..3).try_for_each(|_| self.open_device(b"/dev/console", g::O_RDWR)),
-            Stdio::Streams => STREAM_NODES
-                .iter()
-                .zip(1..)
-                .try_for_each(|((path, flags), minor)| {
-                    let rdev = sal_vfs::makedev(crate::job::STREAM_MAJOR, minor);
-                    let made = self.files(&[], 0, |vfs, ctx, _| {
-                        vfs.mknod(ctx, g::AT_FDCWD, path, g::S_IFCHR | 0o600, rdev)
-                    })?;
-                    match made {
-                        Ok(_) | Err(sal_vfs::Errno::EEXIST) => self.open_device(path, *flags),
-                        Err(error) => Err(error.into()),
-                    }
-                }),
+            Stdio::Streams => STREAM_NODES.iter().zip(1..).try_for_each(|((path, flags), minor)| {
+                let rdev = sal_vfs::makedev(crate::job::STREAM_MAJOR, minor);
+                let made =
+                    self.files(&[], 0, |vfs, ctx, _| vfs.mknod(ctx, g::AT_FDCWD, path, g::S_IFCHR | 0o600, rdev))?;
+                match made {
+                    Ok(_) | Err(sal_vfs::Errno::EEXIST) => self.open_device(path, *flags),
+                    Err(error) => Err(error.into()),
+                }
+            }),
         }
     }
 
@@ -403,11 +359,8 @@ impl Ctx<'_> {
 }
 
 /// The streams' nodes, and how they are opened as 0, 1, 2.
-const STREAM_NODES: [(&[u8], u32); 3] = [
-    (b"/dev/hostin", g::O_RDONLY),
-    (b"/dev/hostout", g::O_WRONLY),
-    (b"/dev/hosterr", g::O_WRONLY),
-];
+const STREAM_NODES: [(&[u8], u32); 3] =
+    [(b"/dev/hostin", g::O_RDONLY), (b"/dev/hostout", g::O_WRONLY), (b"/dev/hosterr", g::O_WRONLY)];
 
 /// The memory of a process that has none yet.
 struct NoMemory;

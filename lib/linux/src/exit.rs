@@ -36,14 +36,8 @@ impl Ctx<'_> {
         self.vfs.table_release(files, tgid);
         self.vfs.fs_release(fs);
         self.wake_for_files();
-        let usage = Usage {
-            cpu: self.platform.cpu_time(id),
-            faults,
-            resident: self.resident(),
-        };
-        self.os
-            .queues
-            .wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
+        let usage = Usage { cpu: self.platform.cpu_time(id), faults, resident: self.resident() };
+        self.os.queues.wake(WaitKey::Vfork(id), &mut self.os.tasks, self.platform);
         self.os.leave_mm(mm, self.platform);
         self.sweep_objects();
         let uid = self.me().map_or(0, |t| t.credentials.uid[0]);
@@ -53,19 +47,14 @@ impl Ctx<'_> {
     }
 
     fn resident(&mut self) -> u64 {
-        self.mm()
-            .map(|m| m.space)
-            .map_or(0, |space| self.platform.space_resident(space))
+        self.mm().map(|m| m.space).map_or(0, |space| self.platform.space_resident(space))
     }
 
     /// What exit and exec tell of the memory that the caller leaves: the thread id word and the robust futexes.
     pub(crate) fn release_memory(&mut self) {
         let Ok(task) = self.me_mut() else { return };
-        let (clear, robust, tid) = (
-            core::mem::take(&mut task.clear_child_tid),
-            core::mem::take(&mut task.robust_list),
-            task.tid,
-        );
+        let (clear, robust, tid) =
+            (core::mem::take(&mut task.clear_child_tid), core::mem::take(&mut task.robust_list), task.tid);
         if robust != 0 {
             let _ = self.walk_robust(robust, tid);
         }
@@ -78,13 +67,9 @@ impl Ctx<'_> {
     pub(crate) fn wake_word(&mut self, address: u64, count: u64) {
         let Ok(mm) = self.me().map(|t| t.mm) else { return };
         let private = crate::futex::FutexKey::Private(mm, address);
-        self.os
-            .futexes
-            .wake(private, count, u32::MAX, &mut self.os.tasks, self.platform);
+        self.os.futexes.wake(private, count, u32::MAX, &mut self.os.tasks, self.platform);
         if let Some(shared) = self.shared_key(address) {
-            self.os
-                .futexes
-                .wake(shared, count, u32::MAX, &mut self.os.tasks, self.platform);
+            self.os.futexes.wake(shared, count, u32::MAX, &mut self.os.tasks, self.platform);
         }
     }
 
@@ -114,9 +99,7 @@ impl Ctx<'_> {
         }
         let mut value = self.mem.load_u32(word)?;
         while value & TID_MASK == tid {
-            let seen = self
-                .mem
-                .compare_exchange_u32(word, value, value & WAITERS | OWNER_DIED)?;
+            let seen = self.mem.compare_exchange_u32(word, value, value & WAITERS | OWNER_DIED)?;
             if seen == value {
                 if value & WAITERS != 0 {
                     self.wake_word(word, 1);
@@ -130,10 +113,7 @@ impl Ctx<'_> {
 
     /// Lets objects go that nobody maps any more.
     pub(crate) fn sweep_objects(&mut self) {
-        let gone = self
-            .os
-            .objects
-            .extract_if(.., |_, o| alloc::sync::Arc::strong_count(o) == 1);
+        let gone = self.os.objects.extract_if(.., |_, o| alloc::sync::Arc::strong_count(o) == 1);
         for (id, object) in gone {
             match object.place {
                 Some(place) => self.vfs.unpin(place),
@@ -210,12 +190,8 @@ impl Os {
 
     /// Init has ended: so does everything.
     fn end_all(&mut self, platform: &mut dyn Platform) {
-        let all: alloc::vec::Vec<GroupId> = self
-            .groups
-            .iter()
-            .filter(|(_, g)| g.zombie.is_none())
-            .map(|(id, _)| id)
-            .collect();
+        let all: alloc::vec::Vec<GroupId> =
+            self.groups.iter().filter(|(_, g)| g.zombie.is_none()).map(|(id, _)| id).collect();
         for id in all {
             self.end_group(id, ExitStatus::Killed(SIGKILL), platform);
         }
@@ -263,11 +239,7 @@ impl Os {
 
     /// `PR_SET_PDEATHSIG`
     fn parent_died(&mut self, child: GroupId, platform: &mut dyn Platform) {
-        let threads = self
-            .groups
-            .get(child)
-            .map(|g| g.threads.clone())
-            .unwrap_or_default();
+        let threads = self.groups.get(child).map(|g| g.threads.clone()).unwrap_or_default();
         for thread in threads {
             let signal = self.tasks.get(thread).map_or(0, |t| t.parent_death_signal);
             if signal != 0 {
@@ -313,9 +285,7 @@ impl Os {
         let timer = &mut group.real_timer;
         timer.at = match timer.interval {
             0 => None,
-            interval => timer
-                .at
-                .map(|at| at + interval * (now.saturating_sub(at) / interval + 1)),
+            interval => timer.at.map(|at| at + interval * (now.saturating_sub(at) / interval + 1)),
         };
         if let Some(at) = timer.at {
             self.timers.insert((at, id));

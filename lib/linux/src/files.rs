@@ -93,16 +93,12 @@ impl<'a> UserBuffers<'a> {
             skip -= first.length;
             buffers = rest;
         }
-        UserBuffers {
-            mem,
-            buffers,
-            at: skip,
-        }
+        UserBuffers { mem, buffers, at: skip }
     }
 
     fn rest(&self) -> usize {
-        (self.buffers.iter().map(|b| b.length).sum::<u64>()
-            - if self.buffers.is_empty() { 0 } else { self.at }) as usize
+        (self.buffers.iter().map(|b| b.length).sum::<u64>() - if self.buffers.is_empty() { 0 } else { self.at })
+            as usize
     }
 
     /// The next stretch that lies in one buffer and one page, at most `length` bytes.
@@ -124,11 +120,7 @@ impl<'a> UserBuffers<'a> {
 }
 
 /// On a fault: how many of the first bytes of a stretch work, by pages.
-fn by_pages(
-    address: u64,
-    length: usize,
-    mut try_one: impl FnMut(u64, usize, usize) -> Result<(), Errno>,
-) -> usize {
+fn by_pages(address: u64, length: usize, mut try_one: impl FnMut(u64, usize, usize) -> Result<(), Errno>) -> usize {
     let mut done = 0;
     while done < length {
         let at = address.wrapping_add(done as u64);
@@ -158,18 +150,13 @@ impl Dest for UserBuffers<'_> {
                 continue;
             }
             let mem = &mut *self.mem;
-            let some = by_pages(address, length, |at, from, n| {
-                mem.write(at, now.get(from..from + n).unwrap_or_default())
-            });
+            let some =
+                by_pages(address, length, |at, from, n| mem.write(at, now.get(from..from + n).unwrap_or_default()));
             self.advance(some);
             done += some;
             break;
         }
-        if done == 0 && !bytes.is_empty() {
-            Err(sal_vfs::Errno::EFAULT)
-        } else {
-            Ok(done)
-        }
+        if done == 0 && !bytes.is_empty() { Err(sal_vfs::Errno::EFAULT) } else { Ok(done) }
     }
 }
 
@@ -191,18 +178,13 @@ impl Source for UserBuffers<'_> {
                 continue;
             }
             let mem = &mut *self.mem;
-            let some = by_pages(address, length, |at, from, n| {
-                mem.read(at, now.get_mut(from..from + n).unwrap_or_default())
-            });
+            let some =
+                by_pages(address, length, |at, from, n| mem.read(at, now.get_mut(from..from + n).unwrap_or_default()));
             self.advance(some);
             done += some;
             break;
         }
-        if done == 0 && wanted != 0 {
-            Err(sal_vfs::Errno::EFAULT)
-        } else {
-            Ok(done)
-        }
+        if done == 0 && wanted != 0 { Err(sal_vfs::Errno::EFAULT) } else { Ok(done) }
     }
 }
 

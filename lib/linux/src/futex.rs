@@ -31,10 +31,7 @@ impl Futexes {
     /// Queues a task.
     pub(crate) fn enter(&mut self, id: TaskId, task: &mut Task, key: FutexKey, bits: u32) {
         task.futex = Some(key);
-        self.queues
-            .entry(key)
-            .or_default()
-            .push_back(Waiter { task: id, bits });
+        self.queues.entry(key).or_default().push_back(Waiter { task: id, bits });
     }
 
     /// Takes a task out; false: it was woken before.
@@ -86,13 +83,7 @@ impl Futexes {
     }
 
     /// Moves up to `count` to another queue; how many.
-    pub(crate) fn requeue(
-        &mut self,
-        from: FutexKey,
-        to: FutexKey,
-        count: u64,
-        tasks: &mut Arena<Task>,
-    ) -> u64 {
+    pub(crate) fn requeue(&mut self, from: FutexKey, to: FutexKey, count: u64, tasks: &mut Arena<Task>) -> u64 {
         if from == to {
             return 0;
         }

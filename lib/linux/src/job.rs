@@ -4,9 +4,7 @@
 use crate::errno::Errno;
 use crate::os::Os;
 use crate::platform::Platform;
-use crate::signal::{
-    SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SigInfo,
-};
+use crate::signal::{SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SigInfo};
 use crate::task::{GroupId, JobState, TaskId};
 use crate::wait::WaitKey;
 
@@ -23,20 +21,12 @@ pub const STREAM_MAJOR: u32 = 4;
 
 /// Which terminal a device number other than `/dev/tty`'s stands for: 0 is the console.
 pub(crate) const fn tty_of_device(rdev: u64) -> u32 {
-    if sal_vfs::major(rdev) == STREAM_MAJOR {
-        sal_vfs::minor(rdev)
-    } else {
-        0
-    }
+    if sal_vfs::major(rdev) == STREAM_MAJOR { sal_vfs::minor(rdev) } else { 0 }
 }
 
 /// The device number of a terminal.
 pub(crate) const fn device_of_tty(tty: u32) -> u64 {
-    if tty == 0 {
-        sal_vfs::makedev(5, 1)
-    } else {
-        sal_vfs::makedev(STREAM_MAJOR, tty)
-    }
+    if tty == 0 { sal_vfs::makedev(5, 1) } else { sal_vfs::makedev(STREAM_MAJOR, tty) }
 }
 
 /// What is known here of a terminal; the rest is its server's.
@@ -151,12 +141,7 @@ impl Os {
     }
 
     /// `TIOCNOTTY`: the caller's process gives its terminal up; as a session leader, for the session.
-    pub(crate) fn leave_tty(
-        &mut self,
-        id: GroupId,
-        tty: u32,
-        platform: &mut dyn Platform,
-    ) -> Result<(), Errno> {
+    pub(crate) fn leave_tty(&mut self, id: GroupId, tty: u32, platform: &mut dyn Platform) -> Result<(), Errno> {
         if self.tty_of(id) != Some(tty) {
             return Err(Errno::ENOTTY);
         }
@@ -202,16 +187,9 @@ impl Os {
         if known.session != Some(group.sid) || known.foreground == group.pgid || known.foreground == 0 {
             return Ok(());
         }
-        let ignored = group
-            .actions
-            .get(signal as usize - 1)
-            .is_some_and(|a| a.handler == SIG_IGN);
+        let ignored = group.actions.get(signal as usize - 1).is_some_and(|a| a.handler == SIG_IGN);
         if blocked || ignored {
-            return if signal == SIGTTIN {
-                Err(Errno::EIO)
-            } else {
-                Ok(())
-            };
+            return if signal == SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
         }
         let pgid = group.pgid;
         if self.is_orphaned(pgid) || self.tasks.get(id).is_some_and(|t| self.is_protected(t.group)) {
@@ -227,9 +205,7 @@ impl Os {
         !self.groups.iter().any(|(_, g)| {
             g.pgid == pgid
                 && g.zombie.is_none()
-                && g.parent
-                    .and_then(|p| self.groups.get(p))
-                    .is_some_and(|p| p.pgid != pgid && p.sid == g.sid)
+                && g.parent.and_then(|p| self.groups.get(p)).is_some_and(|p| p.pgid != pgid && p.sid == g.sid)
         })
     }
 
@@ -237,15 +213,8 @@ impl Os {
     /// another group of it), and no other pair does now, and a member is stopped: all get SIGHUP and SIGCONT. A group that was orphaned
     /// before is left alone.
     pub(crate) fn tell_orphans(&mut self, parent: GroupId, pgid: u32, platform: &mut dyn Platform) {
-        let session = self
-            .groups
-            .iter()
-            .find(|(_, g)| g.pgid == pgid)
-            .map(|(_, g)| g.sid);
-        let tied = self
-            .groups
-            .get(parent)
-            .is_some_and(|p| p.pgid != pgid && Some(p.sid) == session);
+        let session = self.groups.iter().find(|(_, g)| g.pgid == pgid).map(|(_, g)| g.sid);
+        let tied = self.groups.get(parent).is_some_and(|p| p.pgid != pgid && Some(p.sid) == session);
         if !tied {
             return;
         }

@@ -26,10 +26,7 @@ impl Linux {
     /// Without processes, with an empty root file system.
     pub fn new(config: Config, store: Store, platform: &mut dyn Platform) -> Result<Linux, Errno> {
         let now = wall(platform);
-        Ok(Linux {
-            os: Os::new(config),
-            vfs: Vfs::new(store, now)?,
-        })
+        Ok(Linux { os: Os::new(config), vfs: Vfs::new(store, now)? })
     }
 
     /// The file system, to fill it at start: make calls with [`Linux::with_files`].
@@ -77,21 +74,10 @@ impl Linux {
         platform: &mut dyn Platform,
     ) -> Step {
         self.os.current = Some(task);
-        let mut ctx = Ctx {
-            os: &mut self.os,
-            vfs: &mut self.vfs,
-            task,
-            regs,
-            mem,
-            platform,
-        };
+        let mut ctx = Ctx { os: &mut self.os, vfs: &mut self.vfs, task, regs, mem, platform };
         let answer = ctx.run();
         if let Ok(Outcome::Value(value)) = answer
-            && ctx
-                .os
-                .tasks
-                .get(task)
-                .is_some_and(|t| !t.attention && t.saved_mask.is_none())
+            && ctx.os.tasks.get(task).is_some_and(|t| !t.attention && t.saved_mask.is_none())
         {
             ctx.regs.rax = value;
             return Step::Return;
@@ -188,19 +174,8 @@ impl Linux {
         then: impl FnOnce(&mut Ctx) -> Step,
     ) -> Step {
         self.os.current = Some(task);
-        let mut ctx = Ctx {
-            os: &mut self.os,
-            vfs: &mut self.vfs,
-            task,
-            regs,
-            mem,
-            platform,
-        };
-        let step = if ctx.me().is_ok() {
-            then(&mut ctx)
-        } else {
-            Step::Exit
-        };
+        let mut ctx = Ctx { os: &mut self.os, vfs: &mut self.vfs, task, regs, mem, platform };
+        let step = if ctx.me().is_ok() { then(&mut ctx) } else { Step::Exit };
         self.os.current = None;
         step
     }
@@ -224,9 +199,7 @@ impl Linux {
         self.os.current = None;
         self.os.tty_event(tty, event, platform);
         if event == TtyEvent::Ready {
-            let target = sal_vfs::Target::Terminal {
-                rdev: crate::job::device_of_tty(tty),
-            };
+            let target = sal_vfs::Target::Terminal { rdev: crate::job::device_of_tty(tty) };
             self.vfs.remote_ready(target);
             wake_for_files(&mut self.vfs, &mut self.os, platform);
         }
@@ -241,20 +214,12 @@ impl Linux {
     /// Files of servers that were closed for good: each server is to be told; nobody waits for the answer.
     pub fn take_closes(&mut self) -> alloc::vec::Vec<crate::step::RemoteCall> {
         let closes = self.vfs.drain_closes();
-        closes
-            .filter_map(|op| crate::step::RemoteCall::of_close(&op))
-            .collect()
+        closes.filter_map(|op| crate::step::RemoteCall::of_close(&op)).collect()
     }
 
     /// Calls that nobody does yet and programs made: name (or number) and how often. For /svc/linux/stats.
     pub fn missing_calls(&self) -> impl Iterator<Item = (&'static str, usize, u64)> {
-        let counts = self
-            .os
-            .missing
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, n)| *n != 0);
+        let counts = self.os.missing.iter().copied().enumerate().filter(|(_, n)| *n != 0);
         counts.map(|(number, n)| (call::entry(number as u64).name, number, n))
     }
 
@@ -392,20 +357,13 @@ impl Ctx<'_> {
                 (Progress::Deadline(deadline), Errno::RESTART_NO_HAND)
             }
             (Progress::Asked(Some(op)), _) if interrupted => {
-                let _ = self.files(&[], 0, |vfs, c, _| {
-                    vfs.complete(c, *op, Err(sal_vfs::Errno::EINTR), None)
-                });
+                let _ = self.files(&[], 0, |vfs, c, _| vfs.complete(c, *op, Err(sal_vfs::Errno::EINTR), None));
                 (Progress::None, Errno::RESTART_SYS)
             }
             (_, _) if interrupted => (Progress::None, Errno::RESTART_SYS),
-            (Progress::PollAsked { deadline, epoch }, result) => (
-                Progress::PollAnswered {
-                    deadline,
-                    ready: poll_bits(&result),
-                    epoch,
-                },
-                Errno::EINTR,
-            ),
+            (Progress::PollAsked { deadline, epoch }, result) => {
+                (Progress::PollAnswered { deadline, ready: poll_bits(&result), epoch }, Errno::EINTR)
+            }
             (Progress::Asked(op), result) => (Progress::Answered(op, result), Errno::EINTR),
             (other, _) => (other, Errno::EINTR),
         };
@@ -432,11 +390,7 @@ impl Ctx<'_> {
             Verdict::Refused => SigInfo::fault(SIGSEGV, code::SEGV_ACCERR, address),
             Verdict::Retry => {
                 let (last_address, last_rip, times) = task.last_fault;
-                let times = if (last_address, last_rip) == (address, rip) {
-                    times + 1
-                } else {
-                    0
-                };
+                let times = if (last_address, last_rip) == (address, rip) { times + 1 } else { 0 };
                 task.last_fault = (address, rip, times);
                 if times < FAULT_RETRIES {
                     return self.signals(None);

@@ -38,12 +38,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            protect_init: true,
-            pid_max: 32768,
-            randomize: true,
-            stdio: Stdio::Terminal,
-        }
+        Config { protect_init: true, pid_max: 32768, randomize: true, stdio: Stdio::Terminal }
     }
 }
 
@@ -100,11 +95,7 @@ impl Os {
     /// A number that no thread, process, process group or session has.
     pub(crate) fn free_pid(&mut self) -> Option<u32> {
         for _ in 0..self.config.pid_max {
-            self.last_pid = if self.last_pid + 1 >= self.config.pid_max {
-                2
-            } else {
-                self.last_pid + 1
-            };
+            self.last_pid = if self.last_pid + 1 >= self.config.pid_max { 2 } else { self.last_pid + 1 };
             let pid = self.last_pid;
             let used = self.tids.contains_key(&pid)
                 || self.tgids.contains_key(&pid)

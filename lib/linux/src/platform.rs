@@ -92,8 +92,7 @@ pub trait Platform {
     /// An empty address space; `ENOMEM`.
     fn space_create(&mut self) -> Result<SpaceId, Errno>;
     /// A copy-on-write copy of `from`, with the same mappings (`areas`, in order of address).
-    fn space_fork(&mut self, from: SpaceId, areas: &mut dyn Iterator<Item = &Area>)
-    -> Result<SpaceId, Errno>;
+    fn space_fork(&mut self, from: SpaceId, areas: &mut dyn Iterator<Item = &Area>) -> Result<SpaceId, Errno>;
     /// No task uses it any more (a task that is exiting on it is still to leave it: see [`crate::Step::Exit`]).
     fn space_destroy(&mut self, space: SpaceId);
     /// Makes `area` visible. Nothing is mapped there. `ENOMEM`.

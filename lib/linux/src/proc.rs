@@ -22,49 +22,24 @@ type Rendered = Result<(), sal_vfs::Errno>;
 
 impl ProcSource for Proc<'_> {
     fn next_pid(&self, after: u32) -> Option<u32> {
-        self.os
-            .tgids
-            .range(after.checked_add(1)?..)
-            .next()
-            .map(|(pid, _)| *pid)
+        self.os.tgids.range(after.checked_add(1)?..).next().map(|(pid, _)| *pid)
     }
 
     fn next_tid(&self, pid: u32, after: u32) -> Option<u32> {
         let group = self.os.groups.get(*self.os.tgids.get(&pid)?)?;
-        let tids = group
-            .threads
-            .iter()
-            .filter_map(|t| self.os.tasks.get(*t))
-            .map(|t| t.tid);
+        let tids = group.threads.iter().filter_map(|t| self.os.tasks.get(*t)).map(|t| t.tid);
         tids.filter(|t| *t > after).min()
     }
 
     fn owner(&self, pid: u32) -> Option<ProcOwner> {
         let group = self.os.groups.get(*self.os.tgids.get(&pid)?)?;
         let Some(task) = self.first_task(group) else {
-            return Some(ProcOwner {
-                uid: group.uid,
-                gid: 0,
-                files: None,
-                fs: None,
-                exe: None,
-            });
+            return Some(ProcOwner { uid: group.uid, gid: 0, files: None, fs: None, exe: None });
         };
-        let exe = self
-            .os
-            .mms
-            .get(task.mm)
-            .and_then(|m| m.executable.as_ref())
-            .and_then(|o| o.place);
+        let exe = self.os.mms.get(task.mm).and_then(|m| m.executable.as_ref()).and_then(|o| o.place);
         let [_, uid, ..] = task.credentials.uid;
         let [_, gid, ..] = task.credentials.gid;
-        Some(ProcOwner {
-            uid,
-            gid,
-            files: Some(task.files.table),
-            fs: Some(task.files.fs),
-            exe,
-        })
+        Some(ProcOwner { uid, gid, files: Some(task.files.table), fs: Some(task.files.fs), exe })
     }
 
     fn render(&self, file: ProcFile, out: &mut Vec<u8>) -> Rendered {
@@ -129,11 +104,7 @@ impl<'a> Proc<'a> {
         let mut platform = self.platform.borrow_mut();
         let live: u64 = self.os.tasks.iter().map(|(id, _)| platform.cpu_time(id)).sum();
         let dead: u64 = self.os.groups.iter().map(|(_, g)| g.usage.cpu).sum();
-        let reaped = self
-            .os
-            .init
-            .and_then(|i| self.os.groups.get(i))
-            .map_or(0, |g| g.children_usage.cpu);
+        let reaped = self.os.init.and_then(|i| self.os.groups.get(i)).map_or(0, |g| g.children_usage.cpu);
         (live + dead + reaped) / TICK
     }
 
@@ -142,13 +113,7 @@ impl<'a> Proc<'a> {
         let mut platform = self.platform.borrow_mut();
         let now = platform.now() / TICK;
         let idle = (now * platform.cpus() as u64).saturating_sub(busy);
-        format!(
-            "{}.{:02} {}.{:02}\n",
-            now / 100,
-            now % 100,
-            idle / 100,
-            idle % 100
-        )
+        format!("{}.{:02} {}.{:02}\n", now / 100, now % 100, idle / 100, idle % 100)
     }
 
     fn meminfo(&self) -> String {
@@ -203,21 +168,13 @@ impl<'a> Proc<'a> {
     }
 
     fn running(&self) -> usize {
-        self.os
-            .tasks
-            .iter()
-            .filter(|(_, t)| t.state == State::Running)
-            .count()
+        self.os.tasks.iter().filter(|(_, t)| t.state == State::Running).count()
     }
 
     /// No averages are kept: the load is what runs now.
     fn loadavg(&self) -> String {
         let running = self.running();
-        format!(
-            "{running}.00 {running}.00 {running}.00 {running}/{} {}\n",
-            self.os.tasks.len(),
-            self.os.last_pid
-        )
+        format!("{running}.00 {running}.00 {running}.00 {running}/{} {}\n", self.os.tasks.len(), self.os.last_pid)
     }
 
     fn cpuinfo(&self) -> String {
@@ -240,18 +197,8 @@ impl<'a> Proc<'a> {
         let id = *self.os.tgids.get(&pid).ok_or(gone)?;
         let group = self.os.groups.get(id).ok_or(gone)?;
         let task_id = self.os.tids.get(&tid).copied().or(group.threads.first().copied());
-        let task = task_id
-            .and_then(|t| self.os.tasks.get(t))
-            .filter(|t| t.group == id);
-        let one = One {
-            pid,
-            tid,
-            id,
-            group,
-            task_id: task.and(task_id),
-            task,
-            thread: tid != pid,
-        };
+        let task = task_id.and_then(|t| self.os.tasks.get(t)).filter(|t| t.group == id);
+        let one = One { pid, tid, id, group, task_id: task.and(task_id), task, thread: tid != pid };
         let mm = task.and_then(|t| self.os.mms.get(t.mm));
         let text = match name {
             "stat" => self.task_stat(&one, mm),
@@ -284,9 +231,7 @@ impl<'a> Proc<'a> {
     fn memory(&self, mm: Option<&Mm>, (start, end): (u64, u64), out: &mut Vec<u8>) -> Rendered {
         let Some(mm) = mm else { return Ok(()) };
         let mut bytes = alloc::vec![0; (end.saturating_sub(start)).min(1 << 20) as usize];
-        self.platform
-            .borrow_mut()
-            .space_read(mm.space, start, &mut bytes)?;
+        self.platform.borrow_mut().space_read(mm.space, start, &mut bytes)?;
         out.extend_from_slice(&bytes);
         Ok(())
     }
@@ -295,15 +240,7 @@ impl<'a> Proc<'a> {
         let mut platform = self.platform.borrow_mut();
         match (one.thread, one.task_id) {
             (true, Some(task)) => platform.cpu_time(task),
-            _ => {
-                one.group.usage.cpu
-                    + one
-                        .group
-                        .threads
-                        .iter()
-                        .map(|t| platform.cpu_time(*t))
-                        .sum::<u64>()
-            }
+            _ => one.group.usage.cpu + one.group.threads.iter().map(|t| platform.cpu_time(*t)).sum::<u64>(),
         }
     }
 
@@ -315,9 +252,7 @@ impl<'a> Proc<'a> {
     fn task_stat(&self, one: &One, mm: Option<&Mm>) -> String {
         let g = one.group;
         let tty = self.os.sessions.get(&g.sid).and_then(|s| s.tty);
-        let foreground = tty
-            .and_then(|t| self.os.ttys.get(&t))
-            .map_or(-1, |t| t.foreground as i32);
+        let foreground = tty.and_then(|t| self.os.ttys.get(&t)).map_or(-1, |t| t.foreground as i32);
         let device = tty.map_or(0, |_| sal_vfs::makedev(5, 1));
         let cpu = self.cpu(one) / TICK;
         let children = g.children_usage.cpu / TICK;
@@ -409,13 +344,11 @@ impl<'a> Proc<'a> {
 
     fn status_memory(&self, mm: &Mm, text: &mut String) {
         let (size, resident) = (mm.areas.total() / 1024, self.resident(Some(mm)) / 1024);
-        let of = |wanted: &dyn Fn(&Area) -> bool| {
-            mm.areas.iter().filter(|a| wanted(a)).map(Area::len).sum::<u64>() / 1024
-        };
+        let of =
+            |wanted: &dyn Fn(&Area) -> bool| mm.areas.iter().filter(|a| wanted(a)).map(Area::len).sum::<u64>() / 1024;
         let stack = of(&|a| a.label == Label::Stack);
         let code = of(&|a| a.protection.contains(Protection::EXECUTE));
-        let data =
-            of(&|a| a.protection.contains(Protection::WRITE) && !a.is_shared() && a.label != Label::Stack);
+        let data = of(&|a| a.protection.contains(Protection::WRITE) && !a.is_shared() && a.label != Label::Stack);
         let _ = write!(
             text,
             "VmPeak:\t{size:8} kB\nVmSize:\t{size:8} kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t{resident:8} kB\n\
@@ -539,23 +472,11 @@ const LIMIT_NAMES: [(&str, &str); 16] = [
 
 fn limits(group: &Group) -> String {
     let show = |v: u64| {
-        if v == u64::MAX {
-            String::from("unlimited")
-        } else {
-            format!("{v}")
-        }
+        if v == u64::MAX { String::from("unlimited") } else { format!("{v}") }
     };
-    let mut text = format!(
-        "{:<26}{:<21}{:<21}{:<10}\n",
-        "Limit", "Soft Limit", "Hard Limit", "Units"
-    );
+    let mut text = format!("{:<26}{:<21}{:<21}{:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for ((name, unit), limit) in LIMIT_NAMES.iter().zip(&group.limits) {
-        let _ = writeln!(
-            text,
-            "{name:<26}{:<21}{:<21}{unit:<10}",
-            show(limit.soft),
-            show(limit.hard)
-        );
+        let _ = writeln!(text, "{name:<26}{:<21}{:<21}{unit:<10}", show(limit.soft), show(limit.hard));
     }
     text
 }

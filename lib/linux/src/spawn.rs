@@ -8,8 +8,7 @@ use crate::os::Os;
 use crate::signal::{AltStack, Pending, SigAction, SigSet};
 use crate::step::Outcome;
 use crate::task::{
-    Credentials, Group, GroupId, IntervalTimer, JobState, LIMITS, Limit, MmId, Progress, State, Task, TaskId,
-    Usage,
+    Credentials, Group, GroupId, IntervalTimer, JobState, LIMITS, Limit, MmId, Progress, State, Task, TaskId, Usage,
 };
 use crate::wait::WaitKey;
 use alloc::boxed::Box;
@@ -90,19 +89,11 @@ impl Ctx<'_> {
             return Err(error);
         }
         self.os.forks += 1;
-        if request.has(g::CLONE_VFORK) {
-            self.wait_vfork(child, tid)
-        } else {
-            Ok(Outcome::Value(tid as u64))
-        }
+        if request.has(g::CLONE_VFORK) { self.wait_vfork(child, tid) } else { Ok(Outcome::Value(tid as u64)) }
     }
 
     fn wait_vfork(&mut self, child: TaskId, tid: u32) -> Result<Outcome, Errno> {
-        let mine = self
-            .os
-            .tasks
-            .get(child)
-            .is_some_and(|c| c.tid == tid && c.vfork_parent == Some(self.task));
+        let mine = self.os.tasks.get(child).is_some_and(|c| c.tid == tid && c.vfork_parent == Some(self.task));
         let killed = self.group()?.exiting.is_some();
         if !mine || killed {
             return Ok(Outcome::Value(tid as u64));
@@ -135,16 +126,8 @@ impl Ctx<'_> {
             } else {
                 me.alt_stack
             },
-            clear_child_tid: if request.has(g::CLONE_CHILD_CLEARTID) {
-                request.child_tid
-            } else {
-                0
-            },
-            set_child_tid: if request.has(g::CLONE_CHILD_SETTID) {
-                request.child_tid
-            } else {
-                0
-            },
+            clear_child_tid: if request.has(g::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 },
+            set_child_tid: if request.has(g::CLONE_CHILD_SETTID) { request.child_tid } else { 0 },
             vfork_parent: request.has(g::CLONE_VFORK).then_some(self.task),
             ..Task::new(tid, me.group, mm, me.files.clone(), now)
         };
@@ -152,12 +135,7 @@ impl Ctx<'_> {
         let child = self.os.tasks.insert(task);
         self.os.tids.insert(tid, child);
         if request.has(g::CLONE_THREAD) {
-            self.os
-                .groups
-                .get_mut(parent)
-                .ok_or(Errno::ESRCH)?
-                .threads
-                .push(child);
+            self.os.groups.get_mut(parent).ok_or(Errno::ESRCH)?.threads.push(child);
         } else {
             self.os.fork_group(parent, child, request, now)?;
         }
@@ -190,11 +168,7 @@ impl Ctx<'_> {
             self.vfs.fs_fork(mine.fs)
         };
         match fs {
-            Ok(fs) => Ok(TaskFiles {
-                table,
-                fs,
-                cred: mine.cred,
-            }),
+            Ok(fs) => Ok(TaskFiles { table, fs, cred: mine.cred }),
             Err(error) => {
                 self.vfs.table_release(table, 0);
                 Err(error.into())
@@ -235,30 +209,16 @@ impl Ctx<'_> {
 
 impl Os {
     /// A process for `leader`, a copy of `from`.
-    fn fork_group(
-        &mut self,
-        from: GroupId,
-        leader: TaskId,
-        request: &CloneRequest,
-        now: u64,
-    ) -> Result<(), Errno> {
+    fn fork_group(&mut self, from: GroupId, leader: TaskId, request: &CloneRequest, now: u64) -> Result<(), Errno> {
         let tgid = self.tasks.get(leader).ok_or(Errno::ESRCH)?.tid;
         let old = self.groups.get(from).ok_or(Errno::ESRCH)?;
-        let parent = if request.has(g::CLONE_PARENT) {
-            old.parent
-        } else {
-            Some(from)
-        };
+        let parent = if request.has(g::CLONE_PARENT) { old.parent } else { Some(from) };
         let mut actions = old.actions.clone();
         if request.flags & CLEAR_SIGHAND != 0 {
             reset_handlers(&mut actions);
         }
         let group = Group {
-            exit_signal: if request.has(g::CLONE_PARENT) {
-                old.exit_signal
-            } else {
-                request.exit_signal as u8
-            },
+            exit_signal: if request.has(g::CLONE_PARENT) { old.exit_signal } else { request.exit_signal as u8 },
             pgid: old.pgid,
             sid: old.sid,
             actions,
@@ -284,15 +244,8 @@ impl Os {
 /// exec: handlers become the default; what is ignored stays so.
 pub(crate) fn reset_handlers(actions: &mut [SigAction; 64]) {
     for action in actions {
-        let handler = if action.handler == crate::signal::SIG_IGN {
-            action.handler
-        } else {
-            crate::signal::SIG_DFL
-        };
-        *action = SigAction {
-            handler,
-            ..SigAction::default()
-        };
+        let handler = if action.handler == crate::signal::SIG_IGN { action.handler } else { crate::signal::SIG_DFL };
+        *action = SigAction { handler, ..SigAction::default() };
     }
 }
 
@@ -369,10 +322,7 @@ impl Group {
 
 /// As Linux starts its first process (`INIT_RLIMITS`).
 fn default_limits() -> [Limit; LIMITS] {
-    let mut limits = [Limit {
-        soft: u64::MAX,
-        hard: u64::MAX,
-    }; LIMITS];
+    let mut limits = [Limit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
     let set = [
         (g::RLIMIT_STACK, 8 << 20, u64::MAX),
         (g::RLIMIT_CORE, 0, u64::MAX),

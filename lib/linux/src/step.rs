@@ -52,11 +52,7 @@ impl RemoteCall {
             return None;
         };
         let request = RemoteRequest::File(Box::new(op.request.clone()));
-        Some(RemoteCall {
-            server: Server::Mounted(id),
-            request,
-            buffers: Vec::new(),
-        })
+        Some(RemoteCall { server: Server::Mounted(id), request, buffers: Vec::new() })
     }
 }
 

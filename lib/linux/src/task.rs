@@ -107,10 +107,7 @@ pub(crate) const ALL_CAPS: u64 = (1 << 41) - 1;
 impl Credentials {
     /// The superuser.
     pub fn root() -> Self {
-        Credentials {
-            caps: [ALL_CAPS, ALL_CAPS, 0],
-            ..Default::default()
-        }
+        Credentials { caps: [ALL_CAPS, ALL_CAPS, 0], ..Default::default() }
     }
 
     /// Is the capability effective? Numbers as in capabilities(7).

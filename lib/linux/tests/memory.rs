@@ -13,13 +13,7 @@ fn errno(e: Errno) -> i64 {
 #[test]
 fn mappings_are_those_of_the_program_and_of_its_files() {
     let files: Vec<(&[u8], Vec<u8>)> = vec![(b"/bin/prog", program()), (b"/tmp/f", vec![7; 5000])];
-    let mut w = World::with(
-        &files,
-        Config {
-            randomize: false,
-            ..Default::default()
-        },
-    );
+    let mut w = World::with(&files, Config { randomize: false, ..Default::default() });
     let (t, at) = (w.init, w.scratch(0));
     w.string(t, at, "/tmp/f");
     let fd = w.call(t, nr::OPENAT, &[AT_FDCWD, at, 2, 0]) as u64;
@@ -37,33 +31,14 @@ fn mappings_are_those_of_the_program_and_of_its_files() {
     assert_eq!(w.call(t, nr::MUNMAP, &[shared, 8192]), 0);
     w.string(t, at, "/tmp/f");
     let fd = w.call(t, nr::OPENAT, &[AT_FDCWD, at, 0, 0]) as u64;
-    assert_eq!(
-        w.call(t, nr::MMAP, &[0, 8192, 3, 1, fd, 0]),
-        errno(Errno::EACCES),
-        "read-only, shared, writable"
-    );
+    assert_eq!(w.call(t, nr::MMAP, &[0, 8192, 3, 1, fd, 0]), errno(Errno::EACCES), "read-only, shared, writable");
     let shared = w.call(t, nr::MMAP, &[0, 8192, 1, 1, fd, 0]) as u64;
     assert_eq!(w.call(t, nr::MPROTECT, &[shared, 4096, 3]), errno(Errno::EACCES));
-    assert_eq!(
-        w.call(t, nr::MMAP, &[0, 0, 3, 0x22, u64::MAX, 0]),
-        errno(Errno::EINVAL)
-    );
-    assert_eq!(
-        w.call(t, nr::MMAP, &[0, 1 << 40, 3, 0x22, u64::MAX, 0]),
-        errno(Errno::ENOMEM)
-    );
-    assert_eq!(
-        w.call(t, nr::MMAP, &[0, 4096, 3, 0x22, u64::MAX, 1]),
-        errno(Errno::EINVAL)
-    );
-    assert_eq!(
-        w.call(t, nr::MMAP, &[shared, 4096, 3, 0x10_0022, u64::MAX, 0]),
-        errno(Errno::EEXIST)
-    );
-    assert_eq!(
-        w.call(t, nr::MMAP, &[0x1000, 4096, 3, 0x32, u64::MAX, 0]),
-        errno(Errno::EPERM)
-    );
+    assert_eq!(w.call(t, nr::MMAP, &[0, 0, 3, 0x22, u64::MAX, 0]), errno(Errno::EINVAL));
+    assert_eq!(w.call(t, nr::MMAP, &[0, 1 << 40, 3, 0x22, u64::MAX, 0]), errno(Errno::ENOMEM));
+    assert_eq!(w.call(t, nr::MMAP, &[0, 4096, 3, 0x22, u64::MAX, 1]), errno(Errno::EINVAL));
+    assert_eq!(w.call(t, nr::MMAP, &[shared, 4096, 3, 0x10_0022, u64::MAX, 0]), errno(Errno::EEXIST));
+    assert_eq!(w.call(t, nr::MMAP, &[0x1000, 4096, 3, 0x32, u64::MAX, 0]), errno(Errno::EPERM));
 }
 
 #[test]
@@ -79,20 +54,9 @@ fn the_heap_grows_shrinks_and_stops_at_what_is_in_the_way() {
     w.write(t, start + 4096, b"x");
     assert_eq!(w.call(t, nr::BRK, &[start + 4096]) as u64, start + 4096);
     assert_eq!(w.call(t, nr::BRK, &[start + 5000]) as u64, start + 5000);
-    assert_eq!(
-        w.read(t, start + 4096, 1),
-        [0],
-        "pages given back come again as zeros"
-    );
-    assert_eq!(
-        w.call(t, nr::MMAP, &[start + 8192, 4096, 3, 0x32, u64::MAX, 0]) as u64,
-        start + 8192
-    );
-    assert_eq!(
-        w.call(t, nr::BRK, &[start + 20000]) as u64,
-        start + 5000,
-        "something is in the way"
-    );
+    assert_eq!(w.read(t, start + 4096, 1), [0], "pages given back come again as zeros");
+    assert_eq!(w.call(t, nr::MMAP, &[start + 8192, 4096, 3, 0x32, u64::MAX, 0]) as u64, start + 8192);
+    assert_eq!(w.call(t, nr::BRK, &[start + 20000]) as u64, start + 5000, "something is in the way");
     assert!(w.cat(t, "/proc/self/maps").contains("[heap]\n"));
 }
 
@@ -104,11 +68,7 @@ fn remap_keeps_the_bytes_and_discard_drops_them() {
     let at = w.call(t, nr::MMAP, &[0, 8192, 3, 0x22, u64::MAX, 0]) as u64;
     assert_eq!(at + 8192, above);
     w.write(t, at + 4094, b"across");
-    assert_eq!(
-        w.call(t, nr::MREMAP, &[at, 8192, 1 << 16, 0]),
-        errno(Errno::ENOMEM),
-        "no room in place"
-    );
+    assert_eq!(w.call(t, nr::MREMAP, &[at, 8192, 1 << 16, 0]), errno(Errno::ENOMEM), "no room in place");
     let moved = w.call(t, nr::MREMAP, &[at, 8192, 1 << 16, 1]) as u64;
     assert_ne!(moved, at);
     assert_eq!(w.read(t, moved + 4094, 6), b"across");
@@ -148,11 +108,7 @@ impl Tried {
         let protection = Protection::from_bits_truncate(random.below(8) as u8);
         let fixed = random.below(2) == 0;
         let request = MapRequest {
-            place: if fixed {
-                Place::Fixed(start)
-            } else {
-                Place::FixedNoReplace(start)
-            },
+            place: if fixed { Place::Fixed(start) } else { Place::FixedNoReplace(start) },
             length,
             protection,
             allowed: Protection::all(),
@@ -166,8 +122,7 @@ impl Tried {
             return;
         }
         assert_eq!(result, Ok(start));
-        self.model
-            .extend(Self::pages(start, length).map(|p| (p, (protection, 0))));
+        self.model.extend(Self::pages(start, length).map(|p| (p, (protection, 0))));
     }
 
     fn unmap(&mut self, random: &mut Seeded) {
@@ -196,19 +151,14 @@ impl Tried {
         let ((from, old), (to, new)) = (self.range(random), self.range(random));
         let apart = to + new <= from || from + old <= to;
         let first = self.model.get(&from).map(|p| p.0);
-        let same =
-            Self::pages(from, old).all(|p| self.model.get(&p).map(|p| p.0) == first && first.is_some());
-        let result = self
-            .mm
-            .remap(from, old, new, Growth::Fixed(to), u64::MAX, &mut self.fake);
+        let same = Self::pages(from, old).all(|p| self.model.get(&p).map(|p| p.0) == first && first.is_some());
+        let result = self.mm.remap(from, old, new, Growth::Fixed(to), u64::MAX, &mut self.fake);
         if !same || !apart {
             assert!(result.is_err(), "{result:?}");
             return;
         }
         assert_eq!(result, Ok(to));
-        let kept: Vec<Page> = Self::pages(from, old)
-            .map(|p| self.model.remove(&p).unwrap())
-            .collect();
+        let kept: Vec<Page> = Self::pages(from, old).map(|p| self.model.remove(&p).unwrap()).collect();
         for (i, page) in Self::pages(to, new).enumerate() {
             let value = kept.get(i).copied().unwrap_or((first.unwrap(), 0));
             self.model.insert(page, value);
@@ -219,10 +169,7 @@ impl Tried {
         let page = BASE + random.below(PAGES) * PAGE;
         let byte = random.next() as u8;
         let wrote = Memory(&self.fake, self.mm.space).write(page, &[byte]).is_ok();
-        let may = self
-            .model
-            .get(&page)
-            .is_some_and(|p| p.0.contains(Protection::WRITE));
+        let may = self.model.get(&page).is_some_and(|p| p.0.contains(Protection::WRITE));
         assert_eq!(wrote, may);
         if let (true, Some(known)) = (may, self.model.get_mut(&page)) {
             known.1 = byte;
@@ -236,17 +183,11 @@ impl Tried {
             let area = self.mm.areas.find(page).map(|a| a.protection);
             let model = self.model.get(&page);
             assert_eq!(area, model.map(|p| p.0));
-            let told = self.fake.m.borrow().spaces[&self.mm.space.0]
-                .map
-                .get(&page)
-                .map(|p| p.0);
+            let told = self.fake.m.borrow().spaces[&self.mm.space.0].map.get(&page).map(|p| p.0);
             assert_eq!(told, area, "the platform was told the same");
             if let Some((_, byte)) = model {
                 let mut got = [0];
-                self.fake
-                    .clone()
-                    .space_read(self.mm.space, page, &mut got)
-                    .unwrap();
+                self.fake.clone().space_read(self.mm.space, page, &mut got).unwrap();
                 assert_eq!(got[0], *byte);
             }
         }
@@ -260,11 +201,7 @@ fn any_sequence_of_changes_agrees_with_a_table_of_pages() {
         let world = World::new();
         let mut fake = world.fake.clone();
         let space = fake.space_create().unwrap();
-        let mut tried = Tried {
-            mm: Mm::new(space),
-            fake,
-            model: BTreeMap::new(),
-        };
+        let mut tried = Tried { mm: Mm::new(space), fake, model: BTreeMap::new() };
         for _ in 0..150 {
             match random.below(6) {
                 0 | 1 => tried.map(&mut random),

@@ -19,11 +19,7 @@ fn the_first_program_starts_with_its_segments_and_its_stack() {
     assert_eq!((regs.rip, regs.rflags, regs.rsp % 16), (0x40_0100, 0x202, 0));
     assert_eq!(w.read(t, 0x40_0000, 4), b"\x7fELF");
     assert_eq!(w.read(t, 0x60_1f00, 0x80), vec![0xd1; 0x80]);
-    assert_eq!(
-        w.read(t, 0x60_1f80, 0x2f80),
-        vec![0; 0x2f80],
-        "the rest of the last file page is zero"
-    );
+    assert_eq!(w.read(t, 0x60_1f80, 0x2f80), vec![0; 0x2f80], "the rest of the last file page is zero");
     let sp = regs.rsp;
     assert_eq!(w.word(t, sp), 2, "argc");
     let argv1 = w.word(t, sp + 16);
@@ -41,11 +37,7 @@ fn the_first_program_starts_with_its_segments_and_its_stack() {
         auxv.insert(kind, value);
         at += 16;
     }
-    assert_eq!(
-        (auxv[&3], auxv[&4], auxv[&5]),
-        (0x40_0040, 56, 2),
-        "program headers"
-    );
+    assert_eq!((auxv[&3], auxv[&4], auxv[&5]), (0x40_0040, 56, 2), "program headers");
     assert_eq!((auxv[&6], auxv[&9], auxv[&23]), (4096, 0x40_0100, 0));
     assert_eq!(w.read(t, auxv[&31], 10), b"/bin/prog\0");
     assert!(!auxv.contains_key(&33), "there is no vdso");
@@ -69,10 +61,7 @@ fn a_child_has_its_own_memory_and_tells_how_it_ended() {
     assert_eq!(w.at(child), At::Gone);
     assert_eq!((w.at(t), w.result(t)), (At::Guest, pid as i64));
     assert_eq!(w.u32(t, status), 42 << 8);
-    assert_eq!(
-        w.call(t, nr::WAIT4, &[-1i64 as u64, status, 0, 0]),
-        errno(Errno::ECHILD)
-    );
+    assert_eq!(w.call(t, nr::WAIT4, &[-1i64 as u64, status, 0, 0]), errno(Errno::ECHILD));
     assert_eq!(w.linux.population(), (1, 1, 1));
     assert_eq!(w.fake.m.borrow().spaces.len(), 1, "its space is gone");
 }
@@ -94,10 +83,7 @@ fn an_orphan_goes_to_init_and_a_parent_that_ignores_its_children_has_no_zombies(
     let (child, _) = w.fork(t);
     w.try_call(child, nr::EXIT_GROUP, &[0]);
     assert_eq!(w.linux.population(), (1, 1, 1));
-    assert_eq!(
-        w.call(t, nr::WAIT4, &[-1i64 as u64, 0, 0, 0]),
-        errno(Errno::ECHILD)
-    );
+    assert_eq!(w.call(t, nr::WAIT4, &[-1i64 as u64, 0, 0, 0]), errno(Errno::ECHILD));
 }
 
 #[test]
@@ -122,11 +108,7 @@ fn vfork_lends_the_memory_until_the_child_ends() {
 
 fn thread(w: &mut World, t: sal_linux_core::TaskId, tid_at: u64) -> (sal_linux_core::TaskId, i64) {
     let stack = w.scratch(20);
-    let tid = w.call(
-        t,
-        nr::CLONE,
-        &[THREAD | 0x1000000, stack, tid_at, tid_at, 0x1234_5000],
-    );
+    let tid = w.call(t, nr::CLONE, &[THREAD | 0x1000000, stack, tid_at, tid_at, 0x1234_5000]);
     assert!(tid > 0, "{tid}");
     let id = w.newest();
     assert_eq!(w.thread(id).regs.rsp, stack);
@@ -141,10 +123,7 @@ fn threads_share_memory_and_their_end_wakes_who_joins() {
     w.write(t, at, &[0; 8]);
     let (other, tid) = thread(&mut w, t, at);
     assert_eq!(w.u32(t, at) as i64, tid);
-    assert_eq!(
-        (w.call(other, nr::GETPID, &[]), w.call(other, nr::GETTID, &[])),
-        (1, tid)
-    );
+    assert_eq!((w.call(other, nr::GETPID, &[]), w.call(other, nr::GETTID, &[])), (1, tid));
     assert_eq!(w.try_call(t, nr::FUTEX, &[at, 0, tid as u64, 0]), None, "joining");
     w.try_call(other, nr::EXIT, &[0]);
     assert_eq!((w.at(t), w.result(t)), (At::Guest, 0));
@@ -164,16 +143,9 @@ fn exit_group_and_exec_end_the_other_threads() {
     assert_eq!(w.try_call(third, nr::FUTEX, &[at, 0, 0, 0]), None);
     let path = w.scratch(1);
     w.string(second, path, "/bin/prog");
-    assert!(
-        w.try_call(second, nr::EXECVE, &[path, 0, 0]).is_some(),
-        "the others ended at once"
-    );
+    assert!(w.try_call(second, nr::EXECVE, &[path, 0, 0]).is_some(), "the others ended at once");
     assert_eq!((w.at(child), w.at(third)), (At::Gone, At::Gone));
-    assert_eq!(
-        w.call(second, nr::GETTID, &[]),
-        pid as i64,
-        "exec gives the process's number to its caller"
-    );
+    assert_eq!(w.call(second, nr::GETTID, &[]), pid as i64, "exec gives the process's number to its caller");
     let (fourth, _) = thread(&mut w, second, at);
     w.try_call(fourth, nr::EXIT_GROUP, &[3]);
     assert_eq!(w.at(second), At::Gone);
@@ -193,16 +165,8 @@ fn futexes_wait_wake_time_out_and_move() {
     assert_eq!(w.try_call(a, nr::FUTEX, &[at, 128, 0, 0]), None);
     assert_eq!(w.try_call(b, nr::FUTEX, &[at, 128, 0, 0]), None);
     assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 1, 1, 0]), 1);
-    assert_eq!(
-        (w.at(a), w.at(b)),
-        (At::Guest, At::Blocked(None)),
-        "first come, first served"
-    );
-    assert_eq!(
-        w.call(t, nr::FUTEX, &[at, 128 + 4, 0, 1, at + 8, 0]),
-        1,
-        "CMP_REQUEUE"
-    );
+    assert_eq!((w.at(a), w.at(b)), (At::Guest, At::Blocked(None)), "first come, first served");
+    assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 4, 0, 1, at + 8, 0]), 1, "CMP_REQUEUE");
     assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 1, 9, 0]), 0);
     assert_eq!(w.call(t, nr::FUTEX, &[at + 8, 128 + 1, 9, 0]), 1);
     w.words(t, at + 128, &[0, 1000]);
@@ -211,11 +175,7 @@ fn futexes_wait_wake_time_out_and_move() {
     assert_ne!(w.at(a), At::Guest);
     w.advance(1);
     assert_eq!(w.result(a), errno(Errno::ETIMEDOUT));
-    assert_eq!(
-        w.call(t, nr::FUTEX, &[at, 128 + 1, 9, 0]),
-        0,
-        "nobody is left in the queue"
-    );
+    assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 1, 9, 0]), 0, "nobody is left in the queue");
     assert_eq!(w.try_call(a, nr::FUTEX, &[at, 128 + 9, 0, 0, 0, 2]), None);
     assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 10, 9, 0, 0, 1]), 0, "other bits");
     assert_eq!(w.call(t, nr::FUTEX, &[at, 128 + 10, 9, 0, 0, 3]), 1);
@@ -240,11 +200,7 @@ fn a_shared_futex_crosses_processes() {
     w.try_call(child, nr::EXIT_GROUP, &[0]);
     assert_eq!(w.fake.m.borrow().shared.len(), 1);
     assert_eq!(w.call(t, nr::MUNMAP, &[at, 4096]), 0);
-    assert_eq!(
-        w.fake.m.borrow().shared.len(),
-        0,
-        "the object goes with its last mapping"
-    );
+    assert_eq!(w.fake.m.borrow().shared.len(), 0, "the object goes with its last mapping");
 }
 
 #[test]
@@ -257,10 +213,7 @@ fn a_robust_mutex_of_a_dead_thread_says_so() {
     w.words(a, head, &[node, 16, 0]);
     w.words(a, node, &[head, 0, tid as u64 | 0x8000_0000]);
     assert_eq!(w.call(a, nr::SET_ROBUST_LIST, &[head, 24]), 0);
-    assert_eq!(
-        w.try_call(t, nr::FUTEX, &[node + 16, 0, tid as u64 | 0x8000_0000, 0]),
-        None
-    );
+    assert_eq!(w.try_call(t, nr::FUTEX, &[node + 16, 0, tid as u64 | 0x8000_0000, 0]), None);
     w.try_call(a, nr::EXIT, &[0]);
     assert_eq!(w.u32(t, node + 16), 0xc000_0000);
     assert_eq!((w.at(t), w.result(t)), (At::Guest, 0));
@@ -271,31 +224,17 @@ fn clone_refuses_what_does_not_go_together_and_leaves_nothing_behind() {
     let mut w = World::new();
     let t = w.init;
     for flags in [0x10000u64, 0x800, 0x10000 | 0x800, 0x2000_0000, 65] {
-        assert_eq!(
-            w.call(t, nr::CLONE, &[flags, 0, 0, 0, 0]),
-            errno(Errno::EINVAL),
-            "{flags:x}"
-        );
+        assert_eq!(w.call(t, nr::CLONE, &[flags, 0, 0, 0, 0]), errno(Errno::EINVAL), "{flags:x}");
     }
     let at = w.scratch(0);
     w.words(t, at, &[0x100, 0, 0, 0, 17, 0x1000, 0, 0]);
-    assert_eq!(
-        w.call(t, nr::CLONE3, &[at, 64]),
-        errno(Errno::EINVAL),
-        "a stack without size"
-    );
+    assert_eq!(w.call(t, nr::CLONE3, &[at, 64]), errno(Errno::EINVAL), "a stack without size");
     assert_eq!(w.call(t, nr::CLONE3, &[at, 63]), errno(Errno::EINVAL));
     let before = w.fake.m.borrow().spaces.len();
     w.fake.m.borrow_mut().refuse_spawn = true;
     assert_eq!(w.call(t, nr::FORK, &[]), errno(Errno::EAGAIN));
-    assert_eq!(
-        (w.linux.population(), w.fake.m.borrow().spaces.len()),
-        ((1, 1, 1), before)
-    );
-    assert_eq!(
-        w.call(t, nr::WAIT4, &[-1i64 as u64, 0, 0, 0]),
-        errno(Errno::ECHILD)
-    );
+    assert_eq!((w.linux.population(), w.fake.m.borrow().spaces.len()), ((1, 1, 1), before));
+    assert_eq!(w.call(t, nr::WAIT4, &[-1i64 as u64, 0, 0, 0]), errno(Errno::ECHILD));
 }
 
 #[test]
@@ -312,25 +251,13 @@ fn bad_programs_are_refused_and_the_caller_goes_on() {
         (b"/bin/arm", bad(&|b| put(b, 18, &183u16.to_le_bytes()))),
         (b"/bin/32", bad(&|b| b[4] = 1)),
         (b"/bin/big", bad(&|b| b[5] = 2)),
-        (
-            b"/bin/overlap",
-            bad(&|b| put(b, 136, &0x40_0f00u64.to_le_bytes())),
-        ),
-        (
-            b"/bin/high",
-            bad(&|b| put(b, 136, &0xffff_8000_0000_1f00u64.to_le_bytes())),
-        ),
+        (b"/bin/overlap", bad(&|b| put(b, 136, &0x40_0f00u64.to_le_bytes()))),
+        (b"/bin/high", bad(&|b| put(b, 136, &0xffff_8000_0000_1f00u64.to_le_bytes()))),
         (b"/bin/text", b"hello\n".to_vec()),
         (b"/bin/empty", vec![]),
         (b"/bin/bang", b"#!\n".to_vec()),
     ];
-    let mut w = World::with(
-        &files,
-        sal_linux_core::Config {
-            randomize: false,
-            ..Default::default()
-        },
-    );
+    let mut w = World::with(&files, sal_linux_core::Config { randomize: false, ..Default::default() });
     let (t, at) = (w.init, w.scratch(0));
     let population = w.linux.population();
     for (path, _) in &files[1..] {
@@ -341,10 +268,7 @@ fn bad_programs_are_refused_and_the_caller_goes_on() {
     }
     w.string(t, at, "/bin/none");
     assert_eq!(w.call(t, nr::EXECVE, &[at, 0, 0]), errno(Errno::ENOENT));
-    assert_eq!(
-        (w.linux.population(), w.fake.m.borrow().spaces.len()),
-        (population, 1)
-    );
+    assert_eq!((w.linux.population(), w.fake.m.borrow().spaces.len()), (population, 1));
 }
 
 #[test]
@@ -360,24 +284,11 @@ fn damaged_headers_never_break_the_loader() {
             file.truncate(random.below(0x2000) as usize);
         }
         let files: Vec<(&[u8], Vec<u8>)> = vec![(b"/bin/prog", program()), (b"/bin/x", file)];
-        let mut w = World::with(
-            &files,
-            sal_linux_core::Config {
-                randomize: false,
-                ..Default::default()
-            },
-        );
+        let mut w = World::with(&files, sal_linux_core::Config { randomize: false, ..Default::default() });
         let (t, at) = (w.init, w.scratch(0));
         w.string(t, at, "/bin/x");
         let result = w.call(t, nr::EXECVE, &[at, 0, 0]);
-        let known = [
-            Errno::ENOEXEC,
-            Errno::ENOMEM,
-            Errno::ENOENT,
-            Errno::ELIBBAD,
-            Errno::EACCES,
-        ]
-        .map(errno);
+        let known = [Errno::ENOEXEC, Errno::ENOMEM, Errno::ENOENT, Errno::ELIBBAD, Errno::EACCES].map(errno);
         assert!(result == 0 || known.contains(&result), "round {round}: {result}");
         assert_eq!(w.fake.m.borrow().spaces.len(), 1);
     }
@@ -385,17 +296,9 @@ fn damaged_headers_never_break_the_loader() {
 
 #[test]
 fn a_script_runs_its_interpreter() {
-    let files: Vec<(&[u8], Vec<u8>)> = vec![
-        (b"/bin/prog", program()),
-        (b"/tmp/s", b"#! /bin/prog  -x y \nrest".to_vec()),
-    ];
-    let mut w = World::with(
-        &files,
-        sal_linux_core::Config {
-            randomize: false,
-            ..Default::default()
-        },
-    );
+    let files: Vec<(&[u8], Vec<u8>)> =
+        vec![(b"/bin/prog", program()), (b"/tmp/s", b"#! /bin/prog  -x y \nrest".to_vec())];
+    let mut w = World::with(&files, sal_linux_core::Config { randomize: false, ..Default::default() });
     let (t, at) = (w.init, w.scratch(0));
     w.string(t, at, "/tmp/s");
     w.string(t, at + 100, "zero");
@@ -422,28 +325,13 @@ fn proc_tells_about_processes() {
     assert!(stat.starts_with("1 (prog) R 0 1 1 "), "{stat}");
     assert_eq!(stat.trim_end().split(' ').count(), 52);
     let maps = w.cat(t, "/proc/1/maps");
-    assert!(
-        maps.contains("00400000-00401000") || maps.contains("400000-401000 r-xp 00000000"),
-        "{maps}"
-    );
-    assert!(
-        maps.contains("/bin/prog\n") && maps.contains("[stack]\n"),
-        "{maps}"
-    );
+    assert!(maps.contains("00400000-00401000") || maps.contains("400000-401000 r-xp 00000000"), "{maps}");
+    assert!(maps.contains("/bin/prog\n") && maps.contains("[stack]\n"), "{maps}");
     let status = w.cat(t, &format!("/proc/{pid}/status"));
-    assert!(
-        status.contains("PPid:\t1\n") && status.contains("Threads:\t1\n"),
-        "{status}"
-    );
-    assert!(
-        w.cat(t, "/proc/meminfo")
-            .starts_with("MemTotal:        1048576 kB\n")
-    );
+    assert!(status.contains("PPid:\t1\n") && status.contains("Threads:\t1\n"), "{status}");
+    assert!(w.cat(t, "/proc/meminfo").starts_with("MemTotal:        1048576 kB\n"));
     assert!(w.cat(t, "/proc/uptime").starts_with("0.00 "));
-    assert!(
-        w.cat(t, "/proc/version")
-            .starts_with("Linux version 6.1.0-salamandra")
-    );
+    assert!(w.cat(t, "/proc/version").starts_with("Linux version 6.1.0-salamandra"));
     assert!(w.cat(t, "/proc/cpuinfo").contains("processor\t: 1\n"));
 }
 

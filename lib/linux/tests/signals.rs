@@ -48,18 +48,11 @@ fn a_handler_runs_on_a_frame_and_its_return_restores_everything() {
     };
     assert_eq!(w.try_call(t, nr::KILL, &[1, SIGUSR1]), Some(0));
     let r = w.thread(t).regs;
-    assert_eq!(
-        (r.rip, r.rdi, r.rsp % 16),
-        (HANDLER, SIGUSR1, 8),
-        "as after a call instruction"
-    );
+    assert_eq!((r.rip, r.rdi, r.rsp % 16), (HANDLER, SIGUSR1, 8), "as after a call instruction");
     assert_eq!(r.rflags & 0x400, 0, "the direction flag is clear");
     assert_eq!(w.word(t, r.rsp), 0x40_1000, "returns to the restorer");
     assert!(r.rsp + 440 < before.rsp - 128, "the red zone is kept");
-    assert_eq!(
-        (w.u32(t, r.rsi), w.u32(t, r.rsi + 8), w.u32(t, r.rsi + 16)),
-        (SIGUSR1 as u32, 0, 1)
-    );
+    assert_eq!((w.u32(t, r.rsi), w.u32(t, r.rsi + 8), w.u32(t, r.rsi + 16)), (SIGUSR1 as u32, 0, 1));
     let fpu = w.word(t, r.rdx + 40 + 184);
     assert_eq!(fpu % 64, 0);
     assert_eq!(w.u32(t, fpu + 464), 0x4650_5853);
@@ -73,14 +66,8 @@ fn a_handler_runs_on_a_frame_and_its_return_restores_everything() {
     w.thread(t).regs.rsp = r.rsp;
     sigreturn(&mut w, t);
     let after = w.thread(t).regs;
-    assert_eq!(
-        (after.rax, after.rbx, after.r12, after.r15, after.rbp),
-        (0, 0xb, 12, 15, 0xbb)
-    );
-    assert_eq!(
-        (after.rsp, after.rip, after.rflags),
-        (before.rsp, before.rip + 2, before.rflags)
-    );
+    assert_eq!((after.rax, after.rbx, after.r12, after.r15, after.rbp), (0, 0xb, 12, 15, 0xbb));
+    assert_eq!((after.rsp, after.rip, after.rflags), (before.rsp, before.rip + 2, before.rflags));
     assert_eq!(w.fake.m.borrow().fpu[0], 0x5a);
     w.call(t, nr::RT_SIGPROCMASK, &[0, 0, mask, 8]);
     assert_eq!(w.word(t, mask), 0);
@@ -102,10 +89,7 @@ fn a_blocked_signal_waits_and_flags_do_what_they_say() {
     assert_eq!(w.word(t, at), 0, "SA_NODEFER");
     w.call(t, nr::RT_SIGACTION, &[SIGUSR1, 0, at, 8]);
     assert_eq!(w.word(t, at), 0, "SA_RESETHAND");
-    assert_eq!(
-        w.call(t, nr::RT_SIGACTION, &[SIGKILL, at, 0, 8]),
-        errno(Errno::EINVAL)
-    );
+    assert_eq!(w.call(t, nr::RT_SIGACTION, &[SIGKILL, at, 0, 8]), errno(Errno::EINVAL));
     assert_eq!(kill(&mut w, t, 1, 65), errno(Errno::EINVAL));
     assert_eq!(kill(&mut w, t, 999, 0), errno(Errno::ESRCH));
 }
@@ -153,10 +137,7 @@ fn a_signal_ends_or_restarts_a_read_as_its_flags_say() {
     kill(&mut w, t, pid, SIGUSR1);
     assert_eq!(w.thread(child).regs.rip, HANDLER);
     sigreturn(&mut w, child);
-    assert_eq!(
-        (w.result(child), w.thread(child).regs.rip),
-        (errno(Errno::EINTR), rip)
-    );
+    assert_eq!((w.result(child), w.thread(child).regs.rip), (errno(Errno::EINTR), rip));
     assert_eq!(w.try_call(child, nr::READ, &[r, buffer, 10]), None);
     let rip = w.thread(child).regs.rip;
     kill(&mut w, t, pid, SIGUSR2);
@@ -216,15 +197,8 @@ fn suspend_and_timed_wait() {
     sigreturn(&mut w, child);
     assert_eq!(w.result(child), errno(Errno::EINTR));
     w.call(child, nr::RT_SIGPROCMASK, &[0, 0, at + 64, 8]);
-    assert_eq!(
-        w.word(child, at + 64),
-        1 << (SIGUSR1 - 1) | 1 << (SIGUSR2 - 1),
-        "the old mask is back"
-    );
-    assert_eq!(
-        w.try_call(child, nr::RT_SIGTIMEDWAIT, &[at, at + 128, at + 16, 8]),
-        None
-    );
+    assert_eq!(w.word(child, at + 64), 1 << (SIGUSR1 - 1) | 1 << (SIGUSR2 - 1), "the old mask is back");
+    assert_eq!(w.try_call(child, nr::RT_SIGTIMEDWAIT, &[at, at + 128, at + 16, 8]), None);
     kill(&mut w, t, pid, SIGUSR2);
     assert_eq!(w.result(child), SIGUSR2 as i64);
     assert_eq!(w.u32(child, at + 128 + 16), 1, "sent by init");
@@ -250,11 +224,7 @@ fn sleeps_end_in_time_and_alarms_ring() {
     w.advance(2_000_000_000);
     assert_eq!(w.thread(t).regs.rip, HANDLER);
     sigreturn(&mut w, t);
-    assert_eq!(
-        w.result(t),
-        errno(Errno::EINTR),
-        "a sleep is never restarted after a handler"
-    );
+    assert_eq!(w.result(t), errno(Errno::EINTR), "a sleep is never restarted after a handler");
     assert_eq!((w.word(t, at + 16), w.word(t, at + 24)), (8, 0), "what was left");
     assert_eq!(w.call(t, nr::ALARM, &[0]), 0);
     w.words(t, at, &[0, 1_000_000_000]);
@@ -269,10 +239,7 @@ fn faults_become_signals_and_kill_if_nobody_listens() {
     w.on_signal(child, SIGSEGV, HANDLER, SA_SIGINFO, 0);
     w.fault(child, 0x1234, 6);
     let r = w.thread(child).regs;
-    assert_eq!(
-        (r.rip, w.u32(child, r.rsi + 8), w.word(child, r.rsi + 16)),
-        (HANDLER, 1, 0x1234)
-    );
+    assert_eq!((r.rip, w.u32(child, r.rsi + 8), w.word(child, r.rsi + 16)), (HANDLER, 1, 0x1234));
     sigreturn(&mut w, child);
     w.fault(child, 0x40_0000, 7);
     let r = w.thread(child).regs;
@@ -336,27 +303,13 @@ fn a_job_stops_is_reported_and_goes_on() {
     assert_eq!(w.try_call(shell, nr::WAIT4, &[-1i64 as u64, status, 2, 0]), None);
     w.tty(TtyEvent::Suspend);
     assert_eq!(w.at(job), At::Blocked(None));
-    assert_eq!(
-        (w.result(shell), w.u32(shell, status)),
-        (pid as i64, SIGTSTP as u32 * 256 + 0x7f)
-    );
-    assert_eq!(
-        w.call(shell, nr::WAIT4, &[-1i64 as u64, status, 3, 0]),
-        0,
-        "told once"
-    );
+    assert_eq!((w.result(shell), w.u32(shell, status)), (pid as i64, SIGTSTP as u32 * 256 + 0x7f));
+    assert_eq!(w.call(shell, nr::WAIT4, &[-1i64 as u64, status, 3, 0]), 0, "told once");
     assert!(w.cat(shell, &format!("/proc/{pid}/stat")).contains(") T "));
     w.advance(2_000_000_000);
     kill(&mut w, shell, -(pid as i64) as u64, SIGCONT);
-    assert_eq!(
-        w.at(job),
-        At::Blocked(Some(5_000_000_000)),
-        "the sleep goes on to its old end"
-    );
-    assert_eq!(
-        w.call(shell, nr::WAIT4, &[-1i64 as u64, status, 8 | 1, 0]),
-        pid as i64
-    );
+    assert_eq!(w.at(job), At::Blocked(Some(5_000_000_000)), "the sleep goes on to its old end");
+    assert_eq!(w.call(shell, nr::WAIT4, &[-1i64 as u64, status, 8 | 1, 0]), pid as i64);
     assert_eq!(w.u32(shell, status), 0xffff);
     w.advance(3_000_000_000);
     assert_eq!((w.at(job), w.result(job)), (At::Guest, 0));
@@ -386,11 +339,7 @@ fn a_background_reader_stops_and_a_foreground_one_is_served() {
     assert_eq!((w.at(job), w.result(job)), (At::Guest, 4));
     assert_eq!(w.try_call(job, nr::READ, &[0, at, 10]), None);
     w.tty(TtyEvent::Suspend);
-    assert_eq!(
-        w.at(job),
-        At::Blocked(None),
-        "the terminal's call was interrupted, the job stopped"
-    );
+    assert_eq!(w.at(job), At::Blocked(None), "the terminal's call was interrupted, the job stopped");
 }
 
 #[test]
@@ -399,10 +348,7 @@ fn a_terminal_is_polled_at_its_server_and_readiness_is_not_lost() {
     let (t, at) = (w.init, w.scratch(0));
     w.words(t, at, &[1 << 32]);
     assert_eq!(w.try_call(t, nr::POLL, &[at, 1, 1000]), None);
-    assert!(matches!(
-        w.thread(t).remote.take().unwrap().request,
-        RemoteRequest::Poll { events: 1 }
-    ));
+    assert!(matches!(w.thread(t).remote.take().unwrap().request, RemoteRequest::Poll { events: 1 }));
     // Input comes between the server's answer and the wait.
     w.tty(TtyEvent::Ready);
     w.complete(t, RemoteResult::File(sal_vfs::Reply::Number(0)));
@@ -442,21 +388,13 @@ fn a_session_leader_that_ends_hangs_its_foreground_up() {
     let mut w = World::new();
     let (shell, job, pid) = job(&mut w);
     foreground(&mut w, shell, pid);
-    assert_eq!(
-        w.call(job, nr::SETSID, &[]),
-        errno(Errno::EPERM),
-        "a group leader"
-    );
+    assert_eq!(w.call(job, nr::SETSID, &[]), errno(Errno::EPERM), "a group leader");
     w.on_signal(job, 1, HANDLER, 0, 0);
     let (inner, _) = w.fork(job);
     assert!(w.call(inner, nr::SETSID, &[]) > 0);
     w.try_call(shell, nr::EXIT_GROUP, &[5]);
     assert_eq!(w.linux.init_status(), Some(sal_linux_core::ExitStatus::Exited(5)));
-    assert_eq!(
-        (w.at(job), w.at(inner)),
-        (At::Gone, At::Gone),
-        "everything ends with init"
-    );
+    assert_eq!((w.at(job), w.at(inner)), (At::Gone, At::Gone), "everything ends with init");
     assert_eq!(w.linux.population().0, 0);
     assert!(w.fake.m.borrow().spaces.is_empty());
 }
@@ -487,13 +425,8 @@ fn an_orphaned_group_is_hung_up_once_it_becomes_one_and_not_when_a_member_ends()
 
 #[test]
 fn init_is_protected_if_wanted() {
-    let mut w = World::with(
-        &[(b"/bin/prog", program())],
-        sal_linux_core::Config {
-            randomize: false,
-            ..Default::default()
-        },
-    );
+    let mut w =
+        World::with(&[(b"/bin/prog", program())], sal_linux_core::Config { randomize: false, ..Default::default() });
     let t = w.init;
     let (child, _) = w.fork(t);
     assert_eq!(kill(&mut w, child, 1, SIGTERM), 0);
@@ -505,11 +438,7 @@ fn init_is_protected_if_wanted() {
 
 #[test]
 fn init_without_a_handler_is_not_killed_and_ends_the_machine_when_asked() {
-    let config = Config {
-        protect_init: true,
-        randomize: false,
-        ..Config::default()
-    };
+    let config = Config { protect_init: true, randomize: false, ..Config::default() };
     for (signal, then) in [
         (SIGINT, None),
         (SIGUSR1, Some(PowerState::Halt)),

@@ -29,12 +29,7 @@ impl Header {
     pub fn read(module: &[u8]) -> Option<Header> {
         let word = |at: usize| Some(u32::from_le_bytes(module.get(at..at + 4)?.try_into().ok()?));
         let magic = u64::from_le_bytes(module.get(..8)?.try_into().ok()?);
-        let header = Header {
-            memory_kib: word(8)?,
-            vault_kib: word(12)?,
-            priority: word(16)?,
-            services: word(20)?,
-        };
+        let header = Header { memory_kib: word(8)?, vault_kib: word(12)?, priority: word(16)?, services: word(20)? };
         (magic == MAGIC && module.len() >= HEADER).then_some(header)
     }
 }

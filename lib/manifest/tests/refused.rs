@@ -58,10 +58,7 @@ fn the_good_one_is_good() {
 
 #[test]
 fn text_that_is_not_toml() {
-    assert_eq!(
-        refusal("[boot]", "[boot"),
-        "x.toml:4: is not TOML: unclosed table, expected `]`"
-    );
+    assert_eq!(refusal("[boot]", "[boot"), "x.toml:4: is not TOML: unclosed table, expected `]`");
 }
 
 #[test]
@@ -86,10 +83,7 @@ fn unknown_keys() {
 
 #[test]
 fn missing_keys_and_wrong_types() {
-    assert_eq!(
-        refusal("priority = 230\n", ""),
-        "x.toml:16: service.uart.priority: is missing"
-    );
+    assert_eq!(refusal("priority = 230\n", ""), "x.toml:16: service.uart.priority: is missing");
     assert_eq!(
         refusal("priority = 230", "priority = \"high\""),
         "x.toml:18: service.uart.priority: is of type string, must be a number"
@@ -98,10 +92,7 @@ fn missing_keys_and_wrong_types() {
         refusal("priority = 230", "priority = 256"),
         "x.toml:18: service.uart.priority: 256 is not between 0 and 255"
     );
-    assert_eq!(
-        refusal("[4]", "4"),
-        "x.toml:22: service.uart.interrupts: is of type integer, must be an array"
-    );
+    assert_eq!(refusal("[4]", "4"), "x.toml:22: service.uart.interrupts: is of type integer, must be an array");
     assert_eq!(
         refusal("\"0x3f8-0x3ff\"", "\"0x3ff-0x3f8\""),
         "x.toml:21: service.uart.ports: \"0x3ff-0x3f8\" is not FIRST-LAST, as in \"0x3f8-0x3ff\""
@@ -122,10 +113,7 @@ fn words_that_are_none_of_the_choice() {
 
 #[test]
 fn names() {
-    assert_eq!(
-        refusal("[service.names]", "[service.uart]"),
-        "x.toml:23: is not TOML: duplicate key"
-    );
+    assert_eq!(refusal("[service.names]", "[service.uart]"), "x.toml:23: is not TOML: duplicate key");
     assert_eq!(
         refusal("[service.names]", "[service.Names]"),
         "x.toml:23: service.Names: a service's name has 1 to 24 letters a-z, digits and dashes"
@@ -143,10 +131,7 @@ fn missing_programs_and_modules() {
         "x.toml:17: service.uart.program: the boot image has no module \"serial\"; it has root, supervisor, names, uart, console, manifest"
     );
     assert_eq!(
-        refusal(
-            "modules = [\"manifest\"]",
-            "modules = [\"manifest\", \"symbols\"]"
-        ),
+        refusal("modules = [\"manifest\"]", "modules = [\"manifest\", \"symbols\"]"),
         "x.toml:14: service.supervisor.modules: the boot image has no module \"symbols\"; it has root, supervisor, names, uart, console, manifest"
     );
 }
@@ -165,18 +150,12 @@ fn no_supervisor_or_one_that_is_not_above() {
 
 #[test]
 fn grants_to_unknown_services() {
-    assert_eq!(
-        refusal("names:transfer", "disk"),
-        "x.toml:33: service.console.uses: there is no service \"disk\""
-    );
+    assert_eq!(refusal("names:transfer", "disk"), "x.toml:33: service.console.uses: there is no service \"disk\"");
     assert_eq!(
         refusal("endpoint = true\nports", "ports"),
         "x.toml:32: service.console.uses: service \"uart\" has no endpoint (endpoint = true)"
     );
-    assert_eq!(
-        refusal("names:transfer", "uart"),
-        "x.toml:33: service.console.uses: \"uart\" stands there twice"
-    );
+    assert_eq!(refusal("names:transfer", "uart"), "x.toml:33: service.console.uses: \"uart\" stands there twice");
 }
 
 #[test]
@@ -242,8 +221,5 @@ fn budgets_that_exceed_the_machine() {
 fn more_services_than_the_tables_hold() {
     let one = |i: usize| format!("[service.s{i}]\nprogram = \"names\"\npriority = 1\nmemory_kib = 4\n");
     let many: String = (0..13).map(one).collect();
-    assert_eq!(
-        refusal("rest_percent = 60", &many),
-        "x.toml:83: service.s12: is one service too many; there can be 16"
-    );
+    assert_eq!(refusal("rest_percent = 60", &many), "x.toml:83: service.s12: is one service too many; there can be 16");
 }

@@ -31,11 +31,7 @@ fn the_default_system_starts_whom_others_wait_for_first() {
     assert_eq!(names[0], "supervisor");
     assert_eq!(names[5], "linux");
     for (i, s) in m.services.iter().enumerate() {
-        assert!(
-            s.uses.iter().all(|u| usize::from(u.service) < i),
-            "{} starts before whom it calls",
-            s.name
-        );
+        assert!(s.uses.iter().all(|u| usize::from(u.service) < i), "{} starts before whom it calls", s.name);
     }
 }
 
@@ -43,36 +39,16 @@ fn the_default_system_starts_whom_others_wait_for_first() {
 fn a_service_has_what_its_entry_says_and_no_more() {
     let m = shipped("default.toml");
     let (_, uart) = m.find("uart").unwrap();
-    assert_eq!(
-        (uart.ports[0].first, uart.ports[0].count, uart.ports.len()),
-        (0x3f8, 8, 1)
-    );
+    assert_eq!((uart.ports[0].first, uart.ports[0].count, uart.ports.len()), (0x3f8, 8, 1));
     assert_eq!(uart.interrupts, [4]);
     assert!(uart.uses.is_empty() && uart.modules.is_empty());
     assert_eq!(uart.log, LogAccess::Read);
-    assert_eq!(
-        uart.heartbeat,
-        Heartbeat::Turns {
-            turn_ms: 10,
-            missed: 3
-        }
-    );
+    assert_eq!(uart.heartbeat, Heartbeat::Turns { turn_ms: 10, missed: 3 });
     let (_, linux) = m.find("linux").unwrap();
     assert_eq!(linux.restart, Restart::EndsMachine);
-    let may: Vec<(&str, bool)> = linux
-        .uses
-        .iter()
-        .map(|u| (m.services[usize::from(u.service)].name.as_str(), u.transfer))
-        .collect();
-    assert_eq!(
-        may,
-        [
-            ("memory", false),
-            ("names", true),
-            ("console", false),
-            ("supervisor", false)
-        ]
-    );
+    let may: Vec<(&str, bool)> =
+        linux.uses.iter().map(|u| (m.services[usize::from(u.service)].name.as_str(), u.transfer)).collect();
+    assert_eq!(may, [("memory", false), ("names", true), ("console", false), ("supervisor", false)]);
 }
 
 #[test]
@@ -90,18 +66,8 @@ fn the_compact_form_gives_the_manifest_back() {
     let header = Header::read(&bytes).unwrap();
     let supervisor = &m.services[0];
     assert_eq!(
-        (
-            header.memory_kib,
-            header.vault_kib,
-            header.priority,
-            header.services
-        ),
-        (
-            supervisor.memory_kib,
-            supervisor.vault_kib,
-            u32::from(supervisor.priority),
-            6
-        )
+        (header.memory_kib, header.vault_kib, header.priority, header.services),
+        (supervisor.memory_kib, supervisor.vault_kib, u32::from(supervisor.priority), 6)
     );
 }
 

@@ -8,10 +8,7 @@ pub fn is_valid(path: &[u8]) -> bool {
     match path {
         [b'/'] => true,
         [b'/', rest @ ..] => {
-            path.len() <= MOST
-                && rest
-                    .split(|byte| *byte == b'/')
-                    .all(|part| !matches!(part, b"" | b"." | b".."))
+            path.len() <= MOST && rest.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
         }
         _ => false,
     }

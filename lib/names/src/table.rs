@@ -112,12 +112,8 @@ impl<'a> Names<'a> {
     /// # Errors
     /// The vault is another's, or damaged.
     pub fn adopt(vault: &'a mut Vault, owner: u32) -> Result<Names<'a>, Fault> {
-        let expected = Expected {
-            kind: KIND,
-            owner,
-            version: VAULT_VERSION,
-            length: core::mem::size_of::<Vault>() as u64,
-        };
+        let expected =
+            Expected { kind: KIND, owner, version: VAULT_VERSION, length: core::mem::size_of::<Vault>() as u64 };
         let state = match vault.header.verify(expected) {
             Err(Fault::Blank) => {
                 let made = Committed::make(&mut vault.commit, &mut vault.copies, State::new_zeroed());
@@ -138,24 +134,14 @@ impl<'a> Names<'a> {
 
     /// Prefixes mounted.
     pub fn count(&self) -> usize {
-        self.state
-            .get()
-            .mounts
-            .iter()
-            .filter(|mount| mount.server != 0)
-            .count()
+        self.state.get().mounts.iter().filter(|mount| mount.server != 0).count()
     }
 
     /// Mounts `server` at `prefix`, unless another server is there. The prefix's generation.
     ///
     /// # Errors
     /// `BadPath`, `Occupied`, `Full`.
-    pub fn mount<C: Capabilities>(
-        &mut self,
-        prefix: &[u8],
-        server: C::New,
-        caps: &mut C,
-    ) -> Result<u64, Error> {
+    pub fn mount<C: Capabilities>(&mut self, prefix: &[u8], server: C::New, caps: &mut C) -> Result<u64, Error> {
         match self.find(prefix)? {
             Some((_, mount)) if caps.is_same(mount.server, server) => Ok(mount.generation),
             Some(_) => Err(Error::Occupied),
@@ -167,12 +153,7 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// `BadPath`, `Full`.
-    pub fn rebind<C: Capabilities>(
-        &mut self,
-        prefix: &[u8],
-        server: C::New,
-        caps: &mut C,
-    ) -> Result<u64, Error> {
+    pub fn rebind<C: Capabilities>(&mut self, prefix: &[u8], server: C::New, caps: &mut C) -> Result<u64, Error> {
         match self.find(prefix)? {
             Some((_, mount)) if caps.is_same(mount.server, server) => Ok(mount.generation),
             _ => self.put(prefix, server, caps),
@@ -183,12 +164,7 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// `BadPath`, `NotFound`, `Changed`.
-    pub fn unmount(
-        &mut self,
-        prefix: &[u8],
-        generation: u64,
-        caps: &mut impl Capabilities,
-    ) -> Result<(), Error> {
+    pub fn unmount(&mut self, prefix: &[u8], generation: u64, caps: &mut impl Capabilities) -> Result<(), Error> {
         let (row, mount) = self.find(prefix)?.ok_or(Error::NotFound)?;
         if generation != 0 && mount.generation != generation {
             return Err(Error::Changed);
@@ -213,11 +189,7 @@ impl<'a> Names<'a> {
         mounts
             .filter_map(|mount| Some((path::covered(mount.prefix(), path)?, mount)))
             .max_by_key(|(_, mount)| mount.length)
-            .map(|(covered, mount)| Resolved {
-                server: mount.server,
-                covered,
-                generation: mount.generation,
-            })
+            .map(|(covered, mount)| Resolved { server: mount.server, covered, generation: mount.generation })
             .ok_or(Error::NotFound)
     }
 
@@ -231,19 +203,10 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// `Full`.
-    pub fn watch<C: Capabilities>(
-        &mut self,
-        client: u64,
-        notification: C::New,
-        caps: &mut C,
-    ) -> Result<(), Error> {
+    pub fn watch<C: Capabilities>(&mut self, client: u64, notification: C::New, caps: &mut C) -> Result<(), Error> {
         let rows = &self.state.get().watchers;
-        let own = rows
-            .iter()
-            .position(|row| row.notification != 0 && row.client == client);
-        let row = own
-            .or_else(|| rows.iter().position(|row| row.notification == 0))
-            .ok_or(Error::Full)?;
+        let own = rows.iter().position(|row| row.notification != 0 && row.client == client);
+        let row = own.or_else(|| rows.iter().position(|row| row.notification == 0)).ok_or(Error::Full)?;
         let old = rows.get(row).map_or(0, |row| row.notification);
         if old != 0 && caps.is_same(old, notification) {
             return Ok(());
@@ -251,10 +214,7 @@ impl<'a> Names<'a> {
         let kept = caps.keep(notification).ok_or(Error::Full)?;
         self.state.update(|state| {
             if let Some(row) = state.watchers.get_mut(row) {
-                *row = Watcher {
-                    client,
-                    notification: kept,
-                };
+                *row = Watcher { client, notification: kept };
             }
         });
         if old != 0 {
@@ -266,10 +226,7 @@ impl<'a> Names<'a> {
     /// The notification of that client was found dead: it is not told any more.
     pub fn unwatch(&mut self, notification: u64, caps: &mut impl Capabilities) {
         self.state.update(|state| {
-            let dead = state
-                .watchers
-                .iter_mut()
-                .filter(|row| row.notification == notification);
+            let dead = state.watchers.iter_mut().filter(|row| row.notification == notification);
             dead.for_each(|row| *row = Watcher::new_zeroed());
         });
         caps.forget(notification);
@@ -277,12 +234,7 @@ impl<'a> Names<'a> {
 
     /// Notifications to raise after a change, and once after adoption (a predecessor may have died between a change and telling it).
     pub fn watchers(&self) -> impl Iterator<Item = u64> {
-        self.state
-            .get()
-            .watchers
-            .iter()
-            .map(|row| row.notification)
-            .filter(|number| *number != 0)
+        self.state.get().watchers.iter().map(|row| row.notification).filter(|number| *number != 0)
     }
 
     /// The row of exactly this prefix.
@@ -291,10 +243,7 @@ impl<'a> Names<'a> {
             return Err(Error::BadPath);
         }
         let mounts = self.state.get().mounts.iter().enumerate();
-        Ok(mounts
-            .filter(|(_, mount)| mount.is(prefix))
-            .map(|(row, mount)| (row, *mount))
-            .next())
+        Ok(mounts.filter(|(_, mount)| mount.is(prefix)).map(|(row, mount)| (row, *mount)).next())
     }
 
     /// Writes a prefix's row, its old one or a free one.
@@ -303,16 +252,8 @@ impl<'a> Names<'a> {
         let free = || self.state.get().mounts.iter().position(|mount| mount.server == 0);
         let row = old.map(|(row, _)| row).or_else(free).ok_or(Error::Full)?;
         let server = caps.keep(server).ok_or(Error::Full)?;
-        let mut mount = Mount {
-            server,
-            length: prefix.len() as u64,
-            ..Mount::new_zeroed()
-        };
-        mount
-            .prefix
-            .iter_mut()
-            .zip(prefix)
-            .for_each(|(to, from)| *to = *from);
+        let mut mount = Mount { server, length: prefix.len() as u64, ..Mount::new_zeroed() };
+        mount.prefix.iter_mut().zip(prefix).for_each(|(to, from)| *to = *from);
         let generation = self.state.update(|state| {
             state.generation += 1;
             mount.generation = state.generation;

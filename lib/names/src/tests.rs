@@ -62,11 +62,7 @@ fn the_longest_prefix_of_whole_components_wins() {
     ];
     for (path, object, covered) in cases {
         let found = names.resolve(path.as_bytes()).unwrap();
-        assert_eq!(
-            (found.server / 1000, found.covered),
-            (*object, *covered),
-            "{path}"
-        );
+        assert_eq!((found.server / 1000, found.covered), (*object, *covered), "{path}");
     }
 }
 
@@ -75,22 +71,8 @@ fn what_is_no_path_is_refused() {
     let (mut vault, mut caps) = (blank(), Caps::default());
     let mut names = Names::adopt(&mut vault, 4).unwrap();
     let long = format!("/{}", "a".repeat(path::MOST));
-    for bad in [
-        "",
-        "a",
-        "//",
-        "/a/",
-        "/a//b",
-        "/.",
-        "/a/..",
-        "/./a",
-        long.as_str(),
-    ] {
-        assert_eq!(
-            names.mount(bad.as_bytes(), 1, &mut caps),
-            Err(Error::BadPath),
-            "{bad}"
-        );
+    for bad in ["", "a", "//", "/a/", "/a//b", "/.", "/a/..", "/./a", long.as_str()] {
+        assert_eq!(names.mount(bad.as_bytes(), 1, &mut caps), Err(Error::BadPath), "{bad}");
         assert_eq!(names.resolve(bad.as_bytes()), Err(Error::BadPath), "{bad}");
     }
     assert!(names.mount(&long.as_bytes()[..path::MOST], 1, &mut caps).is_ok());
@@ -191,14 +173,8 @@ fn model(model: &mut Model, request: &Request) -> Result<(), Error> {
 }
 
 fn table(names: &Names<'_>) -> Model {
-    let prefixes: Vec<String> = names
-        .list(0)
-        .map(|(p, _)| String::from_utf8(p.to_vec()).unwrap())
-        .collect();
-    prefixes
-        .into_iter()
-        .map(|p| (p.clone(), names.resolve(p.as_bytes()).unwrap().server / 1000))
-        .collect()
+    let prefixes: Vec<String> = names.list(0).map(|(p, _)| String::from_utf8(p.to_vec()).unwrap()).collect();
+    prefixes.into_iter().map(|p| (p.clone(), names.resolve(p.as_bytes()).unwrap().server / 1000)).collect()
 }
 
 fn request() -> impl Strategy<Value = Request> {

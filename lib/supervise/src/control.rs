@@ -28,10 +28,7 @@ impl Command {
     /// From what was written: one word, blanks around it don't matter.
     pub fn parse(text: &[u8]) -> Option<Command> {
         let word = text.trim_ascii();
-        Command::WORDS
-            .into_iter()
-            .find(|(w, _)| w.as_bytes() == word)
-            .map(|(_, command)| command)
+        Command::WORDS.into_iter().find(|(w, _)| w.as_bytes() == word).map(|(_, command)| command)
     }
 }
 

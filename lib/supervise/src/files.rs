@@ -35,12 +35,8 @@ pub enum File {
 
 impl File {
     /// Every file, by its name.
-    pub const NAMES: [(&'static str, File); 4] = [
-        ("status", File::Status),
-        ("stats", File::Stats),
-        ("log", File::Log),
-        ("ctl", File::Ctl),
-    ];
+    pub const NAMES: [(&'static str, File); 4] =
+        [("status", File::Status), ("stats", File::Stats), ("log", File::Log), ("ctl", File::Ctl)];
 }
 
 /// Finds the name of the function at an offset in a program's image, and the offset in it.
@@ -64,10 +60,9 @@ impl Supervisor<'_> {
         let (i, _) = self.manifest.find(name)?;
         match (file, rest) {
             (None, _) => Some(Node::Service(i)),
-            (Some(file), None) => File::NAMES
-                .into_iter()
-                .find(|(name, _)| *name == file)
-                .map(|(_, file)| Node::File(i, file)),
+            (Some(file), None) => {
+                File::NAMES.into_iter().find(|(name, _)| *name == file).map(|(_, file)| Node::File(i, file))
+            }
             _ => None,
         }
     }
@@ -83,11 +78,7 @@ impl Supervisor<'_> {
 
     /// Reads a file from `offset`. Bytes read; 0 at its end. `ctl` is empty.
     pub fn read(&self, symbols: &impl Symbols, i: usize, file: File, offset: u64, to: &mut [u8]) -> usize {
-        let mut window = Window {
-            skip: offset,
-            to,
-            filled: 0,
-        };
+        let mut window = Window { skip: offset, to, filled: 0 };
         // A window takes everything; only a formatter of this file could fail.
         let _ = self.render(symbols, i, file, &mut window);
         window.filled
@@ -100,9 +91,7 @@ impl Supervisor<'_> {
         match file {
             File::Status => status(s, out),
             File::Stats => stats(s, out),
-            File::Log => s
-                .notes()
-                .try_for_each(|note| line(s, &entry.program, symbols, note, out)),
+            File::Log => s.notes().try_for_each(|note| line(s, &entry.program, symbols, note, out)),
             File::Ctl => Ok(()),
         }
     }
@@ -110,11 +99,7 @@ impl Supervisor<'_> {
 
 fn status(s: &Service, out: &mut impl Write) -> fmt::Result {
     let word = if s.paused == 1 { "paused" } else { s.phase().word() };
-    write!(
-        out,
-        "{word} incarnation {} restarts {}",
-        s.incarnation, s.restarts
-    )?;
+    write!(out, "{word} incarnation {} restarts {}", s.incarnation, s.restarts)?;
     match s.crash_record(u64::from(s.crash_count).wrapping_sub(1)) {
         Some(crash) => writeln!(out, " last-crash {}", Reason(crash)),
         None => writeln!(out),
@@ -136,33 +121,16 @@ fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
         ("died_in_request", request),
         ("died_in_adoption", adoption),
     ];
-    lines
-        .iter()
-        .try_for_each(|(name, value)| writeln!(out, "{name} {value}"))?;
+    lines.iter().try_for_each(|(name, value)| writeln!(out, "{name} {value}"))?;
     let Some([least, median, greatest]) = s.recovery_times() else {
         return Ok(());
     };
-    writeln!(
-        out,
-        "recovery_us_min {least}\nrecovery_us_median {median}\nrecovery_us_max {greatest}"
-    )
+    writeln!(out, "recovery_us_min {least}\nrecovery_us_median {median}\nrecovery_us_max {greatest}")
 }
 
-fn line(
-    s: &Service,
-    program: &str,
-    symbols: &impl Symbols,
-    note: &Note,
-    out: &mut impl Write,
-) -> fmt::Result {
+fn line(s: &Service, program: &str, symbols: &impl Symbols, note: &Note, out: &mut impl Write) -> fmt::Result {
     let milliseconds = note.at / 1_000_000;
-    write!(
-        out,
-        "{}.{:03} [{}] ",
-        milliseconds / 1000,
-        milliseconds % 1000,
-        note.incarnation
-    )?;
+    write!(out, "{}.{:03} [{}] ", milliseconds / 1000, milliseconds % 1000, note.incarnation)?;
     let Some(kind) = Kind::from_number(note.kind) else {
         return writeln!(out, "unknown event {}", note.kind);
     };
@@ -170,26 +138,16 @@ fn line(
     match kind {
         Kind::Started => writeln!(out, "started"),
         Kind::NotStarted => writeln!(out, "not started: {}", error_name(n)),
-        Kind::NotGranted => writeln!(
-            out,
-            "the root task refused what the manifest says: {}",
-            error_name(n)
-        ),
+        Kind::NotGranted => writeln!(out, "the root task refused what the manifest says: {}", error_name(n)),
         Kind::Crashed => crash(s, program, symbols, n, "died", out),
         Kind::Hung => crash(s, program, symbols, n, "hung and was killed", out),
         Kind::Killed => writeln!(out, "killed by order"),
         Kind::Recovered => writeln!(out, "answered {n} us after the death"),
         Kind::GivenUp => writeln!(out, "failed: {n} deaths without progress"),
-        Kind::Poisoned => writeln!(
-            out,
-            "request {n:#x} was in service at two deaths: it gets an error"
-        ),
+        Kind::Poisoned => writeln!(out, "request {n:#x} was in service at two deaths: it gets an error"),
         Kind::Paused => writeln!(out, "paused"),
         Kind::Resumed => writeln!(out, "resumed"),
-        Kind::BadCommand => writeln!(
-            out,
-            "command refused; there are kill, restart, hang, pause, resume"
-        ),
+        Kind::BadCommand => writeln!(out, "command refused; there are kill, restart, hang, pause, resume"),
         Kind::BackOff => writeln!(out, "waits {n} ms before its next start"),
         Kind::ToldToHang => writeln!(out, "told to hang"),
         Kind::Ended => writeln!(out, "ended the machine, status {n}"),
@@ -197,10 +155,7 @@ fn line(
 }
 
 fn error_name(number: u64) -> &'static str {
-    i64::try_from(number)
-        .ok()
-        .and_then(sal_abi::Error::from_number)
-        .map_or("unknown error", sal_abi::Error::name)
+    i64::try_from(number).ok().and_then(sal_abi::Error::from_number).map_or("unknown error", sal_abi::Error::name)
 }
 
 fn crash(
@@ -216,11 +171,7 @@ fn crash(
     };
     writeln!(out, "{what}: {}", Reason(crash))?;
     let [rip, rsp, rbp] = crash.registers;
-    writeln!(
-        out,
-        "    rip {rip:#x} rsp {rsp:#x} rbp {rbp:#x} image {:#x}",
-        crash.image
-    )?;
+    writeln!(out, "    rip {rip:#x} rsp {rsp:#x} rbp {rbp:#x} image {:#x}", crash.image)?;
     for (depth, offset) in crash.frames.iter().take(crash.depth as usize).enumerate() {
         match symbols.name(program, *offset) {
             Some((name, within)) => writeln!(out, "    {depth}: {name}+{within:#x}")?,
@@ -235,17 +186,10 @@ struct Reason<'a>(&'a Crash);
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const KINDS: [DeathKind; 5] = [
-            DeathKind::Exited,
-            DeathKind::Killed,
-            DeathKind::Exception,
-            DeathKind::PageFault,
-            DeathKind::NoBudget,
-        ];
+        const KINDS: [DeathKind; 5] =
+            [DeathKind::Exited, DeathKind::Killed, DeathKind::Exception, DeathKind::PageFault, DeathKind::NoBudget];
         let detail = self.0.reason >> 8;
-        let kind = KINDS
-            .into_iter()
-            .find(|kind| *kind as u64 == self.0.reason & 0xff);
+        let kind = KINDS.into_iter().find(|kind| *kind as u64 == self.0.reason & 0xff);
         match kind {
             Some(DeathKind::Exited) => write!(f, "exited with {detail}"),
             Some(DeathKind::Killed) if detail == crate::kill_reason::HANG => {

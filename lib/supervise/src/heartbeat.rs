@@ -25,14 +25,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Nothing is known.
-    pub(crate) const NEW: Watch = Watch {
-        asked: false,
-        mark: None,
-        beats: 0,
-        stuck: 0,
-        wait: 0,
-        unchecked: true,
-    };
+    pub(crate) const NEW: Watch = Watch { asked: false, mark: None, beats: 0, stuck: 0, wait: 0, unchecked: true };
 }
 
 impl Supervisor<'_> {
@@ -50,9 +43,7 @@ impl Supervisor<'_> {
             if let Some(watch) = self.watch.get_mut(i) {
                 watch.wait = watch.wait.saturating_sub(1);
             }
-            let watched = self
-                .service(i)
-                .is_some_and(|s| s.phase() == Phase::Running && s.paused == 0);
+            let watched = self.service(i).is_some_and(|s| s.phase() == Phase::Running && s.paused == 0);
             match self.watch.get(i) {
                 Some(watch) if watched && watch.asked => self.look(world, i),
                 Some(_) if watched => self.ask(world, i),
@@ -123,8 +114,7 @@ impl Supervisor<'_> {
 
     fn is_stuck(&self, i: usize, report: &Report) -> bool {
         let answers = |j: usize| {
-            self.service(j)
-                .is_some_and(|s| matches!(s.phase(), Phase::Running | Phase::Itself))
+            self.service(j).is_some_and(|s| matches!(s.phase(), Phase::Running | Phase::Itself))
                 && self.watch.get(j).is_none_or(|w| w.mark.is_none())
         };
         let below_is_well = || {

@@ -273,10 +273,7 @@ pub struct Crash {
 impl Service {
     /// Where it stands; a number that no phase has (a state of another version) is `New`, from which all can be repeated.
     pub fn phase(&self) -> Phase {
-        Phase::ALL
-            .into_iter()
-            .find(|p| *p as u32 == self.phase)
-            .unwrap_or(Phase::New)
+        Phase::ALL.into_iter().find(|p| *p as u32 == self.phase).unwrap_or(Phase::New)
     }
 
     pub(crate) fn set_phase(&mut self, phase: Phase) {
@@ -284,12 +281,7 @@ impl Service {
     }
 
     pub(crate) fn note(&mut self, at: u64, kind: Kind, detail: u64) {
-        let note = Note {
-            at,
-            kind: kind as u32,
-            incarnation: self.incarnation,
-            detail,
-        };
+        let note = Note { at, kind: kind as u32, incarnation: self.incarnation, detail };
         if let Some(place) = self.events.get_mut(self.event_count as usize % EVENTS) {
             *place = note;
         }

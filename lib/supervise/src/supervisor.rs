@@ -132,13 +132,7 @@ impl<'m> Supervisor<'m> {
     ///
     /// # Errors
     /// [`Refused`]: no such word, or it makes no sense now; the service's log says so.
-    pub fn control(
-        &mut self,
-        world: &mut impl World,
-        now: u64,
-        i: usize,
-        text: &[u8],
-    ) -> Result<(), Refused> {
+    pub fn control(&mut self, world: &mut impl World, now: u64, i: usize, text: &[u8]) -> Result<(), Refused> {
         self.now = now;
         let result = match Command::parse(text) {
             Some(command) if i == ITSELF => self.control_itself(command),
@@ -265,10 +259,7 @@ impl<'m> Supervisor<'m> {
         let (incarnation, poison, now) = (s.incarnation, s.poison, self.now);
         match world.spawn(i, incarnation, poison) {
             Ok(()) => {
-                world.log(format_args!(
-                    "{}: started, incarnation {incarnation}",
-                    self.name(i)
-                ));
+                world.log(format_args!("{}: started, incarnation {incarnation}", self.name(i)));
                 self.edit(i, |s| {
                     (s.progress, s.paused) = (0, 0);
                     s.note(now, Kind::Started, 0);
@@ -355,11 +346,7 @@ impl<'m> Supervisor<'m> {
             let number = s.keep(crash);
             s.crashes = s.crashes.wrapping_add(1);
             s.note(now, kind, number);
-            s.deaths_in_row = if s.progress == 1 {
-                0
-            } else {
-                s.deaths_in_row.saturating_add(1)
-            };
+            s.deaths_in_row = if s.progress == 1 { 0 } else { s.deaths_in_row.saturating_add(1) };
             s.suspect(report.request, now);
         });
     }
@@ -376,14 +363,9 @@ impl<'m> Supervisor<'m> {
                 s.note(now, Kind::Ended, status);
                 s.set_phase(Phase::Ending);
             }),
-            Restart::Always { limit, .. } if deaths < u32::from(limit) => {
-                self.start_again(i, entry.restart, deaths)
-            }
+            Restart::Always { limit, .. } if deaths < u32::from(limit) => self.start_again(i, entry.restart, deaths),
             _ => {
-                world.log(format_args!(
-                    "{}: failed after {deaths} deaths without progress",
-                    self.name(i)
-                ));
+                world.log(format_args!("{}: failed after {deaths} deaths without progress", self.name(i)));
                 self.edit(i, |s| {
                     s.note(now, Kind::GivenUp, u64::from(deaths));
                     s.set_phase(Phase::Failing);
@@ -447,10 +429,7 @@ impl<'m> Supervisor<'m> {
     }
 
     fn command(&mut self, world: &mut impl World, i: usize, command: Command) -> Result<(), Refused> {
-        let s = self
-            .service(i)
-            .filter(|_| i < self.manifest.services.len())
-            .ok_or(Refused)?;
+        let s = self.service(i).filter(|_| i < self.manifest.services.len()).ok_or(Refused)?;
         match (command, s.phase()) {
             (Command::Kill, Phase::Running) => self.order_kill(i, Order::Kill),
             (Command::Restart, Phase::Running) => self.order_kill(i, Order::Restart),
@@ -538,12 +517,7 @@ impl Service {
 
 /// Wait before the next start, milliseconds: none after progress, then doubling up to the manifest's most.
 fn back_off(restart: Restart, deaths: u32) -> u64 {
-    let Restart::Always {
-        backoff_ms,
-        backoff_most_ms,
-        ..
-    } = restart
-    else {
+    let Restart::Always { backoff_ms, backoff_most_ms, .. } = restart else {
         return 0;
     };
     match deaths {

@@ -10,24 +10,10 @@ use sim::{Mood, Run, index, manifest};
 fn every_service_is_described_granted_and_spawned_once_in_order() {
     let m = manifest();
     let run = Run::new(&m, u64::MAX);
-    let started: Vec<&str> = run
-        .sim
-        .log
-        .iter()
-        .filter_map(|l| l.strip_suffix(": started, incarnation 1"))
-        .collect();
+    let started: Vec<&str> = run.sim.log.iter().filter_map(|l| l.strip_suffix(": started, incarnation 1")).collect();
     assert_eq!(started, ["uart", "memory", "names", "console", "linux"]);
-    assert!(
-        run.sim
-            .entries
-            .iter()
-            .skip(1)
-            .all(|e| e.described == 1 && e.granted == 1 && e.report.alive)
-    );
-    assert!(
-        !run.sim.entries[0].report.alive,
-        "the root task starts the supervisor"
-    );
+    assert!(run.sim.entries.iter().skip(1).all(|e| e.described == 1 && e.granted == 1 && e.report.alive));
+    assert!(!run.sim.entries[0].report.alive, "the root task starts the supervisor");
 }
 
 #[test]
@@ -55,15 +41,9 @@ fn a_dead_service_comes_back_and_its_recovery_is_measured() {
         run.ticks(20);
     }
     let stats = run.text("uart/stats");
-    assert!(
-        stats.contains("crashes 3\n") && stats.contains("restarts 3\n"),
-        "{stats}"
-    );
+    assert!(stats.contains("crashes 3\n") && stats.contains("restarts 3\n"), "{stats}");
     assert!(stats.contains("recovery_us_median 1\n"), "{stats}");
-    assert_eq!(
-        run.text("uart/status"),
-        "running incarnation 4 restarts 3 last-crash page fault at 0x0\n"
-    );
+    assert_eq!(run.text("uart/status"), "running incarnation 4 restarts 3 last-crash page fault at 0x0\n");
 }
 
 #[test]
@@ -81,26 +61,10 @@ fn one_that_dies_at_each_start_backs_off_and_fails() {
     let entry = &run.sim.entries[names];
     assert_eq!((entry.report.alive, entry.failed), (false, FAILED_CODE));
     assert_eq!(run.supervisor.state().services[names].phase(), Phase::Failed);
-    assert!(
-        run.text("names/status")
-            .starts_with("failed incarnation 11 restarts 10 last-crash exception 6")
-    );
-    assert!(
-        run.text("names/log")
-            .contains("failed: 10 deaths without progress")
-    );
-    let others = run
-        .sim
-        .entries
-        .iter()
-        .enumerate()
-        .skip(1)
-        .filter(|(i, _)| *i != names);
-    assert!(
-        others
-            .into_iter()
-            .all(|(_, e)| e.report.alive && e.report.incarnation == 1)
-    );
+    assert!(run.text("names/status").starts_with("failed incarnation 11 restarts 10 last-crash exception 6"));
+    assert!(run.text("names/log").contains("failed: 10 deaths without progress"));
+    let others = run.sim.entries.iter().enumerate().skip(1).filter(|(i, _)| *i != names);
+    assert!(others.into_iter().all(|(_, e)| e.report.alive && e.report.incarnation == 1));
 }
 
 #[test]
@@ -112,17 +76,10 @@ fn a_failed_service_can_be_restarted_by_hand() {
     run.sim.crash(names, Request::NONE);
     run.drain();
     run.ticks(300);
-    assert_eq!(
-        run.control(names, "kill"),
-        Some(false),
-        "there is nothing to kill"
-    );
+    assert_eq!(run.control(names, "kill"), Some(false), "there is nothing to kill");
     run.sim.entries[names].mood = Mood::Well;
     assert_eq!(run.control(names, "restart\n"), Some(true));
-    assert_eq!(
-        (run.sim.entries[names].report.alive, run.sim.entries[names].failed),
-        (true, 0)
-    );
+    assert_eq!((run.sim.entries[names].report.alive, run.sim.entries[names].failed), (true, 0));
 }
 
 #[test]
@@ -135,10 +92,7 @@ fn ordered_kills_do_not_count() {
         assert!(run.sim.entries[uart].report.alive, "back at once, without a tick");
     }
     let s = &run.supervisor.state().services[uart];
-    assert_eq!(
-        (s.kills, s.crashes, s.restarts, s.deaths_in_row, s.recovered),
-        (100, 0, 100, 0, 100)
-    );
+    assert_eq!((s.kills, s.crashes, s.restarts, s.deaths_in_row, s.recovered), (100, 0, 100, 0, 100));
     assert_eq!(s.landed, [100, 0, 0], "none was in a request");
 }
 
@@ -163,16 +117,10 @@ fn a_service_that_spins_is_killed_after_three_turns_of_its_own() {
     run.ticks(10);
     assert_eq!(run.control(console, "hang"), Some(true));
     run.ticks(4);
-    assert_eq!(
-        run.sim.entries[console].report.incarnation, 1,
-        "three turns, not fewer"
-    );
+    assert_eq!(run.sim.entries[console].report.incarnation, 1, "three turns, not fewer");
     run.ticks(2);
     assert_eq!(run.sim.entries[console].report.incarnation, 2);
-    assert!(
-        run.text("console/log")
-            .contains("hung and was killed: missed its heartbeats")
-    );
+    assert!(run.text("console/log").contains("hung and was killed: missed its heartbeats"));
     assert!(run.text("console/stats").contains("hangs 1\n"));
 }
 
@@ -196,13 +144,7 @@ fn a_machine_that_stood_still_kills_nothing() {
         run.sim.now += 5_000_000_000;
         run.ticks(1);
     }
-    assert!(
-        run.sim
-            .entries
-            .iter()
-            .skip(1)
-            .all(|e| e.report.incarnation == 1 && e.report.alive)
-    );
+    assert!(run.sim.entries.iter().skip(1).all(|e| e.report.incarnation == 1 && e.report.alive));
 }
 
 #[test]
@@ -236,16 +178,7 @@ fn the_request_in_service_at_two_deaths_is_named_to_the_third() {
     let m = manifest();
     let mut run = Run::new(&m, u64::MAX);
     let uart = index(&m, "uart");
-    let (bad, other) = (
-        Request {
-            client: 7,
-            word: 0x1234,
-        },
-        Request {
-            client: 8,
-            word: 0x77,
-        },
-    );
+    let (bad, other) = (Request { client: 7, word: 0x1234 }, Request { client: 8, word: 0x77 });
     let die = |run: &mut Run, request| {
         run.ticks(10);
         run.sim.crash(uart, request);
@@ -256,10 +189,7 @@ fn the_request_in_service_at_two_deaths_is_named_to_the_third() {
     assert_eq!(die(&mut run, other), Request::NONE, "two different ones");
     assert_eq!(die(&mut run, bad), Request::NONE);
     assert_eq!(die(&mut run, bad), bad);
-    assert!(
-        run.text("uart/log")
-            .contains("request 0x1234 was in service at two deaths: it gets an error")
-    );
+    assert!(run.text("uart/log").contains("request 0x1234 was in service at two deaths: it gets an error"));
 }
 
 #[test]
@@ -272,10 +202,7 @@ fn who_dies_twice_between_requests_poisons_nothing() {
         run.ticks(20);
     }
     let s = &run.supervisor.state().services[uart];
-    assert_eq!(
-        (s.crashes, s.poisoned, s.poison, s.landed[1]),
-        (2, 0, Request::NONE, 0)
-    );
+    assert_eq!((s.crashes, s.poisoned, s.poison, s.landed[1]), (2, 0, Request::NONE, 0));
     assert_eq!(Request::in_service(7, 9), Request { client: 7, word: 9 });
 }
 
@@ -290,10 +217,7 @@ fn an_ordered_kill_suspects_nobody() {
         assert_eq!(run.sim.entries[uart].poison, Request::NONE);
     }
     let text = run.text("uart/stats");
-    assert!(
-        text.contains("died_idle 0\ndied_in_request 3\ndied_in_adoption 0\n"),
-        "{text}"
-    );
+    assert!(text.contains("died_idle 0\ndied_in_request 3\ndied_in_adoption 0\n"), "{text}");
 }
 
 #[test]
@@ -314,10 +238,7 @@ fn commands_that_make_no_sense_are_refused_and_logged() {
     let mut run = Run::new(&m, u64::MAX);
     let uart = index(&m, "uart");
     assert_eq!(run.control(uart, "explode"), Some(false));
-    assert!(
-        run.text("uart/log")
-            .contains("command refused; there are kill, restart, hang, pause, resume")
-    );
+    assert!(run.text("uart/log").contains("command refused; there are kill, restart, hang, pause, resume"));
     assert_eq!(run.control(0, "hang"), Some(false), "nobody would notice");
 }
 
@@ -350,10 +271,7 @@ fn a_backtrace_follows_frame_pointers_and_ends_where_they_stop_rising() {
     run.sim.crash(uart, Request::NONE);
     run.drain();
     let log = run.text("uart/log");
-    assert!(
-        log.contains("    0: uart+0x450\n    1: uart+0x300\n    2: uart+0x200\n"),
-        "{log}"
-    );
+    assert!(log.contains("    0: uart+0x450\n    1: uart+0x300\n    2: uart+0x200\n"), "{log}");
     assert!(!log.contains("3: uart"), "{log}");
 }
 
@@ -374,9 +292,7 @@ fn the_log_names_functions() {
     run.sim.crash(uart, Request::NONE);
     run.drain();
     let mut text = [0; 4096];
-    let n = run
-        .supervisor
-        .read(&Names, uart, sal_supervise::files::File::Log, 0, &mut text);
+    let n = run.supervisor.read(&Names, uart, sal_supervise::files::File::Log, 0, &mut text);
     let log = str::from_utf8(&text[..n]).unwrap();
     assert!(log.contains("    0: uart::receive+0x50\n"), "{log}");
 }
@@ -389,15 +305,9 @@ fn folders_list_services_and_files() {
     let s = &run.supervisor;
     assert_eq!(s.lookup(""), Some(Node::Top));
     assert_eq!(s.lookup("/uart/"), Some(Node::Service(index(&m, "uart"))));
-    assert_eq!(
-        (s.lookup("disk"), s.lookup("uart/disk"), s.lookup("uart/log/x")),
-        (None, None, None)
-    );
+    assert_eq!((s.lookup("disk"), s.lookup("uart/disk"), s.lookup("uart/log/x")), (None, None, None));
     let names: Vec<&str> = (0..).map_while(|i| s.entry(Node::Top, i)).collect();
-    assert_eq!(
-        names,
-        ["supervisor", "uart", "memory", "names", "console", "linux"]
-    );
+    assert_eq!(names, ["supervisor", "uart", "memory", "names", "console", "linux"]);
     let files: Vec<&str> = (0..).map_while(|i| s.entry(Node::Service(1), i)).collect();
     assert_eq!(files, ["status", "stats", "log", "ctl"]);
 }

@@ -31,11 +31,7 @@ fn story(m: &Manifest, dies_at: u64, dies_again: Vec<u64>) -> Run<'_> {
     run.sim.crash(names, Request::NONE);
     run.drain();
     run.ticks(300);
-    assert_eq!(
-        run.supervisor.state().services[names].phase(),
-        Phase::Failed,
-        "point {dies_at}"
-    );
+    assert_eq!(run.supervisor.state().services[names].phase(), Phase::Failed, "point {dies_at}");
     assert!(run.sim.entries[names].failed != 0);
     run.sim.entries[names].mood = Mood::Well;
     run.order(names, "restart");
@@ -53,10 +49,7 @@ fn end_is_good(m: &Manifest, run: &Run<'_>, point: u64) {
         assert_eq!(s.phase(), Phase::Running, "{name} (point {point})");
         let incarnations: Vec<u32> = entry.spawned.keys().copied().collect();
         let every: Vec<u32> = (1..=s.incarnation).collect();
-        assert_eq!(
-            incarnations, every,
-            "{name}: each incarnation once (point {point})"
-        );
+        assert_eq!(incarnations, every, "{name}: each incarnation once (point {point})");
         assert_eq!(s.died_at, 0, "{name}'s recovery was seen (point {point})");
     }
     assert_eq!(run.supervisor.state().services[0].phase(), Phase::Itself);
@@ -86,10 +79,7 @@ fn an_order_to_kill_the_supervisor_is_carried_out_once() {
     assert_eq!(run.supervisor.state().services[0].incarnation, 2);
     assert!(run.text("supervisor/stats").contains("kills 1\n"));
     assert!(run.text("supervisor/stats").contains("recoveries 1\n"));
-    assert!(
-        run.sim.entries.iter().skip(1).all(|e| e.report.incarnation == 1),
-        "nobody else noticed"
-    );
+    assert!(run.sim.entries.iter().skip(1).all(|e| e.report.incarnation == 1), "nobody else noticed");
 }
 
 #[test]

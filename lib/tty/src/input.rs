@@ -5,17 +5,11 @@ use crate::output::{Output, to_lower};
 use crate::{BUFFER, Queue, STOPPED_BY_KEY, Signal, Tty, cc, iflag, lflag};
 
 /// Control characters that erase, in the order in which they are looked for.
-const ERASERS: [(usize, Erase); 3] = [
-    (cc::VERASE, Erase::Character),
-    (cc::VKILL, Erase::Line),
-    (cc::VWERASE, Erase::Word),
-];
+const ERASERS: [(usize, Erase); 3] =
+    [(cc::VERASE, Erase::Character), (cc::VKILL, Erase::Line), (cc::VWERASE, Erase::Word)];
 
-const SIGNALS: [(usize, Signal); 3] = [
-    (cc::VINTR, Signal::Interrupt),
-    (cc::VQUIT, Signal::Quit),
-    (cc::VSUSP, Signal::Suspend),
-];
+const SIGNALS: [(usize, Signal); 3] =
+    [(cc::VINTR, Signal::Interrupt), (cc::VQUIT, Signal::Quit), (cc::VSUSP, Signal::Suspend)];
 
 impl Tty {
     /// Whether a typed byte finds room. If not, leave it where it is until somebody has read. A canonical line that
@@ -54,11 +48,7 @@ impl Tty {
     }
 
     fn strip(&self, byte: u8) -> u8 {
-        let byte = if self.termios.input(iflag::ISTRIP) {
-            byte & 0x7f
-        } else {
-            byte
-        };
+        let byte = if self.termios.input(iflag::ISTRIP) { byte & 0x7f } else { byte };
         let lower = self.termios.input(iflag::IUCLC) && self.termios.local(lflag::IEXTEN);
         if lower { to_lower(byte) } else { byte }
     }
@@ -83,10 +73,7 @@ impl Tty {
         if !self.termios.local(lflag::ISIG) {
             return None;
         }
-        SIGNALS
-            .iter()
-            .find(|(place, _)| self.termios.is(byte, *place))
-            .map(|(_, signal)| *signal)
+        SIGNALS.iter().find(|(place, _)| self.termios.is(byte, *place)).map(|(_, signal)| *signal)
     }
 
     fn signalled(&mut self, byte: u8, out: &mut impl Output) {

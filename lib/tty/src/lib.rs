@@ -198,9 +198,7 @@ impl Tty {
 
     fn is_marked(&self, number: u32) -> bool {
         let place = number as usize % BUFFER;
-        self.marks
-            .get(place / 64)
-            .is_some_and(|word| word & (1 << (place % 64)) != 0)
+        self.marks.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
 
     /// Whether `byte` continues a character of several bytes.

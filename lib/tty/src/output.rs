@@ -50,11 +50,7 @@ impl Tty {
             }
             _ if is_control(byte) => out.put(byte),
             _ => {
-                let byte = if self.termios.output(oflag::OLCUC) {
-                    to_upper(byte)
-                } else {
-                    byte
-                };
+                let byte = if self.termios.output(oflag::OLCUC) { to_upper(byte) } else { byte };
                 if !self.is_continuation(byte) {
                     self.column = self.column.wrapping_add(1);
                 }

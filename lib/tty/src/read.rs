@@ -59,10 +59,7 @@ impl Tty {
             return self.buffered();
         }
         let lines = self.canon.wrapping_sub(self.tail).min(BUFFER as u32);
-        (0..lines)
-            .map(|n| self.tail.wrapping_add(n))
-            .filter(|&number| !self.is_end_of_file(number))
-            .count()
+        (0..lines).map(|n| self.tail.wrapping_add(n)).filter(|&number| !self.is_end_of_file(number)).count()
     }
 
     fn control(&self, place: usize) -> u64 {
@@ -108,11 +105,7 @@ impl Tty {
         let (least, time) = (self.control(cc::VMIN), self.control(cc::VTIME) * TENTH);
         let there = self.buffered();
         let Wait::Since(since) = wait else {
-            return if there > 0 || least == 0 && time == 0 {
-                Ok(())
-            } else {
-                Err(None)
-            };
+            return if there > 0 || least == 0 && time == 0 { Ok(()) } else { Err(None) };
         };
         if there >= wanted.min(least.max(1) as usize) || (least == 0 && time == 0) {
             return Ok(());
@@ -124,11 +117,7 @@ impl Tty {
             _ => since.max(self.last_input),
         };
         let deadline = from.saturating_add(time);
-        if now >= deadline {
-            Ok(())
-        } else {
-            Err(Some(deadline))
-        }
+        if now >= deadline { Ok(()) } else { Err(Some(deadline)) }
     }
 
     fn take_raw(&mut self, out: &mut [u8]) -> usize {

@@ -39,14 +39,7 @@ impl Output for Screen {
 
 impl Seat {
     fn new() -> Seat {
-        Seat {
-            tty: Tty::new(),
-            screen: Screen {
-                bytes: Vec::new(),
-                room: 100_000,
-            },
-            signals: Vec::new(),
-        }
+        Seat { tty: Tty::new(), screen: Screen { bytes: Vec::new(), room: 100_000 }, signals: Vec::new() }
     }
 
     fn with(change: impl FnOnce(&mut Termios)) -> Seat {
@@ -149,10 +142,7 @@ fn erase_takes_back_what_a_control_character_shows() {
 
 #[test]
 fn erase_takes_back_a_whole_utf8_character() {
-    assert_eq!(
-        line("aü€\x7f\x7f\n".as_bytes()),
-        (b"a\n".to_vec(), "aü€\x08 \x08\x08 \x08\r\n".into())
-    );
+    assert_eq!(line("aü€\x7f\x7f\n".as_bytes()), (b"a\n".to_vec(), "aü€\x08 \x08\x08 \x08\r\n".into()));
     let mut seat = Seat::with(|termios| termios.iflag &= !iflag::IUTF8);
     seat.types("ü\x7f\n".as_bytes());
     assert_eq!(seat.reads(9), Ok(vec![0xc3, b'\n']));
@@ -178,10 +168,7 @@ fn werase_takes_a_word_and_what_follows_it() {
 
 #[test]
 fn kill_shows_as_its_flags_say() {
-    assert_eq!(
-        line(b"abc\x15x\n"),
-        (b"x\n".to_vec(), "abc\x08 \x08\x08 \x08\x08 \x08x\r\n".into())
-    );
+    assert_eq!(line(b"abc\x15x\n"), (b"x\n".to_vec(), "abc\x08 \x08\x08 \x08\x08 \x08x\r\n".into()));
     let mut seat = Seat::with(|termios| termios.lflag &= !lflag::ECHOKE);
     seat.types(b"abc\x15x\n");
     assert_eq!(seat.shows(), "abc^U\r\nx\r\n");
@@ -285,11 +272,9 @@ fn carriage_returns_are_translated() {
 
 #[test]
 fn signals_flush_and_show() {
-    for (key, signal, shown) in [
-        (3, Signal::Interrupt, "^C"),
-        (0x1c, Signal::Quit, "^\\"),
-        (0x1a, Signal::Suspend, "^Z"),
-    ] {
+    for (key, signal, shown) in
+        [(3, Signal::Interrupt, "^C"), (0x1c, Signal::Quit, "^\\"), (0x1a, Signal::Suspend, "^Z")]
+    {
         let mut seat = Seat::new();
         seat.writes(b"pending output");
         seat.types(b"line\nabc").types(&[key]);
@@ -443,19 +428,10 @@ fn min_and_time_wait_between_bytes() {
     let mut seat = raw_with(5, 1);
     assert_eq!(seat.reads_at(10, Wait::Since(0), 5_000_000_000), Err(None));
     seat.tty.input(b'a', 1_000_000_000, &mut seat.screen);
-    assert_eq!(
-        seat.reads_at(10, Wait::Since(0), 1_050_000_000),
-        Err(Some(1_100_000_000))
-    );
+    assert_eq!(seat.reads_at(10, Wait::Since(0), 1_050_000_000), Err(Some(1_100_000_000)));
     seat.tty.input(b'b', 1_050_000_000, &mut seat.screen);
-    assert_eq!(
-        seat.reads_at(10, Wait::Since(0), 1_100_000_000),
-        Err(Some(1_150_000_000))
-    );
-    assert_eq!(
-        seat.reads_at(10, Wait::Since(0), 1_150_000_000),
-        Ok(b"ab".to_vec())
-    );
+    assert_eq!(seat.reads_at(10, Wait::Since(0), 1_100_000_000), Err(Some(1_150_000_000)));
+    assert_eq!(seat.reads_at(10, Wait::Since(0), 1_150_000_000), Ok(b"ab".to_vec()));
     assert!(!seat.tty.is_readable());
 }
 
@@ -498,12 +474,7 @@ fn output_is_processed() {
         (oflag::OCRNL, oflag::ONLCR, "a\rb", "a\nb"),
         (oflag::ONOCR, 0, "\ra\rb", "a\rb"),
         (oflag::OLCUC, 0, "ab", "AB"),
-        (
-            oflag::ONLRET | oflag::XTABS,
-            oflag::ONLCR,
-            "ab\n\tc",
-            "ab\n        c",
-        ),
+        (oflag::ONLRET | oflag::XTABS, oflag::ONLCR, "ab\n\tc", "ab\n        c"),
     ] {
         let mut seat = Seat::with(|termios| {
             termios.oflag |= set;
@@ -530,11 +501,7 @@ fn a_full_terminal_takes_part_of_a_write() {
 #[test]
 fn window_size_tells_of_changes() {
     let mut tty = Tty::new();
-    let size = WindowSize {
-        rows: 24,
-        columns: 80,
-        ..WindowSize::default()
-    };
+    let size = WindowSize { rows: 24, columns: 80, ..WindowSize::default() };
     assert!(tty.set_window_size(size));
     assert!(!tty.set_window_size(size));
     assert_eq!(tty.window_size(), size);
@@ -542,10 +509,7 @@ fn window_size_tells_of_changes() {
 
 /// Without special characters, what is read is what was typed, in lines.
 fn plain_text() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(
-        prop_oneof![8 => 0x20u8..0x7f, 1 => Just(b'\n'), 1 => 0x80u8..=0xff],
-        0..3000,
-    )
+    proptest::collection::vec(prop_oneof![8 => 0x20u8..0x7f, 1 => Just(b'\n'), 1 => 0x80u8..=0xff], 0..3000)
 }
 
 proptest! {

@@ -10,9 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, tcgetattr, tcsetattr,
-};
+use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, tcgetattr, tcsetattr};
 use sal_tty::{Output, Read, Termios, Tty, Wait, cc, iflag, lflag, oflag};
 
 /// A small seeded generator (xorshift), so that every run is the same.
@@ -103,11 +101,7 @@ fn configure(terminal: &OwnedFd, wanted: &Termios) {
 fn drain(master: &OwnedFd, expected: usize) -> Vec<u8> {
     let (mut got, end) = (Vec::new(), Instant::now() + Duration::from_secs(1));
     loop {
-        let wait = if got.len() < expected {
-            end.saturating_duration_since(Instant::now())
-        } else {
-            SETTLE
-        };
+        let wait = if got.len() < expected { end.saturating_duration_since(Instant::now()) } else { SETTLE };
         let timeout = rustix::event::Timespec::try_from(wait).unwrap();
         let ready = poll(&mut [PollFd::new(master, PollFlags::IN)], Some(&timeout)).unwrap();
         let mut buffer = [0; 4096];
@@ -135,13 +129,8 @@ fn random_modes(random: &mut Random) -> Termios {
     let mut termios = Termios {
         iflag: random.subset(&[iflag::ICRNL, iflag::INLCR, iflag::IGNCR, iflag::IUTF8]),
         oflag: random.subset(&[oflag::OPOST, oflag::ONLCR, oflag::ONLRET, oflag::XTABS]),
-        lflag: random.subset(&[
-            lflag::ECHO,
-            lflag::ECHOE,
-            lflag::ECHOK,
-            lflag::ECHOKE,
-            lflag::ECHOCTL,
-        ]) | random.subset(&[lflag::ECHONL, lflag::ICANON, lflag::IEXTEN]),
+        lflag: random.subset(&[lflag::ECHO, lflag::ECHOE, lflag::ECHOK, lflag::ECHOKE, lflag::ECHOCTL])
+            | random.subset(&[lflag::ECHONL, lflag::ICANON, lflag::IEXTEN]),
         ..Termios::default()
     };
     if random.below(3) > 0 {
@@ -196,12 +185,7 @@ fn typing_shows_and_reads_as_on_linux() {
             tty.input(byte, 0, &mut screen);
         }
         assert_eq!(rustix::io::write(&master, &typed), Ok(typed.len()));
-        let case = || {
-            format!(
-                "seed {seed}, typed {:?}, {termios:?}",
-                String::from_utf8_lossy(&typed)
-            )
-        };
+        let case = || format!("seed {seed}, typed {:?}, {termios:?}", String::from_utf8_lossy(&typed));
         let shown = drain(&master, screen.0.len());
         assert_eq!(
             String::from_utf8_lossy(&screen.0),
@@ -243,10 +227,6 @@ fn writing_shows_as_on_linux() {
         assert_eq!(tty.write(&text, 0, &mut screen), text.len());
         assert_eq!(rustix::io::write(&terminal, &text), Ok(text.len()));
         let shown = drain(&master, screen.0.len());
-        assert_eq!(
-            String::from_utf8_lossy(&screen.0),
-            String::from_utf8_lossy(&shown),
-            "seed {seed}, {termios:?}"
-        );
+        assert_eq!(String::from_utf8_lossy(&screen.0), String::from_utf8_lossy(&shown), "seed {seed}, {termios:?}");
     }
 }

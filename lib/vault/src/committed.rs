@@ -47,11 +47,7 @@ impl<'a, T: Plain> Committed<'a, T> {
     /// The value.
     pub fn get(&self) -> &T {
         let [even, odd] = &*self.copies;
-        if self.commit.current.is_multiple_of(2) {
-            even
-        } else {
-            odd
-        }
+        if self.commit.current.is_multiple_of(2) { even } else { odd }
     }
 
     /// How many changes there were.
@@ -81,11 +77,7 @@ impl<'a, T: Plain> Committed<'a, T> {
 
     fn parts(&mut self) -> (&T, &mut T) {
         let [even, odd] = &mut *self.copies;
-        if self.commit.current.is_multiple_of(2) {
-            (even, odd)
-        } else {
-            (odd, even)
-        }
+        if self.commit.current.is_multiple_of(2) { (even, odd) } else { (odd, even) }
     }
 
     fn fill(&mut self, number: u64, bytes: &[u8]) {
@@ -103,10 +95,7 @@ impl<'a, T: Plain> Committed<'a, T> {
 
     fn sum(&self, number: u64) -> u32 {
         let [even, odd] = &*self.copies;
-        check(
-            number,
-            if number.is_multiple_of(2) { even } else { odd }.as_bytes(),
-        )
+        check(number, if number.is_multiple_of(2) { even } else { odd }.as_bytes())
     }
 
     fn is_whole(&self, number: u64) -> bool {

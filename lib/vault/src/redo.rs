@@ -45,16 +45,8 @@ impl<'a> Redo<'a> {
             return Ok(());
         }
         let number = head.armed;
-        let mut redo = Redo {
-            used: head.length as usize,
-            head,
-            log,
-            state,
-        };
-        let whole = redo
-            .log
-            .get(..redo.used)
-            .is_some_and(|log| check(number, log) == redo.head.check);
+        let mut redo = Redo { used: head.length as usize, head, log, state };
+        let whole = redo.log.get(..redo.used).is_some_and(|log| check(number, log) == redo.head.check);
         if !whole || redo.carry_out().is_none() {
             return Err(Fault::Log(number));
         }
@@ -64,12 +56,7 @@ impl<'a> Redo<'a> {
 
     /// Begins a change.
     pub fn begin(head: &'a mut RedoHead, log: &'a mut [u8], state: &'a mut [u8]) -> Self {
-        Redo {
-            head,
-            log,
-            state,
-            used: 0,
-        }
+        Redo { head, log, state, used: 0 }
     }
 
     /// The state as it was before the change.

@@ -48,14 +48,7 @@ pub struct ClientSlots<const N: usize>([Slot; N]);
 impl<const N: usize> ClientSlots<N> {
     /// No client yet.
     pub const fn new() -> Self {
-        ClientSlots(
-            [Slot {
-                key: 0,
-                sequence: 0,
-                reserved: 0,
-                answer: [0; ANSWER_WORDS],
-            }; N],
-        )
+        ClientSlots([Slot { key: 0, sequence: 0, reserved: 0, answer: [0; ANSWER_WORDS] }; N])
     }
 
     /// The slot of client `key` (not 0), which is the one that it has, or a free one. So opening can be repeated.
@@ -75,23 +68,14 @@ impl<const N: usize> ClientSlots<N> {
     pub fn close(&mut self, gone: impl Fn(u64) -> bool) {
         for slot in self.0.iter_mut().filter(|slot| slot.key != 0) {
             if gone(slot.key) {
-                *slot = Slot {
-                    key: 0,
-                    sequence: 0,
-                    reserved: 0,
-                    answer: [0; ANSWER_WORDS],
-                };
+                *slot = Slot { key: 0, sequence: 0, reserved: 0, answer: [0; ANSWER_WORDS] };
             }
         }
     }
 
     /// What request `sequence` of slot `number` is. `key` must be the one that opened it.
     pub fn lookup(&self, key: u64, number: u16, sequence: u32) -> Lookup {
-        let Some(slot) = self
-            .0
-            .get(usize::from(number))
-            .filter(|slot| key != 0 && slot.key == key)
-        else {
+        let Some(slot) = self.0.get(usize::from(number)).filter(|slot| key != 0 && slot.key == key) else {
             return Lookup::Closed;
         };
         let sequence = sequence & SEQUENCE_MASK;
@@ -123,10 +107,7 @@ impl<const N: usize> ClientSlots<N> {
 
     /// Who has slot `number`; `None`: nobody, or there is no such slot.
     pub fn key(&self, number: u16) -> Option<u64> {
-        self.0
-            .get(usize::from(number))
-            .map(|slot| slot.key)
-            .filter(|&key| key != 0)
+        self.0.get(usize::from(number)).map(|slot| slot.key).filter(|&key| key != 0)
     }
 }
 

@@ -26,20 +26,10 @@ struct Layout {
     end: u64,
 }
 
-const EXPECTED: Expected = Expected {
-    kind: 0x6163_6374,
-    owner: 7,
-    version: 1,
-    length: size_of::<Layout>() as u64,
-};
+const EXPECTED: Expected = Expected { kind: 0x6163_6374, owner: 7, version: 1, length: size_of::<Layout>() as u64 };
 
 fn account(balance: u64) -> Account {
-    Account {
-        balance,
-        moves: 0,
-        name: [b'n'; 48],
-        slots: ClientSlots::new(),
-    }
+    Account { balance, moves: 0, name: [b'n'; 48], slots: ClientSlots::new() }
 }
 
 fn made() -> Layout {
@@ -84,10 +74,7 @@ fn an_update_is_all_or_nothing() {
         let mut committed = Committed::adopt(&mut layout.commit, &mut layout.copies).unwrap();
         let done = kill::after(death, || committed.update(change)).is_some();
         let found = value(&mut layout).unwrap();
-        assert!(
-            found == account(5) || found == after,
-            "a mix after {death} stores"
-        );
+        assert!(found == account(5) || found == after, "a mix after {death} stores");
         seen[usize::from(found == after)] += 1;
         if done {
             assert_eq!(found, after);
@@ -127,10 +114,7 @@ fn every_flipped_bit_of_the_current_record_is_found() {
     for bit in 0..core::mem::offset_of!(Layout, end) * 8 {
         layout.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
         let found = value(&mut layout);
-        if [&generation, &spare, &spare_check]
-            .iter()
-            .any(|range| range.contains(&bit))
-        {
+        if [&generation, &spare, &spare_check].iter().any(|range| range.contains(&bit)) {
             assert_eq!(found, Ok(account(5)));
         } else {
             let fault = found.unwrap_err();
@@ -144,28 +128,10 @@ fn every_flipped_bit_of_the_current_record_is_found() {
 fn a_header_names_what_differs() {
     let header = made().header;
     assert_eq!(header.verify(EXPECTED), Ok(()));
-    assert_eq!(
-        header.verify(Expected { kind: 1, ..EXPECTED }),
-        Err(Fault::Kind(EXPECTED.kind))
-    );
-    assert_eq!(
-        header.verify(Expected { owner: 1, ..EXPECTED }),
-        Err(Fault::Owner(7))
-    );
-    assert_eq!(
-        header.verify(Expected {
-            version: 2,
-            ..EXPECTED
-        }),
-        Err(Fault::Version(1))
-    );
-    assert_eq!(
-        header.verify(Expected {
-            length: 2,
-            ..EXPECTED
-        }),
-        Err(Fault::Length(EXPECTED.length))
-    );
+    assert_eq!(header.verify(Expected { kind: 1, ..EXPECTED }), Err(Fault::Kind(EXPECTED.kind)));
+    assert_eq!(header.verify(Expected { owner: 1, ..EXPECTED }), Err(Fault::Owner(7)));
+    assert_eq!(header.verify(Expected { version: 2, ..EXPECTED }), Err(Fault::Version(1)));
+    assert_eq!(header.verify(Expected { length: 2, ..EXPECTED }), Err(Fault::Length(EXPECTED.length)));
     let mut header = header;
     assert_eq!((header.adopted(), header.adopted()), (1, 2));
     assert_eq!(header.verify(EXPECTED), Ok(()));
@@ -181,11 +147,7 @@ struct Large {
 
 impl Large {
     fn new() -> Large {
-        Large {
-            head: RedoHead::new_zeroed(),
-            log: [0; 80],
-            state: [b'.'; 64],
-        }
+        Large { head: RedoHead::new_zeroed(), log: [0; 80], state: [b'.'; 64] }
     }
 
     fn change(&mut self, letter: u8) {
@@ -214,10 +176,7 @@ fn a_logged_change_is_all_or_nothing_through_deaths_of_adopters() {
             large = left.clone();
             let adopted = kill::after(second, || large.adopt()).is_some();
             large.adopt().unwrap();
-            assert!(
-                large.state == old || large.state == new.state,
-                "a mix after {death}, {second} stores"
-            );
+            assert!(large.state == old || large.state == new.state, "a mix after {death}, {second} stores");
             seen[usize::from(large.state == new.state)] += 1;
             if adopted {
                 break;
@@ -317,9 +276,7 @@ fn a_repeated_request_has_one_effect() {
     let mut answers = Vec::new();
     for death in 0.. {
         let mut layout = made();
-        Committed::adopt(&mut layout.commit, &mut layout.copies)
-            .unwrap()
-            .update(|account| account.slots.open(9));
+        Committed::adopt(&mut layout.commit, &mut layout.copies).unwrap().update(|account| account.slots.open(9));
         let first = kill::after(death, || serve(&mut layout));
         answers.push(serve(&mut layout));
         assert_eq!(value(&mut layout).unwrap().balance, 6);

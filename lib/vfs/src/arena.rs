@@ -23,11 +23,7 @@ impl<T> Id<T> {
 
     /// The id that `to_raw` gave. A made-up number names nothing, or an object of this arena; never anything else.
     pub const fn from_raw(raw: u64) -> Self {
-        Id {
-            index: raw as u32,
-            generation: (raw >> 32) as u32,
-            of: PhantomData,
-        }
+        Id { index: raw as u32, generation: (raw >> 32) as u32, of: PhantomData }
     }
 }
 
@@ -79,10 +75,7 @@ pub(crate) struct Arena<T> {
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Arena { slots: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -93,29 +86,15 @@ impl<T> Arena<T> {
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
             slot.value = Some(value);
-            return Id {
-                index,
-                generation: slot.generation,
-                of: PhantomData,
-            };
+            return Id { index, generation: slot.generation, of: PhantomData };
         }
-        self.slots.push(Slot {
-            generation: 1,
-            value: Some(value),
-        });
-        Id {
-            index: (self.slots.len() - 1) as u32,
-            generation: 1,
-            of: PhantomData,
-        }
+        self.slots.push(Slot { generation: 1, value: Some(value) });
+        Id { index: (self.slots.len() - 1) as u32, generation: 1, of: PhantomData }
     }
 
     /// Takes the object out; its id names nothing from now on.
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
-        let slot = self
-            .slots
-            .get_mut(id.index as usize)
-            .filter(|s| s.generation == id.generation)?;
+        let slot = self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?;
         let value = slot.value.take()?;
         // A slot at its last generation retires: it is never reused, so an old id can't come true again.
         if let Some(next) = slot.generation.checked_add(1) {
@@ -129,36 +108,21 @@ impl<T> Arena<T> {
     #[inline]
     pub(crate) fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
-        if slot.generation == id.generation {
-            slot.value.as_ref()
-        } else {
-            None
-        }
+        if slot.generation == id.generation { slot.value.as_ref() } else { None }
     }
 
     /// The object to change, if the id is not stale.
     #[inline]
     pub(crate) fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation == id.generation {
-            slot.value.as_mut()
-        } else {
-            None
-        }
+        if slot.generation == id.generation { slot.value.as_mut() } else { None }
     }
 
     /// Every object with its id, in index order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.slots.iter().enumerate().filter_map(|(i, s)| {
             let value = s.value.as_ref()?;
-            Some((
-                Id {
-                    index: i as u32,
-                    generation: s.generation,
-                    of: PhantomData,
-                },
-                value,
-            ))
+            Some((Id { index: i as u32, generation: s.generation, of: PhantomData }, value))
         })
     }
 }

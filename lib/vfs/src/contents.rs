@@ -77,13 +77,7 @@ pub trait Contents {
     fn read(&mut self, id: ContentId, offset: u64, len: usize, to: &mut dyn Dest) -> Result<usize, Errno>;
 
     /// Copies up to `len` bytes from `from` to `offset`, as many as come; pages appear as needed.
-    fn write(
-        &mut self,
-        id: ContentId,
-        offset: u64,
-        len: usize,
-        from: &mut dyn Source,
-    ) -> Result<usize, Errno>;
+    fn write(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Source) -> Result<usize, Errno>;
 
     /// Makes the range zero and gives its whole pages back.
     fn punch(&mut self, id: ContentId, offset: u64, len: u64) -> Result<(), Errno>;
@@ -180,12 +174,7 @@ pub struct HeapContents {
 impl HeapContents {
     /// Room for `pages` pages in all.
     pub fn new(pages: u64) -> Self {
-        HeapContents {
-            files: BTreeMap::new(),
-            next: 1,
-            limit: pages,
-            used: 0,
-        }
+        HeapContents { files: BTreeMap::new(), next: 1, limit: pages, used: 0 }
     }
 
     fn page(&mut self, id: ContentId, index: u64) -> Result<&mut [u8; PAGE], Errno> {
@@ -215,11 +204,7 @@ impl Contents for HeapContents {
     }
 
     fn resize(&mut self, id: ContentId, old: u64, size: u64) -> Result<(), Errno> {
-        if size < old {
-            self.punch(id, size, u64::MAX - size)
-        } else {
-            Ok(())
-        }
+        if size < old { self.punch(id, size, u64::MAX - size) } else { Ok(()) }
     }
 
     fn read(&mut self, id: ContentId, offset: u64, len: usize, to: &mut dyn Dest) -> Result<usize, Errno> {
@@ -241,19 +226,11 @@ impl Contents for HeapContents {
         Ok(done)
     }
 
-    fn write(
-        &mut self,
-        id: ContentId,
-        offset: u64,
-        len: usize,
-        from: &mut dyn Source,
-    ) -> Result<usize, Errno> {
+    fn write(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Source) -> Result<usize, Errno> {
         let mut done = 0;
         while done < len {
             let (index, at, n) = piece(offset + done as u64, len - done);
-            let got = self
-                .page(id, index)
-                .and_then(|p| from.take(p.get_mut(at..at + n).unwrap_or(&mut [])));
+            let got = self.page(id, index).and_then(|p| from.take(p.get_mut(at..at + n).unwrap_or(&mut [])));
             match got {
                 Ok(m) if m < n => return Ok(done + m),
                 Ok(m) => done += m,
@@ -302,30 +279,16 @@ impl Contents for HeapContents {
         let file = self.files.get(&id.0)?;
         let index = offset / PAGE as u64;
         match what {
-            Extent::Data => file
-                .range(index..)
-                .next()
-                .map(|(&i, _)| offset.max(i * PAGE as u64)),
+            Extent::Data => file.range(index..).next().map(|(&i, _)| offset.max(i * PAGE as u64)),
             Extent::Hole => {
-                let run = file
-                    .range(index..)
-                    .zip(index..)
-                    .take_while(|((i, _), want)| **i == *want)
-                    .count() as u64;
-                Some(if run == 0 {
-                    offset
-                } else {
-                    (index + run) * PAGE as u64
-                })
+                let run = file.range(index..).zip(index..).take_while(|((i, _), want)| **i == *want).count() as u64;
+                Some(if run == 0 { offset } else { (index + run) * PAGE as u64 })
             }
         }
     }
 
     fn capacity(&self) -> Capacity {
-        Capacity {
-            total: self.limit,
-            free: self.limit - self.used,
-        }
+        Capacity { total: self.limit, free: self.limit - self.used }
     }
 }
 

@@ -50,10 +50,7 @@ impl<C: Contents> Vfs<C> {
     /// Makes the nodes, links and directories of /dev in its root.
     pub(crate) fn fill_dev(&mut self, sb: SuperId, root: InodeId, now: Time) -> Result<(), Errno> {
         for &(name, perm, major, minor) in NODES {
-            let body = Body::Device {
-                kind: FileType::CharDevice,
-                rdev: makedev(major, minor),
-            };
+            let body = Body::Device { kind: FileType::CharDevice, rdev: makedev(major, minor) };
             self.dev_entry(sb, root, name, body, perm, now)?;
         }
         for &(name, target) in LINKS {

@@ -70,12 +70,7 @@ impl Directory {
         self.entries.push(Some(Entry { cookie, name, inode }));
         self.cookies.push(cookie);
         let entries = &self.entries;
-        let rehash = |p: &u32| {
-            entries
-                .get(*p as usize)
-                .and_then(Option::as_ref)
-                .map_or(0, |e| hash(e.name.bytes()))
-        };
+        let rehash = |p: &u32| entries.get(*p as usize).and_then(Option::as_ref).map_or(0, |e| hash(e.name.bytes()));
         self.index.insert_unique(key, position, rehash);
         Ok(())
     }
@@ -105,16 +100,10 @@ impl Directory {
         }
         self.entries.retain(Option::is_some);
         self.cookies.clear();
-        self.cookies
-            .extend(self.entries.iter().flatten().map(|e| e.cookie));
+        self.cookies.extend(self.entries.iter().flatten().map(|e| e.cookie));
         self.index.clear();
         let entries = &self.entries;
-        let key = |p: &u32| {
-            entries
-                .get(*p as usize)
-                .and_then(Option::as_ref)
-                .map_or(0, |e| hash(e.name.bytes()))
-        };
+        let key = |p: &u32| entries.get(*p as usize).and_then(Option::as_ref).map_or(0, |e| hash(e.name.bytes()));
         for position in 0..entries.len() as u32 {
             self.index.insert_unique(key(&position), position, key);
         }

@@ -39,11 +39,7 @@ errnos! {
 impl Errno {
     /// The error with this number; `None` outside 1..=4095.
     pub const fn from_raw(number: u32) -> Option<Errno> {
-        if number >= 1 && number <= 4095 {
-            Some(Errno(number as u16))
-        } else {
-            None
-        }
+        if number >= 1 && number <= 4095 { Some(Errno(number as u16)) } else { None }
     }
 
     /// The number, as in errno(3).

@@ -30,18 +30,12 @@ impl FdTable {
     /// What `fd` is; `EBADF` if it isn't open.
     #[inline]
     pub(crate) fn get(&self, fd: Fd) -> Result<FdEntry, Errno> {
-        usize::try_from(fd)
-            .ok()
-            .and_then(|i| self.slots.get(i).copied().flatten())
-            .ok_or(Errno::EBADF)
+        usize::try_from(fd).ok().and_then(|i| self.slots.get(i).copied().flatten()).ok_or(Errno::EBADF)
     }
 
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Result<&mut FdEntry, Errno> {
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        self.slots
-            .get_mut(index)
-            .and_then(Option::as_mut)
-            .ok_or(Errno::EBADF)
+        self.slots.get_mut(index).and_then(Option::as_mut).ok_or(Errno::EBADF)
     }
 
     /// The lowest free number not below `min`; `EMFILE` if that isn't below `limit`.
@@ -50,11 +44,7 @@ impl FdTable {
         while matches!(self.slots.get(fd), Some(Some(_))) {
             fd += 1;
         }
-        if fd >= limit as usize {
-            Err(Errno::EMFILE)
-        } else {
-            Fd::try_from(fd).map_err(|_| Errno::EMFILE)
-        }
+        if fd >= limit as usize { Err(Errno::EMFILE) } else { Fd::try_from(fd).map_err(|_| Errno::EMFILE) }
     }
 
     /// Puts `entry` at `fd`; gives what was there.
@@ -82,11 +72,7 @@ impl FdTable {
 
     /// Every open descriptor, ascending, from `min`.
     pub(crate) fn iter_from(&self, min: usize) -> impl Iterator<Item = (Fd, FdEntry)> + '_ {
-        self.slots
-            .iter()
-            .enumerate()
-            .skip(min)
-            .filter_map(|(i, e)| Some((i as Fd, (*e)?)))
+        self.slots.iter().enumerate().skip(min).filter_map(|(i, e)| Some((i as Fd, (*e)?)))
     }
 }
 

@@ -41,9 +41,7 @@ mod wait;
 mod walk;
 
 pub use arena::Id;
-pub use contents::{
-    Capacity, ContentId, Contents, Dest, Extent, HeapContents, PAGE, SliceDest, SliceSource, Source,
-};
+pub use contents::{Capacity, ContentId, Contents, Dest, Extent, HeapContents, PAGE, SliceDest, SliceSource, Source};
 pub use errno::Errno;
 pub use fd::{FdTable, FsContext};
 pub use locks::{Flock, LockKind};
@@ -55,9 +53,7 @@ pub use ops::poll::Readiness;
 pub use ops::stat::SetTime;
 pub use pipe::PIPE_BUF;
 pub use procfs::{NoProcesses, ProcFile, ProcOwner, ProcSource};
-pub use remote::{
-    Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target,
-};
+pub use remote::{Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target};
 pub use tar::TarError;
 pub use types::{
     Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,

@@ -78,29 +78,17 @@ impl Locks {
     /// The first record lock of another process that clashes with `want`.
     pub(crate) fn conflict(&self, inode: InodeId, want: &Record) -> Option<Record> {
         let of = self.inodes.get(&inode)?;
-        let clashes = |r: &&Record| {
-            r.pid != want.pid && clash(r.kind, want.kind) && r.start < want.end && want.start < r.end
-        };
+        let clashes =
+            |r: &&Record| r.pid != want.pid && clash(r.kind, want.kind) && r.start < want.end && want.start < r.end;
         of.records.iter().filter(clashes).min_by_key(|r| r.start).copied()
     }
 
     /// Takes the range from the process's other locks, then locks it if there is a kind. Wakes those who wait.
-    pub(crate) fn set(
-        &mut self,
-        inode: InodeId,
-        range: (u32, u64, u64),
-        kind: Option<LockKind>,
-        waits: &mut Waits,
-    ) {
+    pub(crate) fn set(&mut self, inode: InodeId, range: (u32, u64, u64), kind: Option<LockKind>, waits: &mut Waits) {
         let (pid, start, end) = range;
         let of = self.of(inode, waits);
         let mut kept = Vec::with_capacity(of.records.len() + 2);
-        let mut new = kind.map(|kind| Record {
-            pid,
-            kind,
-            start,
-            end,
-        });
+        let mut new = kind.map(|kind| Record { pid, kind, start, end });
         for old in of.records.drain(..) {
             let touches = old.pid == pid && old.start <= end && start <= old.end;
             match &mut new {
@@ -142,13 +130,7 @@ impl Locks {
     }
 
     /// Sets, changes or removes the description's flock.
-    pub(crate) fn set_flock(
-        &mut self,
-        inode: InodeId,
-        desc: DescId,
-        kind: Option<LockKind>,
-        waits: &mut Waits,
-    ) {
+    pub(crate) fn set_flock(&mut self, inode: InodeId, desc: DescId, kind: Option<LockKind>, waits: &mut Waits) {
         let of = self.of(inode, waits);
         of.flocks.retain(|(d, _)| *d != desc);
         of.flocks.extend(kind.map(|k| (desc, k)));

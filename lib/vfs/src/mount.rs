@@ -57,12 +57,7 @@ pub(crate) struct Super {
 impl Super {
     /// A file system under an anonymous device number.
     pub(crate) fn new(kind: MountKind, minor: u32) -> Self {
-        Super {
-            kind,
-            dev: makedev(0, minor),
-            next_ino: 1,
-            inodes: 0,
-        }
+        Super { kind, dev: makedev(0, minor), next_ino: 1, inodes: 0 }
     }
 }
 
@@ -105,18 +100,11 @@ impl<C: Contents> Vfs<C> {
                 Node::Inode(root)
             }
             MountKind::Proc => Node::Proc(ProcNode::Root),
-            MountKind::Remote(_) => Node::Remote(self.remotes.insert(RemoteNode {
-                path: Vec::new(),
-                pins: 1,
-                directory: true,
-            })),
+            MountKind::Remote(_) => {
+                Node::Remote(self.remotes.insert(RemoteNode { path: Vec::new(), pins: 1, directory: true }))
+            }
         };
-        let mount = self.mounts.insert(Mount {
-            sb,
-            root,
-            point,
-            source: source.to_vec(),
-        });
+        let mount = self.mounts.insert(Mount { sb, root, point, source: source.to_vec() });
         self.mount_order.push(mount);
         if let Some(place) = point {
             self.pin(place)?;
@@ -134,23 +122,14 @@ impl<C: Contents> Vfs<C> {
 
     /// The root of a mount.
     pub(crate) fn mount_root(&self, mount: MountId) -> Option<Place> {
-        Some(Place {
-            mount,
-            node: self.mounts.get(mount)?.root,
-        })
+        Some(Place { mount, node: self.mounts.get(mount)?.root })
     }
 
     /// What covers `place`, through all that is mounted on it: the topmost root; `place` itself if nothing does.
     pub(crate) fn topmost(&self, mut place: Place) -> Place {
         loop {
             let on_it = |id: &&MountId| self.mounts.get(**id).is_some_and(|m| m.point == Some(place));
-            match self
-                .mount_order
-                .iter()
-                .rev()
-                .find(on_it)
-                .and_then(|id| self.mount_root(*id))
-            {
+            match self.mount_order.iter().rev().find(on_it).and_then(|id| self.mount_root(*id)) {
                 Some(root) => place = root,
                 None => return place,
             }

@@ -83,11 +83,7 @@ impl Pipe {
 
     fn consume(&mut self, n: usize) {
         self.len -= n;
-        self.head = if self.len == 0 {
-            0
-        } else {
-            (self.head + n) % self.ring.len()
-        };
+        self.head = if self.len == 0 { 0 } else { (self.head + n) % self.ring.len() };
     }
 
     /// Moves up to `want` bytes in, as many as there is room for.
@@ -116,9 +112,7 @@ impl Pipe {
     /// Makes the ring at least `need` bytes, in order from its start.
     fn grow(&mut self, need: usize) {
         if need > self.ring.len() {
-            let size = need
-                .next_power_of_two()
-                .clamp(PIPE_BUF, self.capacity.max(PIPE_BUF));
+            let size = need.next_power_of_two().clamp(PIPE_BUF, self.capacity.max(PIPE_BUF));
             self.relay(size);
         }
     }

@@ -124,11 +124,7 @@ const TASK: &[(&str, u32)] = &[
     ("wchan", 0o444),
 ];
 
-const LINKS: &[(&str, TaskLink)] = &[
-    ("cwd", TaskLink::Cwd),
-    ("exe", TaskLink::Exe),
-    ("root", TaskLink::Root),
-];
+const LINKS: &[(&str, TaskLink)] = &[("cwd", TaskLink::Cwd), ("exe", TaskLink::Exe), ("root", TaskLink::Root)];
 
 /// Cookies of the listing of /proc itself: processes come behind everything fixed, in the order of their ids.
 const PID_COOKIES: u64 = 1 << 20;
@@ -140,11 +136,9 @@ impl ProcNode {
 
     pub(crate) fn kind(self) -> FileType {
         match self {
-            ProcNode::Root
-            | ProcNode::Process(_)
-            | ProcNode::Tasks(_)
-            | ProcNode::Task(..)
-            | ProcNode::Fds(_) => FileType::Directory,
+            ProcNode::Root | ProcNode::Process(_) | ProcNode::Tasks(_) | ProcNode::Task(..) | ProcNode::Fds(_) => {
+                FileType::Directory
+            }
             ProcNode::System(i) if system(i).0.ends_with('/') => FileType::Directory,
             ProcNode::System(_) | ProcNode::TaskFile { .. } => FileType::Regular,
             _ => FileType::Symlink,
@@ -157,14 +151,9 @@ impl ProcNode {
                 let path = system(i).0.trim_end_matches('/');
                 let end = path.rfind('/').map_or(0, |p| p + 1);
                 let parent = path.get(..end).unwrap_or("");
-                SYSTEM
-                    .iter()
-                    .position(|s| s.0 == parent)
-                    .map_or(ProcNode::Root, |p| ProcNode::System(p as u16))
+                SYSTEM.iter().position(|s| s.0 == parent).map_or(ProcNode::Root, |p| ProcNode::System(p as u16))
             }
-            ProcNode::Tasks(pid) | ProcNode::Fds(pid) | ProcNode::TaskLink { pid, .. } => {
-                ProcNode::Process(pid)
-            }
+            ProcNode::Tasks(pid) | ProcNode::Fds(pid) | ProcNode::TaskLink { pid, .. } => ProcNode::Process(pid),
             ProcNode::TaskFile { pid, .. } => ProcNode::Process(pid),
             ProcNode::Task(pid, _) => ProcNode::Tasks(pid),
             ProcNode::FdLink(pid, _) => ProcNode::Fds(pid),
@@ -223,11 +212,9 @@ impl ProcNode {
     pub(crate) fn file(self) -> Option<ProcFile> {
         match self {
             ProcNode::System(i) => Some(ProcFile::System(system(i).0)),
-            ProcNode::TaskFile { pid, tid, file } => Some(ProcFile::Task {
-                pid,
-                tid,
-                name: TASK.get(file as usize)?.0,
-            }),
+            ProcNode::TaskFile { pid, tid, file } => {
+                Some(ProcFile::Task { pid, tid, name: TASK.get(file as usize)?.0 })
+            }
             _ => None,
         }
     }
@@ -249,30 +236,19 @@ fn number(name: &[u8]) -> Option<u32> {
 /// The child of a fixed directory: `prefix` is its path with a slash, or empty.
 fn system_child(prefix: &str, name: &[u8]) -> Option<ProcNode> {
     let is = |path: &str| {
-        path.strip_prefix(prefix)
-            .is_some_and(|rest| rest.trim_end_matches('/').as_bytes() == name && !rest.is_empty())
+        path.strip_prefix(prefix).is_some_and(|rest| rest.trim_end_matches('/').as_bytes() == name && !rest.is_empty())
     };
-    SYSTEM
-        .iter()
-        .position(|s| is(s.0))
-        .map(|p| ProcNode::System(p as u16))
+    SYSTEM.iter().position(|s| is(s.0)).map(|p| ProcNode::System(p as u16))
 }
 
 fn task_child(pid: u32, tid: u32, name: &[u8]) -> Option<ProcNode> {
     if let Some(file) = TASK.iter().position(|f| f.0.as_bytes() == name) {
-        return Some(ProcNode::TaskFile {
-            pid,
-            tid,
-            file: file as u8,
-        });
+        return Some(ProcNode::TaskFile { pid, tid, file: file as u8 });
     }
     if name == b"fd" {
         return Some(ProcNode::Fds(pid));
     }
-    LINKS
-        .iter()
-        .find(|l| l.0.as_bytes() == name)
-        .map(|l| ProcNode::TaskLink { pid, link: l.1 })
+    LINKS.iter().find(|l| l.0.as_bytes() == name).map(|l| ProcNode::TaskLink { pid, link: l.1 })
 }
 
 impl<C: Contents> Vfs<C> {
@@ -291,11 +267,7 @@ impl<C: Contents> Vfs<C> {
             ProcNode::System(i) => system_child(system(i).0, name),
             ProcNode::Process(pid) => {
                 ctx.proc.owner(pid)?;
-                if name == b"task" {
-                    Some(ProcNode::Tasks(pid))
-                } else {
-                    task_child(pid, pid, name)
-                }
+                if name == b"task" { Some(ProcNode::Tasks(pid)) } else { task_child(pid, pid, name) }
             }
             ProcNode::Tasks(pid) => {
                 let tid = number(name)?;
@@ -364,20 +336,11 @@ impl<C: Contents> Vfs<C> {
         }
         let fs = owner.fs.and_then(|id| self.contexts.get(id));
         match node {
-            ProcNode::TaskLink {
-                link: TaskLink::Exe, ..
-            } => owner.exe,
-            ProcNode::TaskLink {
-                link: TaskLink::Cwd, ..
-            } => fs.map(|f| f.cwd),
-            ProcNode::TaskLink {
-                link: TaskLink::Root, ..
-            } => fs.map(|f| f.root),
+            ProcNode::TaskLink { link: TaskLink::Exe, .. } => owner.exe,
+            ProcNode::TaskLink { link: TaskLink::Cwd, .. } => fs.map(|f| f.cwd),
+            ProcNode::TaskLink { link: TaskLink::Root, .. } => fs.map(|f| f.root),
             ProcNode::FdLink(_, fd) => {
-                let table = owner
-                    .files
-                    .and_then(|id| self.tables.get(id))
-                    .ok_or(Errno::ENOENT)?;
+                let table = owner.files.and_then(|id| self.tables.get(id)).ok_or(Errno::ENOENT)?;
                 let entry = table.get(fd).map_err(|_| Errno::ENOENT)?;
                 self.descs.get(entry.desc).map(|d| d.place)
             }
@@ -406,14 +369,8 @@ impl<C: Contents> Vfs<C> {
                 out.extend_from_slice(b"nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
                 Ok(())
             }
-            ProcFile::Task {
-                pid, name: "mounts", ..
-            } => self.render_mounts(ctx, pid, out),
-            ProcFile::Task {
-                pid,
-                name: "mountinfo",
-                ..
-            } => self.render_mountinfo(ctx, pid, out),
+            ProcFile::Task { pid, name: "mounts", .. } => self.render_mounts(ctx, pid, out),
+            ProcFile::Task { pid, name: "mountinfo", .. } => self.render_mountinfo(ctx, pid, out),
             _ => ctx.proc.render(file, out),
         }
     }
@@ -430,11 +387,7 @@ impl<C: Contents> Vfs<C> {
         Ok(match dir {
             ProcNode::Root => fixed_root_entry(cookie).or_else(|| {
                 let pid = ctx.proc.next_pid(cookie.saturating_sub(PID_COOKIES) as u32)?;
-                Some((
-                    PID_COOKIES + u64::from(pid),
-                    ProcNode::Process(pid),
-                    number(pid.into()),
-                ))
+                Some((PID_COOKIES + u64::from(pid), ProcNode::Process(pid), number(pid.into())))
             }),
             ProcNode::System(i) => system_entry(system(i).0, cookie),
             ProcNode::Process(pid) => task_entry(pid, pid, Some("task"), cookie),
@@ -460,11 +413,8 @@ fn nth(cookie: u64) -> usize {
 }
 
 fn fixed_root_entry(cookie: u64) -> ProcEntry {
-    const LINKS: [(&str, ProcNode); 3] = [
-        ("self", ProcNode::SelfLink),
-        ("thread-self", ProcNode::ThreadSelf),
-        ("mounts", ProcNode::MountsLink),
-    ];
+    const LINKS: [(&str, ProcNode); 3] =
+        [("self", ProcNode::SelfLink), ("thread-self", ProcNode::ThreadSelf), ("mounts", ProcNode::MountsLink)];
     if let Some((name, node)) = LINKS.get(nth(cookie)) {
         return Some((cookie.max(2) + 1, *node, name.as_bytes().to_vec()));
     }
@@ -479,11 +429,7 @@ fn system_entry(prefix: &str, cookie: u64) -> ProcEntry {
         if let Some(rest) = path.strip_prefix(prefix) {
             let name = rest.trim_end_matches('/');
             if !name.is_empty() && !name.contains('/') {
-                return Some((
-                    index as u64 + 3,
-                    ProcNode::System(index as u16),
-                    name.as_bytes().to_vec(),
-                ));
+                return Some((index as u64 + 3, ProcNode::System(index as u16), name.as_bytes().to_vec()));
             }
         }
         index += 1;
@@ -495,14 +441,7 @@ fn task_entry(pid: u32, tid: u32, threads: Option<&'static str>, cookie: u64) ->
     let index = nth(cookie);
     let extra = index.checked_sub(TASK.len());
     let (node, name) = match extra {
-        None => (
-            ProcNode::TaskFile {
-                pid,
-                tid,
-                file: index as u8,
-            },
-            TASK.get(index)?.0,
-        ),
+        None => (ProcNode::TaskFile { pid, tid, file: index as u8 }, TASK.get(index)?.0),
         Some(0) => (ProcNode::Fds(pid), "fd"),
         Some(n @ 1..=3) => {
             let (name, link) = LINKS.get(n - 1)?;

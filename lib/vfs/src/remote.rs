@@ -50,26 +50,11 @@ pub enum Request {
     /// The last descriptor is closed → `Done`; the answer is not waited for by the program.
     Close { file: RemoteFile },
     /// Into the system call's buffer → `Count`. `offset`: `None` reads a stream (a terminal).
-    Read {
-        file: RemoteFile,
-        offset: Option<u64>,
-        len: usize,
-        nonblock: bool,
-    },
+    Read { file: RemoteFile, offset: Option<u64>, len: usize, nonblock: bool },
     /// From the system call's buffer → `Count`.
-    Write {
-        file: RemoteFile,
-        offset: Option<u64>,
-        len: usize,
-        nonblock: bool,
-        append: bool,
-    },
+    Write { file: RemoteFile, offset: Option<u64>, len: usize, nonblock: bool, append: bool },
     /// Entries of an open directory from `cookie` (0: start) → `Entries`.
-    Entries {
-        file: RemoteFile,
-        cookie: u64,
-        max: usize,
-    },
+    Entries { file: RemoteFile, cookie: u64, max: usize },
     /// Attributes by name → `Attributes`.
     StatPath { path: Vec<u8>, follow: bool },
     /// Attributes of an open file → `Attributes`.
@@ -99,20 +84,11 @@ pub enum Request {
     /// Permission bits → `Done`
     SetMode { path: Vec<u8>, mode: u32, follow: bool },
     /// → `Done`
-    SetOwner {
-        path: Vec<u8>,
-        uid: Option<u32>,
-        gid: Option<u32>,
-        follow: bool,
-    },
+    SetOwner { path: Vec<u8>, uid: Option<u32>, gid: Option<u32>, follow: bool },
     /// May the caller (`R_OK` 4, `W_OK` 2, `X_OK` 1; 0: does it exist)? → `Done`
     Access { path: Vec<u8>, mask: u32 },
     /// ioctl: the caller decodes argument memory → `Number`.
-    Ioctl {
-        file: RemoteFile,
-        command: u32,
-        argument: u64,
-    },
+    Ioctl { file: RemoteFile, command: u32, argument: u64 },
 }
 
 /// A server's answer to a [`Request`]; errors come as `Err(Errno)` beside it.

@@ -107,10 +107,7 @@ fn text(bytes: &[u8]) -> &[u8] {
 fn number(bytes: &[u8]) -> Option<u64> {
     if bytes.first()? & 0x80 != 0 {
         let first = u64::from(bytes.first()? & 0x7f);
-        return bytes
-            .iter()
-            .skip(1)
-            .try_fold(first, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)));
+        return bytes.iter().skip(1).try_fold(first, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)));
     }
     let digits = text(bytes).trim_ascii();
     digits.iter().try_fold(0u64, |n, b| match b {
@@ -122,11 +119,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
 fn checksum(block: &[u8]) -> u64 {
     let (at, len) = CHECKSUM;
     let counted = |(i, b): (usize, &u8)| {
-        if (at..at + len).contains(&i) {
-            32
-        } else {
-            u64::from(*b)
-        }
+        if (at..at + len).contains(&i) { 32 } else { u64::from(*b) }
     };
     block.iter().enumerate().map(counted).sum()
 }
@@ -136,13 +129,8 @@ fn pax_time(value: &[u8]) -> Option<Time> {
     let value = core::str::from_utf8(value).ok()?;
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
     let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(9);
-    let nsec = digits
-        .map(|b| b.is_ascii_digit().then(|| u32::from(b - b'0')))
-        .try_fold(0, |n, d| Some(n * 10 + d?))?;
-    Some(Time {
-        sec: whole.parse().ok()?,
-        nsec,
-    })
+    let nsec = digits.map(|b| b.is_ascii_digit().then(|| u32::from(b - b'0'))).try_fold(0, |n, d| Some(n * 10 + d?))?;
+    Some(Time { sec: whole.parse().ok()?, nsec })
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {
@@ -151,12 +139,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
 
 impl<'a> Reader<'a> {
     fn fail<T>(&self, what: &'static str) -> Result<T, TarError> {
-        Err(TarError {
-            what,
-            offset: self.header,
-            name: Vec::new(),
-            errno: None,
-        })
+        Err(TarError { what, offset: self.header, name: Vec::new(), errno: None })
     }
 
     /// The next entry; `None` at the end.
@@ -196,11 +179,7 @@ impl<'a> Reader<'a> {
         let archive = self.archive;
         let Some(block) = archive.get(self.next..self.next + BLOCK) else {
             // GNU and POSIX write two zero blocks; an archive that ends at a block's edge is complete, too.
-            return if self.next == archive.len() {
-                Ok(None)
-            } else {
-                self.fail("ends within a header")
-            };
+            return if self.next == archive.len() { Ok(None) } else { self.fail("ends within a header") };
         };
         if block.iter().all(|b| *b == 0) {
             return Ok(None);
@@ -219,9 +198,7 @@ impl<'a> Reader<'a> {
             return self.fail("ends within a file");
         };
         // The padding of the last file may be cut off.
-        self.next = (self.next + data.len())
-            .next_multiple_of(BLOCK)
-            .min(archive.len());
+        self.next = (self.next + data.len()).next_multiple_of(BLOCK).min(archive.len());
         Ok(data)
     }
 
@@ -244,10 +221,7 @@ impl<'a> Reader<'a> {
             let Some(equals) = record.iter().position(|b| *b == b'=') else {
                 return self.fail("a pax header is malformed");
             };
-            let (key, value) = (
-                record.get(..equals).unwrap_or(&[]),
-                record.get(equals + 1..).unwrap_or(&[]),
-            );
+            let (key, value) = (record.get(..equals).unwrap_or(&[]), record.get(equals + 1..).unwrap_or(&[]));
             if !into.set(key, value) {
                 return self.fail("a pax header's value is malformed");
             }
@@ -255,36 +229,20 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        block: &[u8],
-        kind: u8,
-        extended: Extended,
-        data: &'a [u8],
-    ) -> Result<Entry<'a>, TarError> {
+    fn finish(&self, block: &[u8], kind: u8, extended: Extended, data: &'a [u8]) -> Result<Entry<'a>, TarError> {
         let name = extended.name.unwrap_or_else(|| ustar_name(block));
         let number = |at, what| self.number(block, at, what);
         let (major, minor) = if matches!(kind, b'3' | b'4') {
-            (
-                number(MAJOR, "the device number is none")?,
-                number(MINOR, "the device number is none")?,
-            )
+            (number(MAJOR, "the device number is none")?, number(MINOR, "the device number is none")?)
         } else {
             (0, 0)
         };
         let mtime = match extended.mtime {
             Some(time) => time,
-            None => Time {
-                sec: number(MTIME, "the time is no number")? as i64,
-                nsec: 0,
-            },
+            None => Time { sec: number(MTIME, "the time is no number")? as i64, nsec: 0 },
         };
-        let uid = extended
-            .uid
-            .map_or_else(|| number(UID, "the owner is no number"), |u| Ok(u.into()))?;
-        let gid = extended
-            .gid
-            .map_or_else(|| number(GID, "the group is no number"), |g| Ok(g.into()))?;
+        let uid = extended.uid.map_or_else(|| number(UID, "the owner is no number"), |u| Ok(u.into()))?;
+        let gid = extended.gid.map_or_else(|| number(GID, "the group is no number"), |g| Ok(g.into()))?;
         Ok(Entry {
             name,
             link: extended.link.unwrap_or_else(|| text(field(block, LINK)).to_vec()),
@@ -356,12 +314,7 @@ impl<C: Contents> Vfs<C> {
             tid: 0,
             proc: &NoProcesses,
         };
-        let mut reader = Reader {
-            archive,
-            header: 0,
-            next: 0,
-            global: Extended::default(),
-        };
+        let mut reader = Reader { archive, header: 0, next: 0, global: Extended::default() };
         let mut count = 0;
         while let Some(entry) = reader.entry()? {
             self.load_entry(&ctx, &entry).map_err(|(what, errno)| TarError {
@@ -379,11 +332,7 @@ impl<C: Contents> Vfs<C> {
         let target = self.tar_target(ctx, &entry.name)?;
         let Some(name) = target.name else {
             let root = target.dir;
-            return if entry.kind == b'5' {
-                self.tar_attributes(root, entry)
-            } else {
-                Err(NAMELESS)
-            };
+            return if entry.kind == b'5' { self.tar_attributes(root, entry) } else { Err(NAMELESS) };
         };
         let there = self.entries(target.dir).map_err(refused)?.get(name.bytes());
         if let Some(id) = there {
@@ -409,12 +358,7 @@ impl<C: Contents> Vfs<C> {
 
     fn tar_create(&mut self, ctx: &Ctx, dir: InodeId, name: Name, entry: &Entry) -> Result<InodeId, Refusal> {
         let (major, minor) = entry.device;
-        let device = |kind| {
-            NewBody::Other(Body::Device {
-                kind,
-                rdev: makedev(major, minor),
-            })
-        };
+        let device = |kind| NewBody::Other(Body::Device { kind, rdev: makedev(major, minor) });
         let body = match entry.kind {
             0 | b'0' | b'7' => return self.tar_file(ctx, dir, name, entry.data),
             b'1' => return self.tar_hard_link(ctx, dir, name, &entry.link),
@@ -432,9 +376,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     fn tar_file(&mut self, ctx: &Ctx, dir: InodeId, name: Name, data: &[u8]) -> Result<InodeId, Refusal> {
-        let id = self
-            .create_in(ctx, dir, name, NewBody::File, 0o644)
-            .map_err(refused)?;
+        let id = self.create_in(ctx, dir, name, NewBody::File, 0o644).map_err(refused)?;
         let mut source = SliceSource(data);
         match self.write_file(ctx, id, 0, 0, &mut source).map_err(refused)? {
             (_, done) if done == data.len() => Ok(id),
@@ -442,19 +384,10 @@ impl<C: Contents> Vfs<C> {
         }
     }
 
-    fn tar_hard_link(
-        &mut self,
-        ctx: &Ctx,
-        dir: InodeId,
-        name: Name,
-        link: &[u8],
-    ) -> Result<InodeId, Refusal> {
+    fn tar_hard_link(&mut self, ctx: &Ctx, dir: InodeId, name: Name, link: &[u8]) -> Result<InodeId, Refusal> {
         const NO_TARGET: Refusal = ("a hard link to nothing that came before", None);
         let target = self.tar_target(ctx, link)?;
-        let old = target
-            .name
-            .and_then(|n| self.entries(target.dir).ok()?.get(n.bytes()))
-            .ok_or(NO_TARGET)?;
+        let old = target.name.and_then(|n| self.entries(target.dir).ok()?.get(n.bytes())).ok_or(NO_TARGET)?;
         if self.inode(old).map_err(refused)?.is_dir() {
             return Err(("a hard link to a directory", None));
         }
@@ -476,20 +409,14 @@ impl<C: Contents> Vfs<C> {
     /// The directory of a name, made if it is missing. Names are taken from the root, and never lead out of it.
     fn tar_target(&mut self, ctx: &Ctx, path: &[u8]) -> Result<Target, Refusal> {
         let mut dir = self.root.inode().ok_or(NAMELESS)?;
-        let mut parts = path
-            .split(|b| *b == b'/')
-            .filter(|p| !p.is_empty() && *p != b".")
-            .peekable();
+        let mut parts = path.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").peekable();
         while let Some(part) = parts.next() {
             if part == b".." || part.contains(&0) {
                 return Err(("a name that is not allowed", None));
             }
             let name = Name::new(part).map_err(refused)?;
             if parts.peek().is_none() {
-                return Ok(Target {
-                    dir,
-                    name: Some(name),
-                });
+                return Ok(Target { dir, name: Some(name) });
             }
             dir = match self.entries(dir).map_err(refused)?.get(part) {
                 Some(next) if self.inode(next).map_err(refused)?.is_dir() => next,

@@ -114,11 +114,7 @@ impl<C: Contents> Vfs<C> {
         let ino = s.next_ino;
         s.next_ino += 1;
         s.inodes += 1;
-        let size = if let Body::Symlink(target) = &body {
-            target.len() as u64
-        } else {
-            0
-        };
+        let size = if let Body::Symlink(target) = &body { target.len() as u64 } else { 0 };
         Ok(self.inodes.insert(Inode {
             sb,
             ino,
@@ -149,10 +145,7 @@ impl<C: Contents> Vfs<C> {
         now: Time,
     ) -> Result<InodeId, Errno> {
         let nobody = InodeId::from_raw(0);
-        let body = Body::Dir {
-            entries: Directory::default(),
-            parent: parent.unwrap_or(nobody),
-        };
+        let body = Body::Dir { entries: Directory::default(), parent: parent.unwrap_or(nobody) };
         let id = self.new_inode(sb, body, perm, (cred.uid, cred.gid), now)?;
         let inode = self.inode_mut(id)?;
         inode.nlink = 2;
@@ -173,11 +166,7 @@ impl<C: Contents> Vfs<C> {
         if !inode.permits(ctx.cred, WRITE | EXEC) {
             return Err(Errno::EACCES);
         }
-        if inode.nlink == 0 {
-            Err(Errno::ENOENT)
-        } else {
-            Ok(())
-        }
+        if inode.nlink == 0 { Err(Errno::ENOENT) } else { Ok(()) }
     }
 
     /// May the caller remove `victim` from `dir`? Write permission, and the sticky bit's rule.
@@ -271,11 +260,7 @@ impl<C: Contents> Vfs<C> {
         let inode = self.inode_mut(id)?;
         inode.ctime = now;
         let directory = inode.is_dir();
-        inode.nlink = if directory {
-            0
-        } else {
-            inode.nlink.saturating_sub(1)
-        };
+        inode.nlink = if directory { 0 } else { inode.nlink.saturating_sub(1) };
         if directory {
             let parent = self.inode_mut(dir)?;
             parent.nlink = parent.nlink.saturating_sub(1);

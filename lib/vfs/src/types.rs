@@ -41,11 +41,7 @@ pub struct Cred {
 impl Cred {
     /// The super user.
     pub const fn root() -> Self {
-        Cred {
-            uid: 0,
-            gid: 0,
-            groups: Vec::new(),
-        }
+        Cred { uid: 0, gid: 0, groups: Vec::new() }
     }
 
     /// Whether `gid` is the group or one of the supplementary groups.

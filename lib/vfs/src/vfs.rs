@@ -54,12 +54,8 @@ impl<C: Contents> Vfs<C> {
         let mut mounts = Arena::default();
         let pipe_super = supers.insert(Super::new(MountKind::Tmpfs, 1));
         let nowhere = Node::Inode(crate::arena::Id::from_raw(0));
-        let pipe_mount = mounts.insert(Mount {
-            sb: pipe_super,
-            root: nowhere,
-            point: None,
-            source: b"pipefs".to_vec(),
-        });
+        let pipe_mount =
+            mounts.insert(Mount { sb: pipe_super, root: nowhere, point: None, source: b"pipefs".to_vec() });
         let mut vfs = Vfs {
             contents,
             inodes: Arena::default(),
@@ -76,10 +72,7 @@ impl<C: Contents> Vfs<C> {
             opening: Vec::new(),
             remote_queues: Vec::new(),
             closes: Vec::new(),
-            root: Place {
-                mount: pipe_mount,
-                node: nowhere,
-            },
+            root: Place { mount: pipe_mount, node: nowhere },
             pipe_mount,
             pipe_super,
             next_minor: 2,
@@ -114,10 +107,7 @@ impl<C: Contents> Vfs<C> {
 
     /// A new, empty descriptor table with one user.
     pub fn table_new(&mut self) -> TableId {
-        self.tables.insert(FdTable {
-            users: 1,
-            ..FdTable::default()
-        })
+        self.tables.insert(FdTable { users: 1, ..FdTable::default() })
     }
 
     /// One more user of the same table (`CLONE_FILES`).
@@ -174,10 +164,7 @@ impl<C: Contents> Vfs<C> {
 
     /// The open descriptors of a table, ascending.
     pub fn table_fds(&self, table: TableId) -> impl Iterator<Item = Fd> + '_ {
-        self.tables
-            .get(table)
-            .into_iter()
-            .flat_map(|t| t.iter_from(0).map(|(fd, _)| fd))
+        self.tables.get(table).into_iter().flat_map(|t| t.iter_from(0).map(|(fd, _)| fd))
     }
 
     /// A context at the root directory, umask 022, one user.
@@ -185,12 +172,7 @@ impl<C: Contents> Vfs<C> {
         let root = self.root;
         self.pin(root)?;
         self.pin(root)?;
-        Ok(self.contexts.insert(FsContext {
-            root,
-            cwd: root,
-            umask: 0o022,
-            users: 1,
-        }))
+        Ok(self.contexts.insert(FsContext { root, cwd: root, umask: 0o022, users: 1 }))
     }
 
     /// One more user (`CLONE_FS`).
@@ -225,9 +207,7 @@ impl<C: Contents> Vfs<C> {
 
     /// umask(2): sets it, gives the old one.
     pub fn umask(&mut self, fs: FsContextId, mask: u32) -> u32 {
-        self.contexts
-            .get_mut(fs)
-            .map_or(0, |c| core::mem::replace(&mut c.umask, mask & 0o777))
+        self.contexts.get_mut(fs).map_or(0, |c| core::mem::replace(&mut c.umask, mask & 0o777))
     }
 
     /// The store of file bytes.

@@ -35,11 +35,7 @@ pub(crate) enum Follow {
 impl Follow {
     /// From `AT_SYMLINK_NOFOLLOW`.
     pub(crate) fn unless_nofollow(flags: u32) -> Follow {
-        if flags & sys::AT_SYMLINK_NOFOLLOW != 0 {
-            Follow::No
-        } else {
-            Follow::Yes
-        }
+        if flags & sys::AT_SYMLINK_NOFOLLOW != 0 { Follow::No } else { Follow::Yes }
     }
 }
 
@@ -138,17 +134,8 @@ impl<C: Contents> Vfs<C> {
         }
         let first = *path.first().ok_or(Errno::ENOENT)?;
         let root = self.contexts.get(ctx.fs).ok_or(Errno::ENOENT)?.root;
-        let start = if first == b'/' {
-            self.topmost_if_covered(root)
-        } else {
-            self.start(ctx, dirfd)?
-        };
-        let mut walker = Walker {
-            ctx,
-            root,
-            follow,
-            links: 0,
-        };
+        let start = if first == b'/' { self.topmost_if_covered(root) } else { self.start(ctx, dirfd)? };
+        let mut walker = Walker { ctx, root, follow, links: 0 };
         self.walk_from(&mut walker, start, path)
     }
 
@@ -161,17 +148,9 @@ impl<C: Contents> Vfs<C> {
         Ok(match place.node {
             Node::Remote(id) => {
                 let node = self.remotes.get(id).ok_or(Errno::ENOENT)?;
-                Walked::Remote(RemoteSpot {
-                    mount: place.mount,
-                    path: node.path.clone(),
-                })
+                Walked::Remote(RemoteSpot { mount: place.mount, path: node.path.clone() })
             }
-            _ => Walked::Local(Spot {
-                dir: place,
-                last: Last::Jump,
-                place: Some(place),
-                slash: false,
-            }),
+            _ => Walked::Local(Spot { dir: place, last: Last::Jump, place: Some(place), slash: false }),
         })
     }
 
@@ -180,12 +159,7 @@ impl<C: Contents> Vfs<C> {
         let mut at = start;
         let mut pos = 0;
         // What the path so far ended with, in case nothing follows.
-        let mut ended = Spot {
-            dir: start,
-            last: Last::Root,
-            place: Some(start),
-            slash: false,
-        };
+        let mut ended = Spot { dir: start, last: Last::Root, place: Some(start), slash: false };
         loop {
             let text = storage.as_deref().unwrap_or(path);
             if let Node::Remote(_) = at.node {
@@ -194,12 +168,7 @@ impl<C: Contents> Vfs<C> {
                     RemoteWalk::Leaves(place, used) => {
                         at = place;
                         pos += used;
-                        ended = Spot {
-                            dir: at,
-                            last: Last::DotDot,
-                            place: Some(at),
-                            slash: false,
-                        };
+                        ended = Spot { dir: at, last: Last::DotDot, place: Some(at), slash: false };
                         continue;
                     }
                 }
@@ -223,32 +192,17 @@ impl<C: Contents> Vfs<C> {
                     if joined.first() == Some(&b'/') {
                         at = self.topmost_if_covered(walker.root);
                     }
-                    ended = Spot {
-                        dir: at,
-                        last: Last::Root,
-                        place: Some(at),
-                        slash: false,
-                    };
+                    ended = Spot { dir: at, last: Last::Root, place: Some(at), slash: false };
                     storage = Some(joined);
                     pos = 0;
                     continue;
                 }
                 Step::Jump(place) => {
-                    ended = Spot {
-                        dir: at,
-                        last: Last::Jump,
-                        place: Some(place),
-                        slash,
-                    };
+                    ended = Spot { dir: at, last: Last::Jump, place: Some(place), slash };
                     Some(place)
                 }
                 Step::At(place) => {
-                    ended = Spot {
-                        dir: at,
-                        last: name,
-                        place,
-                        slash,
-                    };
+                    ended = Spot { dir: at, last: name, place, slash };
                     place
                 }
             };
@@ -264,9 +218,7 @@ impl<C: Contents> Vfs<C> {
     /// A slash behind the last component means a directory.
     fn check_slash(&self, walker: &Walker, spot: &Spot) -> Result<(), Errno> {
         match spot.place {
-            Some(place) if spot.slash && walker.follow != Follow::Name && !self.is_dir(place) => {
-                Err(Errno::ENOTDIR)
-            }
+            Some(place) if spot.slash && walker.follow != Follow::Name && !self.is_dir(place) => Err(Errno::ENOTDIR),
             _ => Ok(()),
         }
     }
@@ -313,10 +265,7 @@ impl<C: Contents> Vfs<C> {
                     b".." => Ok(Some(self.parent(walker.root, at)?)),
                     _ => {
                         let child = self.proc_lookup(walker.ctx, node, name);
-                        Ok(child.map(|node| Place {
-                            mount: at.mount,
-                            node: Node::Proc(node),
-                        }))
+                        Ok(child.map(|node| Place { mount: at.mount, node: Node::Proc(node) }))
                     }
                 }
             }
@@ -327,10 +276,7 @@ impl<C: Contents> Vfs<C> {
     /// An inode as seen through a mount: what is mounted on it, if anything.
     #[inline]
     fn through(&self, mount: MountId, inode: InodeId) -> Place {
-        self.topmost_if_covered(Place {
-            mount,
-            node: Node::Inode(inode),
-        })
+        self.topmost_if_covered(Place { mount, node: Node::Inode(inode) })
     }
 
     #[inline]
@@ -360,10 +306,7 @@ impl<C: Contents> Vfs<C> {
                 Body::Dir { parent, .. } => Ok(self.through(at.mount, *parent)),
                 _ => Err(Errno::ENOTDIR),
             },
-            Node::Proc(node) => Ok(Place {
-                mount: at.mount,
-                node: Node::Proc(node.parent()),
-            }),
+            Node::Proc(node) => Ok(Place { mount: at.mount, node: Node::Proc(node.parent()) }),
             Node::Remote(_) => Err(Errno::EIO),
         }
     }
@@ -390,11 +333,7 @@ impl<C: Contents> Vfs<C> {
             Node::Remote(_) => return Ok(Step::At(found)),
         };
         walker.links += 1;
-        if walker.links > MAX_LINKS {
-            Err(Errno::ELOOP)
-        } else {
-            Ok(step)
-        }
+        if walker.links > MAX_LINKS { Err(Errno::ELOOP) } else { Ok(step) }
     }
 
     /// The rest of a path from a server's file or directory.
@@ -428,10 +367,7 @@ impl<C: Contents> Vfs<C> {
         if path.len() >= PATH_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        Ok(RemoteWalk::Ends(RemoteSpot {
-            mount: at.mount,
-            path,
-        }))
+        Ok(RemoteWalk::Ends(RemoteSpot { mount: at.mount, path }))
     }
 }
 

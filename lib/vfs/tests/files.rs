@@ -39,52 +39,28 @@ impl ProcSource for Procs {
 
 /// A call by process 42 with a /proc.
 fn with_procs<T>(w: &mut World, f: impl FnOnce(&mut Vfs<HeapContents>, &Ctx) -> T) -> T {
-    let procs = Procs {
-        files: w.files,
-        fs: w.fs,
-    };
-    w.call(|v, c| {
-        f(
-            v,
-            &Ctx {
-                pid: 42,
-                tid: 42,
-                proc: &procs,
-                ..*c
-            },
-        )
-    })
+    let procs = Procs { files: w.files, fs: w.fs };
+    w.call(|v, c| f(v, &Ctx { pid: 42, tid: 42, proc: &procs, ..*c }))
 }
 
 fn mount(w: &mut World, path: &str, kind: MountKind) {
     w.mkdir(path).unwrap();
-    w.call(|v, c| v.mount(c, b"none", path.as_bytes(), kind))
-        .map(done)
-        .unwrap();
+    w.call(|v, c| v.mount(c, b"none", path.as_bytes(), kind)).map(done).unwrap();
 }
 
 fn as_user<T>(w: &mut World, uid: u32, f: impl FnOnce(&mut World) -> T) -> T {
-    let old = std::mem::replace(
-        &mut w.cred,
-        Cred {
-            uid,
-            gid: uid,
-            groups: vec![100],
-        },
-    );
+    let old = std::mem::replace(&mut w.cred, Cred { uid, gid: uid, groups: vec![100] });
     let result = f(w);
     w.cred = old;
     result
 }
 
 fn chmod(w: &mut World, path: &str, mode: u32) -> Result<(), Errno> {
-    w.call(|v, c| v.chmod(c, AT_FDCWD, path.as_bytes(), mode, 0))
-        .map(done)
+    w.call(|v, c| v.chmod(c, AT_FDCWD, path.as_bytes(), mode, 0)).map(done)
 }
 
 fn chown(w: &mut World, path: &str, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
-    w.call(|v, c| v.chown(c, AT_FDCWD, path.as_bytes(), uid, gid, 0))
-        .map(done)
+    w.call(|v, c| v.chown(c, AT_FDCWD, path.as_bytes(), uid, gid, 0)).map(done)
 }
 
 #[test]
@@ -93,10 +69,7 @@ fn rights_of_users() {
     w.put("/f", b"x");
     chown(&mut w, "/f", Some(7), Some(100)).unwrap();
     // Mode, user 7 (owner), user 8 (group 100), each: may read, may write.
-    for (mode, owner, group) in [
-        (0o640, (true, true), (true, false)),
-        (0o046, (false, false), (true, false)),
-    ] {
+    for (mode, owner, group) in [(0o640, (true, true), (true, false)), (0o046, (false, false), (true, false))] {
         chmod(&mut w, "/f", mode).unwrap();
         for (uid, (r, wr)) in [(7, owner), (8, group)] {
             as_user(&mut w, uid, |w| {
@@ -153,9 +126,7 @@ fn an_unlinked_file_lives_while_it_is_open_and_its_pages_come_back() {
     assert_eq!(w.call(|v, c| v.lseek(c, fd, 0, 0)).map(done), Ok(0));
     assert_eq!(w.read(fd, 20000).unwrap().len(), 10000);
     assert_eq!(free(&mut w), 97);
-    let MapTarget::Contents { place, .. } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else {
-        panic!()
-    };
+    let MapTarget::Contents { place, .. } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else { panic!() };
     w.close(fd).unwrap();
     assert_eq!(free(&mut w), 97);
     w.vfs.unpin(place);
@@ -196,17 +167,12 @@ fn a_listing_survives_what_comes_and_goes() {
         }
         if round < 50 {
             w.put(&format!("/d/new{round}"), b"");
-            w.rename(&format!("/d/new{round}"), &format!("/d/newer{round}"), 0)
-                .unwrap();
+            w.rename(&format!("/d/new{round}"), &format!("/d/newer{round}"), 0).unwrap();
         }
     }
     let stayed = (0..200).filter(|i| *i <= 100 || i % 2 == 0);
     for i in stayed {
-        assert_eq!(
-            seen.iter().filter(|n| **n == format!("old{i}")).count(),
-            1,
-            "old{i}"
-        );
+        assert_eq!(seen.iter().filter(|n| **n == format!("old{i}")).count(), 1, "old{i}");
     }
     let mut once = seen.clone();
     once.sort();
@@ -273,14 +239,8 @@ fn proc_files_and_links() {
         n.map(|n| String::from_utf8(b[..n].to_vec()).unwrap())
     };
     assert_eq!(get(&mut w, "/proc/uptime").unwrap(), "System(\"uptime\")");
-    assert_eq!(
-        get(&mut w, "/proc/sys/kernel/hostname").unwrap(),
-        "System(\"sys/kernel/hostname\")"
-    );
-    assert_eq!(
-        get(&mut w, "/proc/self/stat").unwrap(),
-        "Task { pid: 42, tid: 42, name: \"stat\" }"
-    );
+    assert_eq!(get(&mut w, "/proc/sys/kernel/hostname").unwrap(), "System(\"sys/kernel/hostname\")");
+    assert_eq!(get(&mut w, "/proc/self/stat").unwrap(), "Task { pid: 42, tid: 42, name: \"stat\" }");
     assert_eq!(
         get(&mut w, "/proc/mounts").unwrap(),
         "tmpfs / tmpfs rw,relatime 0 0\nnone /proc proc rw,relatime 0 0\n"
@@ -315,24 +275,14 @@ fn proc_listings_name_what_can_be_opened() {
     let mut w = World::new();
     mount(&mut w, "/proc", MountKind::Proc);
     w.pipe(0);
-    for dir in [
-        "/proc",
-        "/proc/42",
-        "/proc/42/task",
-        "/proc/42/task/42",
-        "/proc/42/fd",
-        "/proc/sys",
-        "/proc/sys/kernel",
-    ] {
-        let fd = with_procs(&mut w, |v, c| v.open(c, AT_FDCWD, dir.as_bytes(), O_DIRECTORY, 0))
-            .map(done)
-            .unwrap();
+    for dir in
+        ["/proc", "/proc/42", "/proc/42/task", "/proc/42/task/42", "/proc/42/fd", "/proc/sys", "/proc/sys/kernel"]
+    {
+        let fd = with_procs(&mut w, |v, c| v.open(c, AT_FDCWD, dir.as_bytes(), O_DIRECTORY, 0)).map(done).unwrap();
         let mut names = Vec::new();
         loop {
             let mut b = [0; 64];
-            let n = with_procs(&mut w, |v, c| v.getdents(c, fd, &mut SliceDest::new(&mut b)))
-                .map(done)
-                .unwrap();
+            let n = with_procs(&mut w, |v, c| v.getdents(c, fd, &mut SliceDest::new(&mut b))).map(done).unwrap();
             if n == 0 {
                 break;
             }
@@ -368,27 +318,13 @@ fn a_served_prefix() {
     assert_eq!(op.target, Target::Server(server));
     assert!(matches!(&op.request, Request::Open { path, .. } if path == b"console/ctl"));
     let file = RemoteFile(3);
-    let stat = Stat {
-        mode: 0o100644,
-        size: 10,
-        ..Stat::default()
-    };
-    let fd = w
-        .call(|v, c| v.complete(c, op, Ok(Reply::Opened { file, stat }), None))
-        .unwrap();
+    let stat = Stat { mode: 0o100644, size: 10, ..Stat::default() };
+    let fd = w.call(|v, c| v.complete(c, op, Ok(Reply::Opened { file, stat }), None)).unwrap();
     let Completed::Number(fd) = fd else { panic!() };
     let fd = fd as Fd;
     for offset in [0, 4] {
         let op = remote(w.try_read(fd, &mut [0; 4]));
-        assert_eq!(
-            op.request,
-            Request::Read {
-                file,
-                offset: Some(offset),
-                len: 4,
-                nonblock: false
-            }
-        );
+        assert_eq!(op.request, Request::Read { file, offset: Some(offset), len: 4, nonblock: false });
         let n = w.call(|v, c| v.complete(c, op, Ok(Reply::Count(4)), None));
         assert_eq!(n, Ok(Completed::Number(4)));
     }
@@ -396,10 +332,7 @@ fn a_served_prefix() {
     let op = remote(w.try_write(fd, b"kill"));
     w.close(fd).unwrap();
     assert_eq!(w.vfs.drain_closes().count(), 0);
-    assert_eq!(
-        w.call(|v, c| v.complete(c, op, Err(Errno::EINTR), None)),
-        Err(Errno::EINTR)
-    );
+    assert_eq!(w.call(|v, c| v.complete(c, op, Err(Errno::EINTR), None)), Err(Errno::EINTR));
     let closes: Vec<_> = w.vfs.drain_closes().map(|o| o.request).collect();
     assert_eq!(closes, [Request::Close { file }]);
 }
@@ -410,12 +343,8 @@ fn a_working_directory_on_a_server() {
     mount(&mut w, "/svc", MountKind::Remote(ServerId(9)));
     w.put("/f", b"here");
     let op = remote(w.call(|v, c| v.chdir(c, b"/svc/console")));
-    let stat = Stat {
-        mode: 0o040755,
-        ..Stat::default()
-    };
-    w.call(|v, c| v.complete(c, op, Ok(Reply::Attributes(stat)), None))
-        .unwrap();
+    let stat = Stat { mode: 0o040755, ..Stat::default() };
+    w.call(|v, c| v.complete(c, op, Ok(Reply::Attributes(stat)), None)).unwrap();
     assert_eq!(w.call(|v, c| v.getcwd(c)).unwrap(), b"/svc/console");
     let op = remote(w.call(|v, c| v.open(c, AT_FDCWD, b"../uart/ctl", 0, 0)));
     assert!(matches!(&op.request, Request::Open { path, .. } if path == b"uart/ctl"));
@@ -460,13 +389,7 @@ fn record_locks() {
     let mut w = World::new();
     w.put("/f", b"0123456789");
     let fd = w.open("/f", O_RDWR, 0).unwrap();
-    let lock = |kind, start, len| Flock {
-        kind,
-        whence: 0,
-        start,
-        len,
-        pid: 0,
-    };
+    let lock = |kind, start, len| Flock { kind, whence: 0, start, len, pid: 0 };
     let write = Some(LockKind::Write);
     let set = |w: &mut World, pid, l: Flock, wait| {
         w.pid = pid;
@@ -475,27 +398,15 @@ fn record_locks() {
     set(&mut w, 1, lock(write, 0, 10), false).map(done).unwrap();
     set(&mut w, 1, lock(None, 3, 4), false).map(done).unwrap();
     set(&mut w, 2, lock(write, 3, 4), false).map(done).unwrap();
-    assert_eq!(
-        set(&mut w, 2, lock(write, 2, 2), false).unwrap_err(),
-        Errno::EAGAIN
-    );
+    assert_eq!(set(&mut w, 2, lock(write, 2, 2), false).unwrap_err(), Errno::EAGAIN);
     let found = w.call(|v, c| v.get_lock(c, fd, &lock(write, 0, 0))).unwrap();
     assert_eq!((found.pid, found.start, found.len), (1, 0, 3));
-    let Ok(Outcome::Block(on)) = set(&mut w, 2, lock(write, 8, 1), true) else {
-        panic!()
-    };
+    let Ok(Outcome::Block(on)) = set(&mut w, 2, lock(write, 8, 1), true) else { panic!() };
     w.vfs.wait(on, TaskId(2));
-    assert_eq!(
-        set(&mut w, 1, lock(write, 4, 1), true).unwrap_err(),
-        Errno::EDEADLK
-    );
+    assert_eq!(set(&mut w, 1, lock(write, 4, 1), true).unwrap_err(), Errno::EDEADLK);
     w.pid = 1;
     w.close(fd).unwrap();
-    assert_eq!(
-        w.vfs.drain_woken().collect::<Vec<_>>(),
-        [TaskId(2)],
-        "closing drops the process's locks"
-    );
+    assert_eq!(w.vfs.drain_woken().collect::<Vec<_>>(), [TaskId(2)], "closing drops the process's locks");
 }
 
 #[test]
@@ -506,16 +417,9 @@ fn flocks_belong_to_the_description() {
     let copy = w.call(|v, c| v.dup(c, a, 0, false)).unwrap();
     let flock = |w: &mut World, fd, kind, wait| w.call(|v, c| v.flock(c, fd, kind, wait));
     flock(&mut w, a, Some(LockKind::Write), false).unwrap();
-    flock(&mut w, copy, Some(LockKind::Write), false)
-        .map(done)
-        .unwrap();
-    assert_eq!(
-        flock(&mut w, b, Some(LockKind::Read), false).unwrap_err(),
-        Errno::EAGAIN
-    );
-    let Ok(Outcome::Block(on)) = flock(&mut w, b, Some(LockKind::Read), true) else {
-        panic!()
-    };
+    flock(&mut w, copy, Some(LockKind::Write), false).map(done).unwrap();
+    assert_eq!(flock(&mut w, b, Some(LockKind::Read), false).unwrap_err(), Errno::EAGAIN);
+    let Ok(Outcome::Block(on)) = flock(&mut w, b, Some(LockKind::Read), true) else { panic!() };
     w.vfs.wait(on, TaskId(3));
     w.close(a).unwrap();
     assert!(!w.vfs.any_woken());
@@ -547,11 +451,7 @@ fn odd_paths() {
         assert_eq!(w.stat(path, 0).map(|_| ()), want, "{path:.40}");
     }
     for i in 0..41 {
-        let target = if i == 0 {
-            "/d".into()
-        } else {
-            format!("/chain{}", i - 1)
-        };
+        let target = if i == 0 { "/d".into() } else { format!("/chain{}", i - 1) };
         w.symlink(&target, &format!("/chain{i}")).unwrap();
     }
     assert!(w.stat("/chain39", 0).is_ok(), "40 links");
@@ -580,8 +480,7 @@ fn unnamed_files_get_a_name() {
     let fd = w.open("/d", O_TMPFILE | O_RDWR, 0o600).unwrap();
     w.write(fd, b"x").unwrap();
     assert_eq!(w.names("/d").unwrap(), [""; 0]);
-    w.call(|v, c| v.link(c, fd, b"", AT_FDCWD, b"/d/f", 0x1000))
-        .unwrap();
+    w.call(|v, c| v.link(c, fd, b"", AT_FDCWD, b"/d/f", 0x1000)).unwrap();
     assert_eq!(w.get("/d/f").unwrap(), b"x");
     assert_eq!(w.open("/d", O_TMPFILE, 0o600), Err(Errno::EINVAL));
     let gone = w.open("/d/f", 0, 0).unwrap();
@@ -600,17 +499,11 @@ fn copies_between_descriptors() {
     w.put("/a", &bytes);
     let a = w.open("/a", 0, 0).unwrap();
     let b = w.open("/b", O_CREAT | O_RDWR, 0o600).unwrap();
-    let n = w
-        .call(|v, c| v.copy_file_range(c, a, None, b, None, 6000))
-        .map(done);
+    let n = w.call(|v, c| v.copy_file_range(c, a, None, b, None, 6000)).map(done);
     assert_eq!(n, Ok(6000));
     let (r, wr) = w.pipe(0);
     let mut offset = 6000;
-    assert_eq!(
-        w.call(|v, c| v.sendfile(c, wr, a, Some(&mut offset), 100000))
-            .map(done),
-        Ok(4000)
-    );
+    assert_eq!(w.call(|v, c| v.sendfile(c, wr, a, Some(&mut offset), 100000)).map(done), Ok(4000));
     assert_eq!(offset, 10000);
     assert_eq!(w.get("/b").unwrap(), bytes[..6000]);
     assert_eq!(w.read(r, 10000).unwrap(), bytes[6000..]);
@@ -628,8 +521,7 @@ fn times() {
     w.get("/f").unwrap();
     assert_eq!(w.stat("/f", 0).unwrap().atime, read.atime, "relatime");
     let at = SetTime::At(Time { sec: 5, nsec: 6 });
-    w.call(|v, c| v.utimens(c, AT_FDCWD, b"/f", SetTime::Keep, at, 0))
-        .unwrap();
+    w.call(|v, c| v.utimens(c, AT_FDCWD, b"/f", SetTime::Keep, at, 0)).unwrap();
     let set = w.stat("/f", 0).unwrap();
     assert_eq!((set.atime, set.mtime), (read.atime, Time { sec: 5, nsec: 6 }));
     assert!(set.ctime > read.ctime);

@@ -19,115 +19,32 @@ const SLOTS: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Open {
-        slot: usize,
-        path: String,
-        flags: u32,
-        mode: u32,
-    },
-    Close {
-        slot: usize,
-    },
-    Write {
-        slot: usize,
-        byte: u8,
-        len: usize,
-    },
-    Read {
-        slot: usize,
-        len: usize,
-    },
-    PWrite {
-        slot: usize,
-        len: usize,
-        offset: i64,
-    },
-    PRead {
-        slot: usize,
-        len: usize,
-        offset: i64,
-    },
-    Seek {
-        slot: usize,
-        offset: i64,
-        whence: u32,
-    },
-    FTruncate {
-        slot: usize,
-        size: i64,
-    },
-    Fallocate {
-        slot: usize,
-        mode: u32,
-        offset: i64,
-        len: i64,
-    },
-    FStat {
-        slot: usize,
-    },
-    Mkdir {
-        path: String,
-        mode: u32,
-    },
-    Mknod {
-        path: String,
-        kind: u32,
-    },
-    Rmdir {
-        path: String,
-    },
-    Unlink {
-        path: String,
-    },
-    Symlink {
-        target: String,
-        path: String,
-    },
-    Link {
-        from: String,
-        to: String,
-        follow: bool,
-    },
-    Rename {
-        from: String,
-        to: String,
-        flags: u32,
-    },
-    Readlink {
-        path: String,
-    },
-    Truncate {
-        path: String,
-        size: i64,
-    },
-    Chmod {
-        path: String,
-        mode: u32,
-    },
-    Stat {
-        path: String,
-        follow: bool,
-    },
-    Access {
-        path: String,
-        mask: u32,
-    },
-    Utimens {
-        path: String,
-    },
-    List {
-        path: String,
-    },
-    OpenAt {
-        dir: usize,
-        slot: usize,
-        path: String,
-        flags: u32,
-    },
-    MkdirAt {
-        dir: usize,
-        path: String,
-    },
+    Open { slot: usize, path: String, flags: u32, mode: u32 },
+    Close { slot: usize },
+    Write { slot: usize, byte: u8, len: usize },
+    Read { slot: usize, len: usize },
+    PWrite { slot: usize, len: usize, offset: i64 },
+    PRead { slot: usize, len: usize, offset: i64 },
+    Seek { slot: usize, offset: i64, whence: u32 },
+    FTruncate { slot: usize, size: i64 },
+    Fallocate { slot: usize, mode: u32, offset: i64, len: i64 },
+    FStat { slot: usize },
+    Mkdir { path: String, mode: u32 },
+    Mknod { path: String, kind: u32 },
+    Rmdir { path: String },
+    Unlink { path: String },
+    Symlink { target: String, path: String },
+    Link { from: String, to: String, follow: bool },
+    Rename { from: String, to: String, flags: u32 },
+    Readlink { path: String },
+    Truncate { path: String, size: i64 },
+    Chmod { path: String, mode: u32 },
+    Stat { path: String, follow: bool },
+    Access { path: String, mask: u32 },
+    Utimens { path: String },
+    List { path: String },
+    OpenAt { dir: usize, slot: usize, path: String, flags: u32 },
+    MkdirAt { dir: usize, path: String },
 }
 
 /// What a call said, in a form that both sides have.
@@ -137,11 +54,7 @@ enum Said {
     Number(u64),
     Bytes(Vec<u8>),
     Names(Vec<(String, u8)>),
-    Stat {
-        kind_and_mode: u32,
-        nlink: u64,
-        size: u64,
-    },
+    Stat { kind_and_mode: u32, nlink: u64, size: u64 },
     NoSlot,
     Failed(u32),
 }
@@ -162,20 +75,12 @@ fn from_ours<T>(result: Result<T, Errno>, f: impl FnOnce(T) -> Said) -> Said {
 
 fn host_stat(s: host::Stat) -> Said {
     let dir = s.st_mode & 0o170000 == 0o040000;
-    Said::Stat {
-        kind_and_mode: s.st_mode,
-        nlink: s.st_nlink,
-        size: if dir { 0 } else { s.st_size as u64 },
-    }
+    Said::Stat { kind_and_mode: s.st_mode, nlink: s.st_nlink, size: if dir { 0 } else { s.st_size as u64 } }
 }
 
 fn our_stat(s: Stat) -> Said {
     let dir = s.mode & 0o170000 == 0o040000;
-    Said::Stat {
-        kind_and_mode: s.mode,
-        nlink: s.nlink.into(),
-        size: if dir { 0 } else { s.size },
-    }
+    Said::Stat { kind_and_mode: s.mode, nlink: s.nlink.into(), size: if dir { 0 } else { s.size } }
 }
 
 struct Host {
@@ -187,25 +92,11 @@ struct Host {
 impl Host {
     fn new() -> Host {
         let shm = std::path::Path::new("/dev/shm");
-        let temp = if shm.is_dir() {
-            tempfile::tempdir_in(shm)
-        } else {
-            tempfile::tempdir()
-        }
-        .unwrap();
+        let temp = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
         let deep = "d/".repeat(DEPTH);
         std::fs::create_dir_all(temp.path().join(&deep)).unwrap();
-        let root = host::open(
-            temp.path().join(&deep),
-            host::OFlags::DIRECTORY,
-            host::Mode::empty(),
-        )
-        .unwrap();
-        Host {
-            _temp: temp,
-            root,
-            slots: (0..SLOTS).map(|_| None).collect(),
-        }
+        let root = host::open(temp.path().join(&deep), host::OFlags::DIRECTORY, host::Mode::empty()).unwrap();
+        Host { _temp: temp, root, slots: (0..SLOTS).map(|_| None).collect() }
     }
 
     fn with_slot(&self, slot: usize, f: impl FnOnce(&OwnedFd) -> Said) -> Said {
@@ -217,12 +108,7 @@ impl Host {
         let dir = host::openat(&self.root, path, flags, host::Mode::empty())?;
         let mut names: Vec<_> = host::Dir::read_from(&dir)?
             .map(|e| e.unwrap())
-            .map(|e| {
-                (
-                    e.file_name().to_str().unwrap().to_owned(),
-                    e.file_type().as_raw_mode() >> 12,
-                )
-            })
+            .map(|e| (e.file_name().to_str().unwrap().to_owned(), e.file_type().as_raw_mode() >> 12))
             .map(|(n, k)| (n, k as u8))
             .collect();
         names.sort();
@@ -234,38 +120,21 @@ impl Host {
         let r = &self.root;
         let done = |()| Said::Done;
         match op {
-            Op::Open {
-                slot,
-                path,
-                flags,
-                mode,
-            } => self.open(None, *slot, path, *flags, *mode),
-            Op::OpenAt {
-                dir,
-                slot,
-                path,
-                flags,
-            } => self.open(Some(*dir), *slot, path, *flags, 0o644),
+            Op::Open { slot, path, flags, mode } => self.open(None, *slot, path, *flags, *mode),
+            Op::OpenAt { dir, slot, path, flags } => self.open(Some(*dir), *slot, path, *flags, 0o644),
             Op::Close { slot } => self.slots[*slot].take().map_or(Said::NoSlot, |_| Said::Done),
-            Op::Write { slot, byte, len } => self.with_slot(*slot, |f| {
-                from_host(rustix::io::write(f, &vec![*byte; *len]), |n| {
-                    Said::Number(n as u64)
-                })
-            }),
+            Op::Write { slot, byte, len } => self
+                .with_slot(*slot, |f| from_host(rustix::io::write(f, &vec![*byte; *len]), |n| Said::Number(n as u64))),
             Op::Read { slot, len } => self.with_slot(*slot, |f| {
                 let mut b = vec![0; *len];
                 from_host(rustix::io::read(f, &mut b), |n| Said::Bytes(b[..n].to_vec()))
             }),
             Op::PWrite { slot, len, offset } => self.with_slot(*slot, |f| {
-                from_host(rustix::io::pwrite(f, &vec![7; *len], *offset as u64), |n| {
-                    Said::Number(n as u64)
-                })
+                from_host(rustix::io::pwrite(f, &vec![7; *len], *offset as u64), |n| Said::Number(n as u64))
             }),
             Op::PRead { slot, len, offset } => self.with_slot(*slot, |f| {
                 let mut b = vec![0; *len];
-                from_host(rustix::io::pread(f, &mut b, *offset as u64), |n| {
-                    Said::Bytes(b[..n].to_vec())
-                })
+                from_host(rustix::io::pread(f, &mut b, *offset as u64), |n| Said::Bytes(b[..n].to_vec()))
             }),
             Op::Seek { slot, offset, whence } => self.with_slot(*slot, |f| {
                 let from = match whence {
@@ -277,23 +146,16 @@ impl Host {
                 };
                 from_host(seek(f, from), Said::Number)
             }),
-            Op::FTruncate { slot, size } => {
-                self.with_slot(*slot, |f| from_host(ftruncate(f, *size as u64), done))
-            }
-            Op::Fallocate {
-                slot,
-                mode,
-                offset,
-                len,
-            } => self.with_slot(*slot, |f| {
+            Op::FTruncate { slot, size } => self.with_slot(*slot, |f| from_host(ftruncate(f, *size as u64), done)),
+            Op::Fallocate { slot, mode, offset, len } => self.with_slot(*slot, |f| {
                 let flags = FallocateFlags::from_bits_retain(*mode);
                 from_host(fallocate(f, flags, *offset as u64, *len as u64), done)
             }),
             Op::FStat { slot } => self.with_slot(*slot, |f| from_host(fstat(f), host_stat)),
             Op::Mkdir { path, mode } => from_host(mkdirat(r, path, Mode::from_raw_mode(*mode)), done),
-            Op::MkdirAt { dir, path } => self.with_slot(*dir, |d| {
-                from_host(mkdirat(d, path, Mode::from_raw_mode(0o755)), done)
-            }),
+            Op::MkdirAt { dir, path } => {
+                self.with_slot(*dir, |d| from_host(mkdirat(d, path, Mode::from_raw_mode(0o755)), done))
+            }
             Op::Mknod { path, kind } => {
                 let kind = FileType::from_raw_mode(*kind);
                 from_host(mknodat(r, path, kind, Mode::from_raw_mode(0o640), 0), done)
@@ -302,17 +164,12 @@ impl Host {
             Op::Unlink { path } => from_host(unlinkat(r, path, AtFlags::empty()), done),
             Op::Symlink { target, path } => from_host(symlinkat(target, r, path), done),
             Op::Link { from, to, follow } => {
-                let flags = if *follow {
-                    AtFlags::SYMLINK_FOLLOW
-                } else {
-                    AtFlags::empty()
-                };
+                let flags = if *follow { AtFlags::SYMLINK_FOLLOW } else { AtFlags::empty() };
                 from_host(linkat(r, from, r, to, flags), done)
             }
-            Op::Rename { from, to, flags } => from_host(
-                renameat_with(r, from, r, to, RenameFlags::from_bits_retain(*flags)),
-                done,
-            ),
+            Op::Rename { from, to, flags } => {
+                from_host(renameat_with(r, from, r, to, RenameFlags::from_bits_retain(*flags)), done)
+            }
             Op::Readlink { path } => from_host(readlinkat(r, path, vec![]), |t| Said::Bytes(t.into_bytes())),
             Op::Truncate { size: ..0, .. } => Said::Failed(22),
             Op::Truncate { path, size } => {
@@ -327,36 +184,20 @@ impl Host {
                     _ => Said::Failed(22),
                 })
             }
-            Op::Chmod { path, mode } => from_host(
-                chmodat(r, path, Mode::from_raw_mode(*mode), AtFlags::empty()),
-                done,
-            ),
+            Op::Chmod { path, mode } => from_host(chmodat(r, path, Mode::from_raw_mode(*mode), AtFlags::empty()), done),
             Op::Stat { path, follow } => {
-                let flags = if *follow {
-                    AtFlags::empty()
-                } else {
-                    AtFlags::SYMLINK_NOFOLLOW
-                };
+                let flags = if *follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
                 from_host(statat(r, path, flags), host_stat)
             }
-            Op::Access { path, mask } => from_host(
-                accessat(r, path, Access::from_bits_retain(*mask), AtFlags::empty()),
-                done,
-            ),
+            Op::Access { path, mask } => {
+                from_host(accessat(r, path, Access::from_bits_retain(*mask), AtFlags::empty()), done)
+            }
             Op::Utimens { path } => {
-                let t = Timespec {
-                    tv_sec: 77,
-                    tv_nsec: 5,
-                };
-                let times = Timestamps {
-                    last_access: t,
-                    last_modification: t,
-                };
+                let t = Timespec { tv_sec: 77, tv_nsec: 5 };
+                let times = Timestamps { last_access: t, last_modification: t };
                 from_host(utimensat(r, path, &times, AtFlags::empty()), done)
             }
-            Op::List { path } => self
-                .list(path)
-                .unwrap_or_else(|e| Said::Failed(e.raw_os_error() as u32)),
+            Op::List { path } => self.list(path).unwrap_or_else(|e| Said::Failed(e.raw_os_error() as u32)),
         }
     }
 
@@ -398,16 +239,10 @@ impl Ours {
                 .map(done)
                 .unwrap();
         }
-        world
-            .call(|v, c| v.chdir(c, "/d".repeat(DEPTH).as_bytes()))
-            .map(done)
-            .unwrap();
+        world.call(|v, c| v.chdir(c, "/d".repeat(DEPTH).as_bytes())).map(done).unwrap();
         world.cred.uid = uid;
         world.cred.gid = gid;
-        Ours {
-            world,
-            slots: vec![None; SLOTS],
-        }
+        Ours { world, slots: vec![None; SLOTS] }
     }
 
     fn with_slot(&mut self, slot: usize, f: impl FnOnce(&mut World, i32) -> Said) -> Said {
@@ -422,25 +257,15 @@ impl Ours {
         let w = &mut self.world;
         let at = AT_FDCWD;
         match op {
-            Op::Open {
-                slot,
-                path,
-                flags,
-                mode,
-            } => self.open(None, *slot, path, *flags, *mode),
-            Op::OpenAt {
-                dir,
-                slot,
-                path,
-                flags,
-            } => self.open(Some(*dir), *slot, path, *flags, 0o644),
+            Op::Open { slot, path, flags, mode } => self.open(None, *slot, path, *flags, *mode),
+            Op::OpenAt { dir, slot, path, flags } => self.open(Some(*dir), *slot, path, *flags, 0o644),
             Op::Close { slot } => match self.slots[*slot].take() {
                 Some(fd) => from_ours(w.close(fd), ok),
                 None => Said::NoSlot,
             },
-            Op::Write { slot, byte, len } => self.with_slot(*slot, |w, fd| {
-                from_ours(w.write(fd, &vec![*byte; *len]), |n| Said::Number(n as u64))
-            }),
+            Op::Write { slot, byte, len } => {
+                self.with_slot(*slot, |w, fd| from_ours(w.write(fd, &vec![*byte; *len]), |n| Said::Number(n as u64)))
+            }
             Op::Read { slot, len } => self.with_slot(*slot, |w, fd| from_ours(w.read(fd, *len), Said::Bytes)),
             Op::PWrite { slot, len, offset } => self.with_slot(*slot, |w, fd| {
                 let bytes = vec![7; *len];
@@ -453,42 +278,24 @@ impl Ours {
                 from_ours(r, |n| Said::Bytes(b[..done(n)].to_vec()))
             }),
             Op::Seek { slot, offset, whence } => self.with_slot(*slot, |w, fd| {
-                from_ours(w.call(|v, c| v.lseek(c, fd, *offset, *whence)), |n| {
-                    Said::Number(done(n))
-                })
+                from_ours(w.call(|v, c| v.lseek(c, fd, *offset, *whence)), |n| Said::Number(done(n)))
             }),
-            Op::FTruncate { slot, size } => self.with_slot(*slot, |w, fd| {
-                from_ours(w.call(|v, c| v.ftruncate(c, fd, *size)).map(done), ok)
+            Op::FTruncate { slot, size } => {
+                self.with_slot(*slot, |w, fd| from_ours(w.call(|v, c| v.ftruncate(c, fd, *size)).map(done), ok))
+            }
+            Op::Fallocate { slot, mode, offset, len } => self.with_slot(*slot, |w, fd| {
+                from_ours(w.call(|v, c| v.fallocate(c, fd, *mode, *offset, *len)).map(done), ok)
             }),
-            Op::Fallocate {
-                slot,
-                mode,
-                offset,
-                len,
-            } => self.with_slot(*slot, |w, fd| {
-                from_ours(
-                    w.call(|v, c| v.fallocate(c, fd, *mode, *offset, *len)).map(done),
-                    ok,
-                )
-            }),
-            Op::FStat { slot } => self.with_slot(*slot, |w, fd| {
-                from_ours(w.call(|v, c| v.fstat(c, fd)).map(done), our_stat)
-            }),
-            Op::Mkdir { path, mode } => from_ours(
-                w.call(|v, c| v.mkdir(c, at, path.as_bytes(), *mode)).map(done),
-                ok,
-            ),
+            Op::FStat { slot } => {
+                self.with_slot(*slot, |w, fd| from_ours(w.call(|v, c| v.fstat(c, fd)).map(done), our_stat))
+            }
+            Op::Mkdir { path, mode } => from_ours(w.call(|v, c| v.mkdir(c, at, path.as_bytes(), *mode)).map(done), ok),
             Op::MkdirAt { dir, path } => self.with_slot(*dir, |w, fd| {
-                from_ours(
-                    w.call(|v, c| v.mkdir(c, fd, path.as_bytes(), 0o755)).map(done),
-                    ok,
-                )
+                from_ours(w.call(|v, c| v.mkdir(c, fd, path.as_bytes(), 0o755)).map(done), ok)
             }),
-            Op::Mknod { path, kind } => from_ours(
-                w.call(|v, c| v.mknod(c, at, path.as_bytes(), kind | 0o640, 0))
-                    .map(done),
-                ok,
-            ),
+            Op::Mknod { path, kind } => {
+                from_ours(w.call(|v, c| v.mknod(c, at, path.as_bytes(), kind | 0o640, 0)).map(done), ok)
+            }
             Op::Rmdir { path } => from_ours(w.rmdir(path), ok),
             Op::Unlink { path } => from_ours(w.unlink(path), ok),
             Op::Symlink { target, path } => from_ours(w.symlink(target, path), ok),
@@ -502,23 +309,16 @@ impl Ours {
             Op::Truncate { path, size } => {
                 from_ours(w.call(|v, c| v.truncate(c, path.as_bytes(), *size)).map(done), ok)
             }
-            Op::Chmod { path, mode } => from_ours(
-                w.call(|v, c| v.chmod(c, at, path.as_bytes(), *mode, 0)).map(done),
-                ok,
-            ),
+            Op::Chmod { path, mode } => {
+                from_ours(w.call(|v, c| v.chmod(c, at, path.as_bytes(), *mode, 0)).map(done), ok)
+            }
             Op::Stat { path, follow } => from_ours(w.stat(path, if *follow { 0 } else { 0x100 }), our_stat),
-            Op::Access { path, mask } => from_ours(
-                w.call(|v, c| v.access(c, at, path.as_bytes(), *mask, 0))
-                    .map(done),
-                ok,
-            ),
+            Op::Access { path, mask } => {
+                from_ours(w.call(|v, c| v.access(c, at, path.as_bytes(), *mask, 0)).map(done), ok)
+            }
             Op::Utimens { path } => {
                 let t = SetTime::At(sal_vfs::Time { sec: 77, nsec: 5 });
-                from_ours(
-                    w.call(|v, c| v.utimens(c, at, path.as_bytes(), t, t, 0))
-                        .map(done),
-                    ok,
-                )
+                from_ours(w.call(|v, c| v.utimens(c, at, path.as_bytes(), t, t, 0)).map(done), ok)
             }
             Op::List { path } => self.list(path).unwrap_or_else(|e| Said::Failed(e.raw())),
         }
@@ -545,10 +345,7 @@ impl Ours {
             Some(Some(fd)) => fd,
             Some(None) => return Said::NoSlot,
         };
-        match self
-            .world
-            .call(|v, c| v.open(c, at, path.as_bytes(), flags, mode))
-        {
+        match self.world.call(|v, c| v.open(c, at, path.as_bytes(), flags, mode)) {
             Ok(fd) => {
                 if let Some(old) = self.slots[slot].replace(done(fd)) {
                     self.world.close(old).unwrap();
@@ -570,15 +367,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn offset() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        Just(0),
-        Just(1),
-        Just(-1),
-        0i64..20000,
-        Just(4096),
-        Just(8192),
-        Just(12288)
-    ]
+    prop_oneof![Just(0), Just(1), Just(-1), 0i64..20000, Just(4096), Just(8192), Just(12288)]
 }
 
 fn flags() -> impl Strategy<Value = u32> {

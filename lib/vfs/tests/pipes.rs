@@ -55,9 +55,7 @@ fn a_blocked_write_keeps_its_progress() {
     let mut got = w.read(r, 30000).unwrap();
     assert_eq!(w.vfs.drain_woken().count(), 1);
     let rest = &bytes[progress.done..];
-    let n = w
-        .call(|v, c| v.write(c, wr, &mut SliceSource(rest), &mut progress))
-        .map(done);
+    let n = w.call(|v, c| v.write(c, wr, &mut SliceSource(rest), &mut progress)).map(done);
     assert_eq!(n, Ok(70000));
     got.extend(w.read(r, 1 << 20).unwrap());
     assert_eq!(got, bytes);

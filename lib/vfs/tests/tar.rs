@@ -60,19 +60,7 @@ fn every_kind_of_entry() {
     assert_eq!(result, Ok(7));
     assert_eq!(w.get("/bin/ls").unwrap(), b"program");
     let s = w.stat("/bin/sh", 0).unwrap();
-    assert_eq!(
-        (s.mode, s.nlink, s.uid, s.gid, s.mtime),
-        (
-            0o104755,
-            2,
-            3,
-            4,
-            Time {
-                sec: 1234567,
-                nsec: 0
-            }
-        )
-    );
+    assert_eq!((s.mode, s.nlink, s.uid, s.gid, s.mtime), (0o104755, 2, 3, 4, Time { sec: 1234567, nsec: 0 }));
     assert_eq!(w.stat("/bin", 0).unwrap().mode, 0o040750);
     assert_eq!(w.stat("/null", 0).unwrap().rdev, makedev(1, 3));
     assert_eq!(w.get("/deep/er/file").unwrap(), [7; 5000]);
@@ -90,12 +78,7 @@ fn long_names() {
         }
         format!("{len}{body}").into_bytes()
     };
-    let records = [
-        pax("path", "p\u{e4}x"),
-        pax("mtime", "77.25"),
-        pax("comment", "none"),
-    ]
-    .concat();
+    let records = [pax("path", "p\u{e4}x"), pax("mtime", "77.25"), pax("comment", "none")].concat();
     let (mut w, result) = load(&[
         entry(b"././@LongLink", b'L', 0, b"", format!("{long}\0").as_bytes()),
         entry(b"cut", b'0', 0o644, b"", b"gnu"),
@@ -106,13 +89,7 @@ fn long_names() {
     assert_eq!(result, Ok(3));
     assert_eq!(w.get(&format!("/{long}")).unwrap(), b"gnu");
     assert_eq!(w.get("/p\u{e4}x").unwrap(), b"pax");
-    assert_eq!(
-        w.stat("/p\u{e4}x", 0).unwrap().mtime,
-        Time {
-            sec: 77,
-            nsec: 250_000_000
-        }
-    );
+    assert_eq!(w.stat("/p\u{e4}x", 0).unwrap().mtime, Time { sec: 77, nsec: 250_000_000 });
     assert_eq!(w.get("/plain").unwrap(), b"plain");
 }
 
@@ -128,12 +105,7 @@ fn what_the_hosts_tar_writes() {
     for format in ["gnu", "pax", "ustar"] {
         let archive = temp.path().join("a.tar");
         let mut tar = std::process::Command::new("tar");
-        tar.arg("-C")
-            .arg(&root)
-            .arg(format!("--format={format}"))
-            .arg("-cf")
-            .arg(&archive)
-            .arg(".");
+        tar.arg("-C").arg(&root).arg(format!("--format={format}")).arg("-cf").arg(&archive).arg(".");
         // A host without tar still has the archives made by hand above.
         let Ok(status) = tar.stderr(std::process::Stdio::null()).status() else {
             return;
@@ -156,31 +128,13 @@ fn what_is_wrong_is_said() {
     let mut torn = good.clone();
     torn[3] ^= 1;
     let cases: Vec<(Vec<Vec<u8>>, &str)> = vec![
-        (
-            vec![good.clone(), torn],
-            "tar archive, byte 1024: the header's checksum is wrong",
-        ),
+        (vec![good.clone(), torn], "tar archive, byte 1024: the header's checksum is wrong"),
         (vec![good[..600].to_vec(), vec![]], ""),
-        (
-            vec![good[..515].to_vec()],
-            "tar archive, byte 0: ends within a file",
-        ),
-        (
-            vec![good[..300].to_vec()],
-            "tar archive, byte 0: ends within a header",
-        ),
-        (
-            vec![entry(b"../x", b'0', 0o644, b"", b"")],
-            "tar archive, byte 0: a name that is not allowed (../x)",
-        ),
-        (
-            vec![entry(b"x", b'1', 0, b"y", b"")],
-            "tar archive, byte 0: a hard link to nothing that came before (x)",
-        ),
-        (
-            vec![entry(b"x", b'S', 0, b"", b"")],
-            "tar archive, byte 0: an entry of a type that is not known (x)",
-        ),
+        (vec![good[..515].to_vec()], "tar archive, byte 0: ends within a file"),
+        (vec![good[..300].to_vec()], "tar archive, byte 0: ends within a header"),
+        (vec![entry(b"../x", b'0', 0o644, b"", b"")], "tar archive, byte 0: a name that is not allowed (../x)"),
+        (vec![entry(b"x", b'1', 0, b"y", b"")], "tar archive, byte 0: a hard link to nothing that came before (x)"),
+        (vec![entry(b"x", b'S', 0, b"", b"")], "tar archive, byte 0: an entry of a type that is not known (x)"),
         (
             vec![good.clone(), entry(b"a/b", b'0', 0o644, b"", b"")],
             "tar archive, byte 1024: a name below something that is no directory (a/b)",
@@ -195,10 +149,7 @@ fn what_is_wrong_is_said() {
 #[test]
 fn too_large_for_the_file_system() {
     let mut w = World::with_pages(1);
-    let error = w
-        .vfs
-        .load_tar(&entry(b"a", b'0', 0o644, b"", &[1; 9000]), NOW)
-        .unwrap_err();
+    let error = w.vfs.load_tar(&entry(b"a", b'0', 0o644, b"", &[1; 9000]), NOW).unwrap_err();
     assert_eq!(error.errno, Some(Errno::ENOSPC));
 }
 

@@ -147,15 +147,8 @@ impl<E> From<TransportError> for Failure<E> {
 /// The words of a request: operation and arguments (at most seven). Used by generated code.
 pub fn request_words(operation: u16, arguments: &[u64]) -> Words {
     let mut words = [0; sal_abi::WORDS];
-    let header = Header {
-        operation,
-        ..Header::default()
-    }
-    .word();
-    words
-        .iter_mut()
-        .zip(core::iter::once(&header).chain(arguments))
-        .for_each(|(to, from)| *to = *from);
+    let header = Header { operation, ..Header::default() }.word();
+    words.iter_mut().zip(core::iter::once(&header).chain(arguments)).for_each(|(to, from)| *to = *from);
     words
 }
 
@@ -163,11 +156,7 @@ pub fn request_words(operation: u16, arguments: &[u64]) -> Words {
 ///
 /// # Errors
 /// What its status says.
-pub fn done<E>(
-    received: &Received,
-    takes: usize,
-    error: impl Fn(u16) -> Option<E>,
-) -> Result<(), Failure<E>> {
+pub fn done<E>(received: &Received, takes: usize, error: impl Fn(u16) -> Option<E>) -> Result<(), Failure<E>> {
     let [status, ..] = received.words;
     match Status::from_word(status) {
         Some(Status::Done) if received.count == takes => Ok(()),

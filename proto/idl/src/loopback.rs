@@ -19,12 +19,7 @@ pub struct Carried<'r, 'a> {
 impl<'r, 'a> Carried<'r, 'a> {
     /// Buffers and handles, as a request would carry them.
     pub fn new(lends: &'r mut [Lend<'a>], handles: [Handle; CAPS]) -> Carried<'r, 'a> {
-        Carried {
-            lends,
-            handles,
-            closed: 0,
-            kept: None,
-        }
+        Carried { lends, handles, closed: 0, kept: None }
     }
 }
 
@@ -52,9 +47,7 @@ impl Attachments for Carried<'_, '_> {
         let Some(Lend::Write(WriteLend::Own(bytes))) = self.lends.get_mut(loan) else {
             return Err(Error::OutOfLoan);
         };
-        let part = bytes
-            .get_mut(range(offset, from.len())?)
-            .ok_or(Error::OutOfLoan)?;
+        let part = bytes.get_mut(range(offset, from.len())?).ok_or(Error::OutOfLoan)?;
         part.copy_from_slice(from);
         Ok(from.len())
     }
@@ -84,12 +77,7 @@ pub struct Loopback<F> {
 impl<F: FnMut(Arrival, u64, &Words, &mut dyn Attachments) -> Outcome> Loopback<F> {
     /// `dispatch` gets arrival, badge, words, attachments; as in `|a, b, w, x| names::dispatch(&mut server, a, b, w, x)`.
     pub fn new(badge: u64, slot: u16, dispatch: F) -> Loopback<F> {
-        Loopback {
-            dispatch,
-            badge,
-            slot,
-            sequence: 0,
-        }
+        Loopback { dispatch, badge, slot, sequence: 0 }
     }
 }
 
@@ -97,37 +85,22 @@ impl<F: FnMut(Arrival, u64, &Words, &mut dyn Attachments) -> Outcome> Transport 
     fn exchange(&mut self, request: &mut Request<'_, '_>) -> Result<Received, TransportError> {
         self.sequence = crate::header::next_sequence(self.sequence);
         let [first, ..] = request.words;
-        let header = Header {
-            slot: self.slot,
-            sequence: self.sequence,
-            ..Header::from_word(first)
-        };
+        let header = Header { slot: self.slot, sequence: self.sequence, ..Header::from_word(first) };
         let mut words = request.words;
         let [word0, ..] = &mut words;
         *word0 = header.word();
         let mut handles = [Handle::NONE; CAPS];
-        handles
-            .iter_mut()
-            .zip(request.gives)
-            .for_each(|(to, give)| *to = give.handle);
+        handles.iter_mut().zip(request.gives).for_each(|(to, give)| *to = give.handle);
         let arrival = Arrival::new(Kind::Message, request.lends.len(), request.gives.len());
         let mut carried = Carried::new(request.lends, handles);
         match (self.dispatch)(arrival, self.badge, &words, &mut carried) {
-            Outcome::Kept => Err(TransportError {
-                error: Error::ServerDied,
-                code: 0,
-            }),
-            Outcome::Reply(response) if response.count > request.accept => Err(TransportError {
-                error: Error::NotAccepted,
-                code: 0,
-            }),
+            Outcome::Kept => Err(TransportError { error: Error::ServerDied, code: 0 }),
+            Outcome::Reply(response) if response.count > request.accept => {
+                Err(TransportError { error: Error::NotAccepted, code: 0 })
+            }
             Outcome::Reply(response) => {
                 let handles = response.gives.map(|give| give.handle);
-                Ok(Received {
-                    words: response.words,
-                    handles,
-                    count: response.count,
-                })
+                Ok(Received { words: response.words, handles, count: response.count })
             }
         }
     }

@@ -70,20 +70,12 @@ pub struct Give {
 impl Give {
     /// A copy with at most these rights.
     pub const fn copy(handle: Handle, rights: Rights) -> Give {
-        Give {
-            handle,
-            rights,
-            mode: Mode::Copy,
-        }
+        Give { handle, rights, mode: Mode::Copy }
     }
 
     /// The handle itself, with all its rights.
     pub const fn moved(handle: Handle) -> Give {
-        Give {
-            handle,
-            rights: Rights::ALL,
-            mode: Mode::Move,
-        }
+        Give { handle, rights: Rights::ALL, mode: Mode::Move }
     }
 }
 
@@ -134,11 +126,7 @@ pub struct Response {
 impl Response {
     /// Words alone.
     pub const fn words(words: Words) -> Response {
-        Response {
-            words,
-            gives: [Give::copy(Handle::NONE, Rights::NONE); CAPS],
-            count: 0,
-        }
+        Response { words, gives: [Give::copy(Handle::NONE, Rights::NONE); CAPS], count: 0 }
     }
 
     /// A status alone.
@@ -149,17 +137,8 @@ impl Response {
     /// Results: at most seven words and [`CAPS`] capabilities, the rest is cut off.
     pub fn results(results: &[u64], gives: &[Give]) -> Response {
         let mut response = Response::status(Status::Done);
-        response
-            .words
-            .iter_mut()
-            .skip(1)
-            .zip(results)
-            .for_each(|(to, from)| *to = *from);
-        response
-            .gives
-            .iter_mut()
-            .zip(gives)
-            .for_each(|(to, from)| *to = *from);
+        response.words.iter_mut().skip(1).zip(results).for_each(|(to, from)| *to = *from);
+        response.gives.iter_mut().zip(gives).for_each(|(to, from)| *to = *from);
         response.count = gives.len().min(CAPS);
         response
     }
@@ -191,11 +170,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Of a message.
     pub fn new(header: Header, badge: u64, attachments: &'a mut dyn Attachments) -> Call<'a> {
-        Call {
-            header,
-            badge,
-            attachments,
-        }
+        Call { header, badge, attachments }
     }
 
     /// Fills `to` from `offset` of a lent buffer.
@@ -229,10 +204,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// [`LoanError`].
     pub fn read_all<'t>(&mut self, loan: ReadLoan, to: &'t mut [u8]) -> Result<Option<&'t [u8]>, LoanError> {
-        let Some(part) = usize::try_from(loan.length)
-            .ok()
-            .and_then(|length| to.get_mut(..length))
-        else {
+        let Some(part) = usize::try_from(loan.length).ok().and_then(|length| to.get_mut(..length)) else {
             return Ok(None);
         };
         self.read(loan, 0, part)?;
@@ -315,18 +287,12 @@ pub fn conclude<E: Into<u16>>(
 
 /// Loan number `index` as one to read. Used by generated code.
 pub fn read_loan(index: usize, attachments: &dyn Attachments) -> ReadLoan {
-    ReadLoan {
-        index,
-        length: attachments.lent(index),
-    }
+    ReadLoan { index, length: attachments.lent(index) }
 }
 
 /// Loan number `index` as one to write. Used by generated code.
 pub fn write_loan(index: usize, attachments: &dyn Attachments) -> WriteLoan {
-    WriteLoan {
-        index,
-        length: attachments.lent(index),
-    }
+    WriteLoan { index, length: attachments.lent(index) }
 }
 
 /// Operation 0: opens a slot. Used by generated code.
@@ -339,9 +305,7 @@ pub fn open(
 ) -> Outcome {
     let [word0, key, rest @ ..] = *words;
     let fits = well_formed(arrival, Header::from_word(word0), Counts { loans: 0, gives: 0 });
-    let key = u32::try_from(key)
-        .ok()
-        .filter(|key| fits && *key != 0 && rest.iter().all(|word| *word == 0));
+    let key = u32::try_from(key).ok().filter(|key| fits && *key != 0 && rest.iter().all(|word| *word == 0));
     let Some(key) = key else {
         return refuse(arrival, attachments, Status::Malformed);
     };

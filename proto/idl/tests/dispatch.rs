@@ -4,9 +4,7 @@ use proptest::prelude::*;
 use sal_idl::abi::message::{Arrival, CAPS, Kind};
 use sal_idl::abi::{Handle, Rights, Words};
 use sal_idl::loopback::{Carried, Loopback};
-use sal_idl::{
-    Attachments, Call, Failure, Give, Header, Lend, Outcome, ReadLend, Response, Status, Stop, WriteLend,
-};
+use sal_idl::{Attachments, Call, Failure, Give, Header, Lend, Outcome, ReadLend, Response, Status, Stop, WriteLend};
 
 mod sample {
     //! The interface under test.
@@ -42,9 +40,7 @@ struct Sample {
 impl sample::Server for Sample {
     fn recall(&mut self, call: &Call<'_>) -> Option<Response> {
         self.last = call.header.sequence;
-        self.remembered
-            .filter(|(sequence, _)| *sequence == call.header.sequence)
-            .map(|(_, response)| response)
+        self.remembered.filter(|(sequence, _)| *sequence == call.header.sequence).map(|(_, response)| response)
     }
 
     fn open_slot(&mut self, key: u64) -> Option<u16> {
@@ -90,9 +86,7 @@ impl sample::Server for Sample {
         a: sample::wide::Arguments,
     ) -> Result<sample::wide::Results, Stop<sample::Error>> {
         self.served += 1;
-        Ok(sample::wide::Results {
-            h: a.a ^ a.b ^ a.c ^ a.d ^ a.e ^ a.f ^ a.g,
-        })
+        Ok(sample::wide::Results { h: a.a ^ a.b ^ a.c ^ a.d ^ a.e ^ a.f ^ a.g })
     }
 
     fn wait(
@@ -111,11 +105,7 @@ impl sample::Server for Sample {
         a: sample::limited::Arguments,
     ) -> Result<sample::limited::Results, Stop<sample::Error>> {
         self.served += 1;
-        if a.n > 9 {
-            Err(sample::Error::TooBig.into())
-        } else {
-            Ok(sample::limited::Results {})
-        }
+        if a.n > 9 { Err(sample::Error::TooBig.into()) } else { Ok(sample::limited::Results {}) }
     }
 }
 
@@ -127,19 +117,11 @@ fn client_and_server_agree_on_every_clause() {
     client.nothing().unwrap();
     let mut to = [0; 16];
     let cap = Give::copy(Handle(3), Rights::ALL);
-    let reply = client
-        .everything(200, -5, true, &[1, 2, 3], &mut to, cap)
-        .unwrap();
-    assert_eq!(
-        (reply.sum, reply.back, reply.gift, reply.other),
-        (201, false, Handle(3), Handle(77))
-    );
+    let reply = client.everything(200, -5, true, &[1, 2, 3], &mut to, cap).unwrap();
+    assert_eq!((reply.sum, reply.back, reply.gift, reply.other), (201, false, Handle(3), Handle(77)));
     assert_eq!(to[12..], [0, 3, 2, 1]);
     assert_eq!(client.wide(1, 2, 4, 8, 16, 32, 64).unwrap().h, 127);
-    assert_eq!(
-        client.limited(10, cap),
-        Err(Failure::Refused(sample::Error::TooBig))
-    );
+    assert_eq!(client.limited(10, cap), Err(Failure::Refused(sample::Error::TooBig)));
     assert!(client.limited(9, cap).is_ok());
     assert!(matches!(client.wait(9), Err(Failure::Transport(_))));
 }
@@ -149,26 +131,11 @@ fn an_answered_number_is_answered_again_without_serving() {
     let mut server = Sample::default();
     let mut send = |sequence| {
         let (mut to, from) = ([0u8; 2], [5u8]);
-        let mut lends = [
-            Lend::Read(ReadLend::from(&from)),
-            Lend::Write(WriteLend::from(&mut to)),
-        ];
+        let mut lends = [Lend::Read(ReadLend::from(&from)), Lend::Write(WriteLend::from(&mut to))];
         let mut carried = Carried::new(&mut lends, [Handle(9), Handle::NONE, Handle::NONE, Handle::NONE]);
-        let word0 = Header {
-            operation: 2,
-            sequence,
-            slot: 1,
-            flags: 1,
-        }
-        .word();
+        let word0 = Header { operation: 2, sequence, slot: 1, flags: 1 }.word();
         let words = [word0, 1, 2, 0, 0, 0, 0, 0];
-        let outcome = sample::dispatch(
-            &mut server,
-            Arrival::new(Kind::Message, 2, 1),
-            0,
-            &words,
-            &mut carried,
-        );
+        let outcome = sample::dispatch(&mut server, Arrival::new(Kind::Message, 2, 1), 0, &words, &mut carried);
         (outcome, carried.closed, server.served)
     };
     let (first, closed, served) = send(4);
@@ -197,11 +164,7 @@ fn reserved_bits_and_wrong_counts_are_malformed() {
         let mut words = [*word0; 8];
         words[1..].copy_from_slice(rest);
         let (response, _, closed) = send(&words, *loans, *caps);
-        assert_eq!(
-            Status::from_word(response.words[0]),
-            Some(*expected),
-            "{word0} {rest:?}"
-        );
+        assert_eq!(Status::from_word(response.words[0]), Some(*expected), "{word0} {rest:?}");
         assert_eq!(closed, if *expected == Status::Done { 0 } else { *caps });
     }
 }
@@ -210,27 +173,15 @@ fn reserved_bits_and_wrong_counts_are_malformed() {
 fn send(words: &Words, loans: usize, caps: usize) -> (Response, usize, usize) {
     let mut server = Sample::default();
     let (mut to, from) = ([0u8; 3], [1u8, 2, 3]);
-    let mut lends = vec![
-        Lend::Read(ReadLend::from(&from)),
-        Lend::Write(WriteLend::from(&mut to)),
-    ];
+    let mut lends = vec![Lend::Read(ReadLend::from(&from)), Lend::Write(WriteLend::from(&mut to))];
     while lends.len() < loans {
         lends.push(Lend::Read(ReadLend::from(&from)));
     }
     lends.truncate(loans);
     let mut handles = [Handle::NONE; CAPS];
-    handles
-        .iter_mut()
-        .take(caps)
-        .for_each(|handle| *handle = Handle::new(1, 1));
+    handles.iter_mut().take(caps).for_each(|handle| *handle = Handle::new(1, 1));
     let mut carried = Carried::new(&mut lends, handles);
-    let outcome = sample::dispatch(
-        &mut server,
-        Arrival::new(Kind::Message, loans, caps),
-        0,
-        words,
-        &mut carried,
-    );
+    let outcome = sample::dispatch(&mut server, Arrival::new(Kind::Message, loans, caps), 0, words, &mut carried);
     let (closed, kept) = (carried.closed, carried.kept);
     match outcome {
         Outcome::Reply(response) => (response, server.served, closed),
@@ -319,19 +270,10 @@ proptest! {
 #[test]
 fn a_short_loan_is_malformed_not_a_panic() {
     let mut server = Sample::default();
-    let mut lends = [
-        Lend::Write(WriteLend::Own(&mut [])),
-        Lend::Read(ReadLend::Own(&[1])),
-    ];
+    let mut lends = [Lend::Write(WriteLend::Own(&mut [])), Lend::Read(ReadLend::Own(&[1]))];
     let mut carried = Carried::new(&mut lends, [Handle(1); CAPS]);
     carried.read(0, 0, &mut [0]).unwrap_err();
     let words = [2, 0, 0, 0, 0, 0, 0, 0];
-    let outcome = sample::dispatch(
-        &mut server,
-        Arrival::new(Kind::Message, 2, 1),
-        0,
-        &words,
-        &mut carried,
-    );
+    let outcome = sample::dispatch(&mut server, Arrival::new(Kind::Message, 2, 1), 0, &words, &mut carried);
     assert_eq!(outcome, Outcome::Reply(Response::status(Status::Malformed)));
 }

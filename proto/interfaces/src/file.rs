@@ -73,15 +73,8 @@ impl<'a> Entry<'a> {
         let end = at.checked_add(ENTRY_HEAD)?.checked_add(self.name.len())?;
         let place = buffer.get_mut(at..end)?;
         let (head, name) = place.split_at_mut_checked(ENTRY_HEAD)?;
-        let fields = [
-            &self.inode.to_le_bytes()[..],
-            &self.next.to_le_bytes(),
-            &length.to_le_bytes(),
-            &[self.kind, 0],
-        ];
-        head.iter_mut()
-            .zip(fields.into_iter().flatten())
-            .for_each(|(to, from)| *to = *from);
+        let fields = [&self.inode.to_le_bytes()[..], &self.next.to_le_bytes(), &length.to_le_bytes(), &[self.kind, 0]];
+        head.iter_mut().zip(fields.into_iter().flatten()).for_each(|(to, from)| *to = *from);
         name.copy_from_slice(self.name);
         Some(end)
     }
@@ -93,15 +86,7 @@ impl<'a> Entry<'a> {
         let length = usize::from(u16::from_le_bytes(head.get(16..18)?.try_into().ok()?));
         let end = at + ENTRY_HEAD + length;
         let name = buffer.get(at + ENTRY_HEAD..end)?;
-        Some((
-            Entry {
-                inode: word(0)?,
-                next: word(8)?,
-                kind: *head.get(18)?,
-                name,
-            },
-            end,
-        ))
+        Some((Entry { inode: word(0)?, next: word(8)?, kind: *head.get(18)?, name }, end))
     }
 }
 
@@ -222,18 +207,8 @@ mod tests {
     #[test]
     fn entries_come_out_as_they_went_in() {
         let mut buffer = [0; 64];
-        let first = Entry {
-            inode: 7,
-            next: 1,
-            kind: 4,
-            name: b"uart",
-        };
-        let second = Entry {
-            inode: u64::MAX,
-            next: 2,
-            kind: 8,
-            name: b"",
-        };
+        let first = Entry { inode: 7, next: 1, kind: 4, name: b"uart" };
+        let second = Entry { inode: u64::MAX, next: 2, kind: 8, name: b"" };
         let middle = first.put(&mut buffer, 0).unwrap();
         let end = second.put(&mut buffer, middle).unwrap();
         assert_eq!(first.put(&mut buffer, end), None);

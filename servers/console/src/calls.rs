@@ -5,9 +5,7 @@ use sal_console_core::{Client, Outcome, Refusal, Request, Wait};
 use sal_console_core::{Stream as Output, WindowSize};
 use sal_idl::header::client_key;
 use sal_idl::{Call, ReadLoan, Response, Stop, WriteLoan};
-use sal_proto::console::{
-    self, Error, Kind, Stream, events, exit, flags, info, ioctl, poll, read, watch, write,
-};
+use sal_proto::console::{self, Error, Kind, Stream, events, exit, flags, info, ioctl, poll, read, watch, write};
 use sal_rt::clock;
 use sal_rt::server::{InService, answer_kept};
 use zerocopy::IntoBytes;
@@ -25,15 +23,8 @@ const DRAIN_NS: u64 = 2_000_000;
 /// What a caller wants, complete with what it gave but its buffers' contents.
 #[derive(Clone, Copy)]
 pub(crate) enum What {
-    Read {
-        to: WriteLoan,
-        wait: Wait,
-    },
-    Write {
-        stream: Output,
-        from: ReadLoan,
-        wait: Wait,
-    },
+    Read { to: WriteLoan, wait: Wait },
+    Write { stream: Output, from: ReadLoan, wait: Wait },
     Ioctl(Command),
     Events,
     Exit(u8),
@@ -54,8 +45,7 @@ impl Server {
     fn client(&self, call: &Call<'_>) -> Client {
         // Keys carry the badge in their upper half (`client_key`).
         let badge = client_key(call.badge, 0) >> 32;
-        self.console
-            .client(call.header.slot, call.header.sequence, |key| key >> 32 == badge)
+        self.console.client(call.header.slot, call.header.sequence, |key| key >> 32 == badge)
     }
 
     /// Serves a request, or keeps its caller. The result is the core's.
@@ -69,14 +59,7 @@ impl Server {
                 for (loan, length) in lent.iter_mut().enumerate() {
                     *length = call.attachments().lent(loan);
                 }
-                let kept = Kept {
-                    header: call.header,
-                    badge: call.badge,
-                    client,
-                    what,
-                    lent,
-                    deadline,
-                };
+                let kept = Kept { header: call.header, badge: call.badge, client, what, lent, deadline };
                 self.waiting.keep(call, kept).map_err(|_| Error::NoSlot)?;
                 Err(Stop::Kept)
             }
@@ -88,10 +71,7 @@ impl Server {
         let now = clock::now();
         let mut buffer = [0; PIECE];
         let request = match what {
-            What::Read { to, wait } => Request::Read {
-                most: to.length as usize,
-                wait,
-            },
+            What::Read { to, wait } => Request::Read { most: to.length as usize, wait },
             What::Write { stream, from, .. } => {
                 let length = from.length.min(PIECE as u64) as usize;
                 let bytes = buffer.get_mut(..length).unwrap_or_default();
@@ -127,11 +107,8 @@ impl Server {
     pub(crate) fn answer_waiting(&mut self) -> bool {
         let mut answered = false;
         for index in 0..self.waiting.places.len() {
-            let Some((reply, kept)) = self
-                .waiting
-                .places
-                .get(index)
-                .and_then(|place| Some((place.reply(), place.kept?)))
+            let Some((reply, kept)) =
+                self.waiting.places.get(index).and_then(|place| Some((place.reply(), place.kept?)))
             else {
                 continue;
             };
@@ -144,9 +121,7 @@ impl Server {
                     continue;
                 }
                 Err(Stop::Error(error)) => Some(error.response()),
-                Err(Stop::Loan(sal_idl::LoanError::Absent { loan, offset })) => {
-                    Some(Response::absent(loan, offset))
-                }
+                Err(Stop::Loan(sal_idl::LoanError::Absent { loan, offset })) => Some(Response::absent(loan, offset)),
                 // Nobody waits there any more, or it lent what it said it didn't.
                 Err(Stop::Loan(_) | Stop::Kept) => None,
             };
@@ -161,12 +136,7 @@ impl Server {
     }
 
     fn set_deadline(&mut self, index: usize, deadline: Option<u64>) {
-        if let Some(kept) = self
-            .waiting
-            .places
-            .get_mut(index)
-            .and_then(|place| place.kept.as_mut())
-        {
+        if let Some(kept) = self.waiting.places.get_mut(index).and_then(|place| place.kept.as_mut()) {
             kept.deadline = deadline;
         }
     }
@@ -185,10 +155,7 @@ impl What {
         match self {
             What::Read { .. } => read::Results { count: result as u32 }.response(),
             What::Write { .. } => write::Results { count: result as u32 }.response(),
-            What::Events => events::Results {
-                events: result as u64,
-            }
-            .response(),
+            What::Events => events::Results { events: result as u64 }.response(),
             What::Ioctl(_) => ioctl::Results { value: result }.response(),
             What::Exit(_) => exit::Results {}.response(),
         }
@@ -208,11 +175,7 @@ fn checked(result: i64) -> Answer<i64> {
 }
 
 fn wait(bits: u32) -> Wait {
-    if bits & flags::NONBLOCK != 0 {
-        Wait::No
-    } else {
-        Wait::Since(clock::now())
-    }
+    if bits & flags::NONBLOCK != 0 { Wait::No } else { Wait::Since(clock::now()) }
 }
 
 impl console::Server for Server {
@@ -224,10 +187,7 @@ impl console::Server for Server {
         if a.stream != Stream::Input && self.console.mode() != sal_console_core::Mode::Tty {
             return Err(Error::WrongStream.into());
         }
-        let what = What::Read {
-            to: a.buffer,
-            wait: wait(a.flags),
-        };
+        let what = What::Read { to: a.buffer, wait: wait(a.flags) };
         let count = self.perform(call, what)? as u32;
         Ok(read::Results { count })
     }
@@ -240,26 +200,18 @@ impl console::Server for Server {
             }
             _ => Output::Out,
         };
-        let what = What::Write {
-            stream,
-            from: a.bytes,
-            wait: wait(a.flags),
-        };
+        let what = What::Write { stream, from: a.bytes, wait: wait(a.flags) };
         let count = self.perform(call, what)? as u32;
         Ok(write::Results { count })
     }
 
     fn poll(&mut self, _call: &mut Call<'_>, _: poll::Arguments) -> Answer<poll::Results> {
-        Ok(poll::Results {
-            ready: self.console.events(),
-        })
+        Ok(poll::Results { ready: self.console.events() })
     }
 
     fn watch(&mut self, _call: &mut Call<'_>, a: watch::Arguments) -> Answer<watch::Results> {
         self.keep_watcher(a.notification);
-        Ok(watch::Results {
-            ready: self.console.events(),
-        })
+        Ok(watch::Results { ready: self.console.events() })
     }
 
     fn ioctl(&mut self, call: &mut Call<'_>, a: ioctl::Arguments) -> Answer<ioctl::Results> {
@@ -277,17 +229,12 @@ impl console::Server for Server {
         let mut size = WindowSize::default();
         if kind == Kind::Terminal
             && let Outcome::Done { answer, .. } =
-                self.console
-                    .serve(self.client(call), Request::GetWindow, clock::now())
+                self.console.serve(self.client(call), Request::GetWindow, clock::now())
         {
             let [_, window, ..] = answer;
             size.as_mut_bytes().copy_from_slice(&window.to_le_bytes());
         }
-        Ok(info::Results {
-            kind,
-            rows: size.rows,
-            columns: size.columns,
-        })
+        Ok(info::Results { kind, rows: size.rows, columns: size.columns })
     }
 
     fn exit(&mut self, call: &mut Call<'_>, a: exit::Arguments) -> Answer<exit::Results> {

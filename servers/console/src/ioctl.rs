@@ -58,10 +58,7 @@ impl Command {
             (TCXONC | TCFLSH, _) => return Err(Error::BadArgument.into()),
             _ => return Err(Error::NotATerminal.into()),
         };
-        Ok(Command {
-            act,
-            output: a.output,
-        })
+        Ok(Command { act, output: a.output })
     }
 
     /// What the core is asked.

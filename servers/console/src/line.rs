@@ -25,12 +25,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(endpoint: Handle, notification: Handle) -> Line {
-        Line {
-            uart: Client(Connection::plain(endpoint)),
-            notification,
-            ready: u64::MAX,
-            failed: false,
-        }
+        Line { uart: Client(Connection::plain(endpoint)), notification, ready: u64::MAX, failed: false }
     }
 
     /// The driver's notification came.
@@ -85,9 +80,7 @@ impl Line {
     }
 
     fn write(&mut self, offer: &Offer) -> Result<u32, Failure<Error>> {
-        let reply = self
-            .uart
-            .write(offer.channel as u8, offer.epoch, offer.at, offer.bytes())?;
+        let reply = self.uart.write(offer.channel as u8, offer.epoch, offer.at, offer.bytes())?;
         Ok(reply.next)
     }
 
@@ -114,9 +107,7 @@ impl Line {
     }
 
     fn read(&mut self, want: &Want, bytes: &mut [u8; PIECE]) -> Result<usize, Failure<Error>> {
-        let reply = self
-            .uart
-            .read(want.channel as u8, want.epoch, want.at, bytes.as_mut_slice())?;
+        let reply = self.uart.read(want.channel as u8, want.epoch, want.at, bytes.as_mut_slice())?;
         Ok(reply.count as usize)
     }
 

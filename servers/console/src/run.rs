@@ -55,10 +55,7 @@ pub(crate) fn main(startup: &'static Startup) {
     let bytes = grants.vault().unwrap_or_default();
     let length = bytes.len();
     let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else {
-        die(format_args!(
-            "console: needs a vault of {} bytes, has {length}",
-            size_of::<Vault>()
-        ));
+        die(format_args!("console: needs a vault of {} bytes, has {length}", size_of::<Vault>()));
     };
     let Vault { watcher, own, core } = vault;
     let line = Line::new(grants.need("uart").handle, notification(own, endpoint));
@@ -94,12 +91,7 @@ fn adopted(vault: &'static mut sal_console_core::Vault) -> Console<'static> {
 /// The notification for the driver, the same in each incarnation.
 fn notification(word: &mut u64, endpoint: Handle) -> Handle {
     let made = table::notification(*word, endpoint, DRIVER, |kept| store::word64(word, kept));
-    made.unwrap_or_else(|error| {
-        die(format_args!(
-            "console: can't make a notification: {}",
-            error.name()
-        ))
-    })
+    made.unwrap_or_else(|error| die(format_args!("console: can't make a notification: {}", error.name())))
 }
 
 impl Server {
@@ -141,13 +133,7 @@ impl Server {
 impl server::Service for Server {
     const ACCEPT: usize = 1;
 
-    fn message(
-        &mut self,
-        arrival: Arrival,
-        badge: u64,
-        words: &Words,
-        attachments: &mut dyn Attachments,
-    ) -> Outcome {
+    fn message(&mut self, arrival: Arrival, badge: u64, words: &Words, attachments: &mut dyn Attachments) -> Outcome {
         let outcome = console::dispatch(self, arrival, badge, words, attachments);
         self.settle();
         outcome

@@ -56,18 +56,12 @@ impl Waiting {
         }
         let reply = Reply::create()?;
         call.keep(reply.handle())?;
-        self.places.push(Place {
-            reply,
-            kept: Some(kept),
-        });
+        self.places.push(Place { reply, kept: Some(kept) });
         Ok(())
     }
 
     /// When the first of them is due.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.places
-            .iter()
-            .filter_map(|place| place.kept.as_ref()?.deadline)
-            .min()
+        self.places.iter().filter_map(|place| place.kept.as_ref()?.deadline).min()
     }
 }

@@ -50,10 +50,7 @@ fn errno(failure: &Failure<Error>) -> Errno {
 
 fn time(ns: i64) -> Time {
     const SECOND: i64 = 1_000_000_000;
-    Time {
-        sec: ns.div_euclid(SECOND),
-        nsec: ns.rem_euclid(SECOND) as u32,
-    }
+    Time { sec: ns.div_euclid(SECOND), nsec: ns.rem_euclid(SECOND) as u32 }
 }
 
 fn stat(a: &Attributes) -> Stat {
@@ -80,38 +77,17 @@ fn transfer(files: &mut Files<'_>, request: &Request, buffers: &[GuestBuffer]) -
         return Ok(Reply::Count(0));
     };
     let how = |offset: Option<u64>, nonblock: bool, append: bool| {
-        let set = [
-            (offset.is_none(), flags::STREAM),
-            (nonblock, flags::NONBLOCK),
-            (append, flags::APPEND),
-        ];
-        set.iter()
-            .filter(|(on, _)| *on)
-            .fold(0, |all, (_, flag)| all | flag)
+        let set = [(offset.is_none(), flags::STREAM), (nonblock, flags::NONBLOCK), (append, flags::APPEND)];
+        set.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag)
     };
     let moved = match *request {
-        Request::Read {
-            file,
-            offset,
-            len,
-            nonblock,
-        } => {
+        Request::Read { file, offset, len, nonblock } => {
             let lend = WriteLend::Guest(buffer.address, buffer.length.min(len as u64));
-            files
-                .read(file.0, offset.unwrap_or(0), how(offset, nonblock, false), lend)?
-                .count
+            files.read(file.0, offset.unwrap_or(0), how(offset, nonblock, false), lend)?.count
         }
-        Request::Write {
-            file,
-            offset,
-            len,
-            nonblock,
-            append,
-        } => {
+        Request::Write { file, offset, len, nonblock, append } => {
             let lend = ReadLend::Guest(buffer.address, buffer.length.min(len as u64));
-            files
-                .write(file.0, offset.unwrap_or(0), how(offset, nonblock, append), lend)?
-                .count
+            files.write(file.0, offset.unwrap_or(0), how(offset, nonblock, append), lend)?.count
         }
         _ => 0,
     };
@@ -121,16 +97,9 @@ fn transfer(files: &mut Files<'_>, request: &Request, buffers: &[GuestBuffer]) -
 fn opened(files: &mut Files<'_>, request: &Request) -> Answer {
     let mut a = Attributes::new_zeroed();
     match *request {
-        Request::Open {
-            ref path,
-            flags,
-            mode,
-        } => {
+        Request::Open { ref path, flags, mode } => {
             let reply = files.open(flags, mode, path.as_slice(), a.as_mut_bytes())?;
-            Ok(Reply::Opened {
-                file: RemoteFile(reply.file),
-                stat: stat(&a),
-            })
+            Ok(Reply::Opened { file: RemoteFile(reply.file), stat: stat(&a) })
         }
         Request::Close { file } => files.close(file.0).map(|_| Reply::Done),
         Request::Entries { file, cookie, max } => entries(files, file, cookie, max).map(Reply::Entries),
@@ -157,12 +126,7 @@ fn entries(
     let mut list = Vec::new();
     let mut at = 0;
     while let Some((entry, next)) = Entry::get(filled, at) {
-        list.push(RemoteEntry {
-            name: entry.name.to_vec(),
-            ino: entry.inode,
-            kind: entry.kind,
-            next: entry.next,
-        });
+        list.push(RemoteEntry { name: entry.name.to_vec(), ino: entry.inode, kind: entry.kind, next: entry.next });
         at = next;
     }
     Ok(list)
@@ -186,29 +150,18 @@ fn named(files: &mut Files<'_>, request: &Request) -> Answer {
             files.make_symlink(path.as_slice(), target.as_slice()).map(drop)?;
         }
         Request::Unlink { path, directory } => {
-            files
-                .unlink(if *directory { flags::DIRECTORY } else { 0 }, path.as_slice())
-                .map(drop)?;
+            files.unlink(if *directory { flags::DIRECTORY } else { 0 }, path.as_slice()).map(drop)?;
         }
         Request::Rename { from, to, flags } => {
             files.rename(*flags, from.as_slice(), to.as_slice()).map(drop)?;
         }
         Request::Link { from, to } => files.link(from.as_slice(), to.as_slice()).map(drop)?,
         Request::SetMode { path, mode, follow } => {
-            files
-                .set_mode(*mode, following(*follow), path.as_slice())
-                .map(drop)?;
+            files.set_mode(*mode, following(*follow), path.as_slice()).map(drop)?;
         }
-        Request::SetOwner {
-            path,
-            uid,
-            gid,
-            follow,
-        } => {
+        Request::SetOwner { path, uid, gid, follow } => {
             let same = |id: &Option<u32>| id.unwrap_or(u32::MAX);
-            files
-                .set_owner(same(uid), same(gid), following(*follow), path.as_slice())
-                .map(drop)?;
+            files.set_owner(same(uid), same(gid), following(*follow), path.as_slice()).map(drop)?;
         }
         Request::Access { path, mask } => files.access(*mask, path.as_slice()).map(drop)?,
         _ => return Err(Failure::Refused(Error::NotSupported)),

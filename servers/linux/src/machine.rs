@@ -171,11 +171,7 @@ impl Platform for Machine {
         self.spaces.create()
     }
 
-    fn space_fork(
-        &mut self,
-        from: SpaceId,
-        areas: &mut dyn Iterator<Item = &Area>,
-    ) -> Result<SpaceId, Errno> {
+    fn space_fork(&mut self, from: SpaceId, areas: &mut dyn Iterator<Item = &Area>) -> Result<SpaceId, Errno> {
         self.spaces.fork(from, areas)
     }
 
@@ -247,11 +243,7 @@ impl Platform for Machine {
             registers: *registers,
             fpu,
         };
-        let options = thread::Options {
-            priority: PRIORITY,
-            cpu: None,
-            fpu: true,
-        };
+        let options = thread::Options { priority: PRIORITY, cpu: None, fpu: true };
         // The thread's first act is to wait for the lock that is held here: so it finds itself in the table.
         let thread = thread::spawn(options, move || task::live(shared, beginning)).map_err(again)?;
         let index = task.index() as usize;
@@ -343,17 +335,11 @@ impl Platform for Machine {
         let Ok(info) = capability::budget_info(self.programs) else {
             return MemoryFigures::default();
         };
-        MemoryFigures {
-            total: info.given * sal_abi::PAGE,
-            free: info.left * sal_abi::PAGE,
-            files: 0,
-        }
+        MemoryFigures { total: info.given * sal_abi::PAGE, free: info.left * sal_abi::PAGE, files: 0 }
     }
 
     fn cpu_time(&mut self, task: TaskId) -> u64 {
-        let info = self
-            .occupant(task)
-            .and_then(|o| process::thread_info(o.thread.handle()).ok());
+        let info = self.occupant(task).and_then(|o| process::thread_info(o.thread.handle()).ok());
         info.map_or(0, |info| info.used)
     }
 

@@ -56,15 +56,8 @@ impl Names {
             Err(failure) => return log::error!("the table of names can't be read: {failure:?}"),
         };
         // /dev and what is in it are the personality's own.
-        for (generation, prefix) in lines
-            .iter()
-            .filter(|(_, p)| p.len() > 1 && !p.starts_with(b"/dev"))
-        {
-            let known = shared
-                .servers
-                .lock()
-                .iter()
-                .any(|m| m.prefix == *prefix && m.generation == *generation);
+        for (generation, prefix) in lines.iter().filter(|(_, p)| p.len() > 1 && !p.starts_with(b"/dev")) {
+            let known = shared.servers.lock().iter().any(|m| m.prefix == *prefix && m.generation == *generation);
             if !known {
                 self.add(shared, *generation, prefix);
             }
@@ -84,11 +77,7 @@ impl Names {
             return;
         }
         let id = ServerId(servers.len() as u64);
-        servers.push(Mounted {
-            prefix: prefix.to_vec(),
-            generation,
-            pool,
-        });
+        servers.push(Mounted { prefix: prefix.to_vec(), generation, pool });
         drop(servers);
         mount(&mut shared.core.lock(), prefix, MountKind::Remote(id));
     }
@@ -106,12 +95,7 @@ fn line(bytes: &[u8]) -> Option<(Line, &[u8])> {
 pub(crate) fn mount(core: &mut Core, path: &[u8], kind: MountKind) {
     let Core { linux, machine } = core;
     let result = linux.with_files(machine, |vfs, ctx| {
-        let ends = path
-            .iter()
-            .enumerate()
-            .skip(1)
-            .filter(|(_, b)| **b == b'/')
-            .map(|(i, _)| i);
+        let ends = path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(i, _)| i);
         for end in ends.chain([path.len()]) {
             match vfs.mkdir(ctx, AT_FDCWD, path.get(..end).unwrap_or_default(), 0o755) {
                 Ok(_) | Err(sal_vfs::Errno::EEXIST) => {}

@@ -15,10 +15,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) const fn new(endpoint: Handle) -> Pool {
-        Pool {
-            endpoint,
-            free: Mutex::new(Vec::new()),
-        }
+        Pool { endpoint, free: Mutex::new(Vec::new()) }
     }
 
     /// Makes a call, or several.
@@ -54,11 +51,7 @@ impl Pool {
 pub(crate) fn repeat(connection: &mut Connection) {
     let (slot, sequence) = connection.position();
     if sequence != 0 {
-        let before = if sequence == 1 {
-            SEQUENCES - 1
-        } else {
-            sequence - 1
-        };
+        let before = if sequence == 1 { SEQUENCES - 1 } else { sequence - 1 };
         *connection = Connection::resume(connection.endpoint(), slot, before);
     }
 }

@@ -13,14 +13,8 @@ pub(crate) fn call(shared: &'static Shared, call: &RemoteCall) -> RemoteResult {
     match (call.server, &call.request) {
         (Server::Tty(tty), request) => terminal::call(&shared.console, tty, request, &call.buffers),
         (Server::Mounted(id), RemoteRequest::File(request)) => {
-            let pool = shared
-                .servers
-                .lock()
-                .get(id.0 as usize)
-                .map(|mounted| mounted.pool);
-            pool.map_or(RemoteResult::Failed(Errno::EIO), |pool| {
-                files::call(pool, request, &call.buffers)
-            })
+            let pool = shared.servers.lock().get(id.0 as usize).map(|mounted| mounted.pool);
+            pool.map_or(RemoteResult::Failed(Errno::EIO), |pool| files::call(pool, request, &call.buffers))
         }
         (Server::Mounted(_), _) => RemoteResult::Failed(Errno::ENOTTY),
     }

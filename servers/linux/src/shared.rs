@@ -59,11 +59,7 @@ impl Shared {
     /// The machine ends with `status`; the first call counts.
     pub(crate) fn end(&self, status: u8) {
         let new = ENDING | u64::from(status);
-        if self
-            .ending
-            .compare_exchange(0, new, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-        {
+        if self.ending.compare_exchange(0, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             self.ring();
         }
     }

@@ -51,19 +51,11 @@ impl Source {
             Source::Server(client) => {
                 let made = ask(client, |c| c.create(PAGE)).ok()?;
                 let memory = Memory::own(made.memory);
-                Some(Object {
-                    memory,
-                    length: PAGE,
-                    number: made.object,
-                })
+                Some(Object { memory, length: PAGE, number: made.object })
             }
             Source::Budget(budget) => {
                 let memory = Memory::own(memory::memory_create(*budget, FILE_MOST).ok()?);
-                Some(Object {
-                    memory,
-                    length: FILE_MOST,
-                    number: 0,
-                })
+                Some(Object { memory, length: FILE_MOST, number: 0 })
             }
         }
     }
@@ -110,18 +102,12 @@ impl Source {
     /// Pages in all and free.
     pub(crate) fn capacity(&mut self) -> Capacity {
         match self {
-            Source::Server(client) => {
-                ask(client, |c| c.info()).map_or(Capacity::default(), |info| Capacity {
-                    total: info.allowed / PAGE,
-                    free: (info.allowed.saturating_sub(info.charged) / PAGE).min(info.frames),
-                })
-            }
-            Source::Budget(budget) => {
-                capability::budget_info(*budget).map_or(Capacity::default(), |info| Capacity {
-                    total: info.given,
-                    free: info.left,
-                })
-            }
+            Source::Server(client) => ask(client, |c| c.info()).map_or(Capacity::default(), |info| Capacity {
+                total: info.allowed / PAGE,
+                free: (info.allowed.saturating_sub(info.charged) / PAGE).min(info.frames),
+            }),
+            Source::Budget(budget) => capability::budget_info(*budget)
+                .map_or(Capacity::default(), |info| Capacity { total: info.given, free: info.left }),
         }
     }
 }

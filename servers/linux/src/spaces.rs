@@ -28,18 +28,12 @@ fn no_memory(_: Error) -> Errno {
 /// As the kernel takes them: none, or READ with others.
 fn rights(protection: Protection) -> Rights {
     let right = |flag, right| {
-        if protection.contains(flag) {
-            right
-        } else {
-            Rights::NONE
-        }
+        if protection.contains(flag) { right } else { Rights::NONE }
     };
     if protection.is_empty() {
         return Rights::NONE;
     }
-    Rights::READ
-        .or(right(Protection::WRITE, Rights::WRITE))
-        .or(right(Protection::EXECUTE, Rights::EXECUTE))
+    Rights::READ.or(right(Protection::WRITE, Rights::WRITE)).or(right(Protection::EXECUTE, Rights::EXECUTE))
 }
 
 /// The memory behind an object: its number is the handle.
@@ -52,10 +46,7 @@ fn handle(object: ObjectId) -> Handle {
 
 impl Room {
     fn new(budget: Handle) -> Result<Room, Error> {
-        Ok(Room {
-            space: GuestSpace::create(budget)?,
-            upper: Memory::own(memory::memory_create(budget, GUEST_END)?),
-        })
+        Ok(Room { space: GuestSpace::create(budget)?, upper: Memory::own(memory::memory_create(budget, GUEST_END)?) })
     }
 
     fn map(&self, area: &Area) -> Result<(), Error> {
@@ -77,8 +68,7 @@ impl Room {
 
     fn copy(&self, from: &Room, area: &Area) -> Result<(), Error> {
         if !area.is_shared() {
-            self.upper
-                .clone_range(&from.upper, area.start, area.len(), area.start)?;
+            self.upper.clone_range(&from.upper, area.start, area.len(), area.start)?;
         }
         self.map(area)
     }
@@ -87,17 +77,11 @@ impl Room {
 impl Spaces {
     /// Paid by `budget`.
     pub(crate) fn new(budget: Handle) -> Spaces {
-        Spaces {
-            budget,
-            rooms: Vec::new(),
-        }
+        Spaces { budget, rooms: Vec::new() }
     }
 
     pub(crate) fn get(&self, id: SpaceId) -> Result<&Room, Errno> {
-        self.rooms
-            .get(id.0 as usize)
-            .and_then(Option::as_ref)
-            .ok_or(Errno::ESRCH)
+        self.rooms.get(id.0 as usize).and_then(Option::as_ref).ok_or(Errno::ESRCH)
     }
 
     pub(crate) fn create(&mut self) -> Result<SpaceId, Errno> {
@@ -115,11 +99,7 @@ impl Spaces {
         SpaceId(index as u32)
     }
 
-    pub(crate) fn fork(
-        &mut self,
-        from: SpaceId,
-        areas: &mut dyn Iterator<Item = &Area>,
-    ) -> Result<SpaceId, Errno> {
+    pub(crate) fn fork(&mut self, from: SpaceId, areas: &mut dyn Iterator<Item = &Area>) -> Result<SpaceId, Errno> {
         let room = Room::new(self.budget).map_err(no_memory)?;
         let old = self.get(from)?;
         for area in areas {
@@ -169,18 +149,11 @@ impl Spaces {
 
     pub(crate) fn write(&mut self, id: SpaceId, address: u64, data: &[u8]) -> Result<(), Errno> {
         let done = self.get(id)?.upper.write(address, data).map_err(no_memory)?;
-        if done == data.len() {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM)
-        }
+        if done == data.len() { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     pub(crate) fn read(&mut self, id: SpaceId, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
-        self.get(id)?
-            .upper
-            .read(address, buffer)
-            .map_err(|_| Errno::EFAULT)
+        self.get(id)?.upper.read(address, buffer).map_err(|_| Errno::EFAULT)
     }
 
     pub(crate) fn resident(&mut self, id: SpaceId) -> u64 {

@@ -55,14 +55,9 @@ pub(crate) fn main(startup: &'static Startup) {
     let mut line = command_line(grants);
     let protect_init = line.command.is_empty();
     complete(&mut line, grants, stdio);
-    let config = Config {
-        protect_init,
-        stdio,
-        ..Config::default()
-    };
+    let config = Config { protect_init, stdio, ..Config::default() };
     let core = new_core(startup, grants, config, line.time);
-    let shared: &'static Shared =
-        Box::leak(Box::new(Shared::new(core, Pool::new(console), bell(badge::OWN))));
+    let shared: &'static Shared = Box::leak(Box::new(Shared::new(core, Pool::new(console), bell(badge::OWN))));
     shared.core.lock().machine.shared = Some(shared);
     let mut door = Door {
         shared,
@@ -87,19 +82,15 @@ pub(crate) fn main(startup: &'static Startup) {
 }
 
 fn no_resources(what: &str, error: sal_abi::Error) -> ! {
-    start::die(
-        ExitReason::NoResources,
-        format_args!("linux: no {what}: {}", error.name()),
-    )
+    start::die(ExitReason::NoResources, format_args!("linux: no {what}: {}", error.name()))
 }
 
 fn connect(endpoint: Handle) -> Connection {
     match Connection::open(endpoint, fresh_key()) {
         Ok(connection) => connection,
-        Err(failure) => start::die(
-            ExitReason::NoResources,
-            format_args!("linux: a server can't be called: {failure:?}"),
-        ),
+        Err(failure) => {
+            start::die(ExitReason::NoResources, format_args!("linux: a server can't be called: {failure:?}"))
+        }
     }
 }
 
@@ -136,12 +127,8 @@ fn command_line(grants: Grants<'static>) -> CommandLine {
 /// What the host did not say: the manifest's command, the usual variables.
 fn complete(line: &mut CommandLine, grants: Grants<'static>, stdio: Stdio) {
     if line.command.is_empty() {
-        let manifest = grants
-            .module("module:manifest")
-            .and_then(|bytes| sal_manifest::decode(bytes).ok());
-        let command = manifest
-            .map(|m| m.boot.command)
-            .unwrap_or_else(|| vec![String::from("/bin/sh")]);
+        let manifest = grants.module("module:manifest").and_then(|bytes| sal_manifest::decode(bytes).ok());
+        let command = manifest.map(|m| m.boot.command).unwrap_or_else(|| vec![String::from("/bin/sh")]);
         line.command = command.into_iter().map(String::into_bytes).collect();
     }
     line.default_variable(b"PATH", PATH);
@@ -171,10 +158,7 @@ fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, 
     let store = sal_linux_core::Store(Box::new(Store::new(source)));
     let mut linux = match Linux::new(config, store, &mut machine) {
         Ok(linux) => linux,
-        Err(error) => start::die(
-            ExitReason::NoResources,
-            format_args!("linux: no root file system: {error:?}"),
-        ),
+        Err(error) => start::die(ExitReason::NoResources, format_args!("linux: no root file system: {error:?}")),
     };
     let mut seed = [0; 32];
     machine.random(&mut seed);
@@ -192,10 +176,7 @@ fn populate(shared: &'static Shared, grants: Grants<'static>) -> Result<(), Refu
         Ok(Ok(entries)) => log::info!("root file system: {entries} entries"),
         Ok(Err(error)) => return Err(Refusal(format!("the RAM disk can't be used: {error}"), NO_SYSTEM)),
         Err(error) => {
-            return Err(Refusal(
-                format!("the RAM disk can't be loaded: {error:?}"),
-                NO_SYSTEM,
-            ));
+            return Err(Refusal(format!("the RAM disk can't be loaded: {error:?}"), NO_SYSTEM));
         }
     }
     mount(&mut core, b"/dev", MountKind::Dev);
@@ -209,17 +190,11 @@ fn run(shared: &'static Shared, line: &CommandLine) -> Result<(), Refusal> {
     let Core { linux, machine } = &mut *core;
     let name = line.command.first().map(Vec::as_slice).unwrap_or_default();
     let refused = |what: &str, error: Errno| {
-        let status = if error == Errno::ENOENT {
-            NOT_FOUND
-        } else {
-            NOT_EXECUTABLE
-        };
+        let status = if error == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
         Refusal(format!("{}: {what}", name.escape_ascii()), status)
     };
     let path = line.variable(b"PATH").unwrap_or(PATH);
-    let file = linux
-        .find_program(name, path, machine)
-        .map_err(|e| refused(said(e), e))?;
+    let file = linux.find_program(name, path, machine).map_err(|e| refused(said(e), e))?;
     linux
         .start_init(&file, line.command.clone(), line.environment.clone(), machine)
         .map(drop)

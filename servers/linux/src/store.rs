@@ -21,10 +21,7 @@ pub(crate) struct Store {
 impl Store {
     /// With objects from `source`.
     pub(crate) fn new(source: Source) -> Store {
-        Store {
-            source: RefCell::new(source),
-            objects: BTreeMap::new(),
-        }
+        Store { source: RefCell::new(source), objects: BTreeMap::new() }
     }
 
     fn object(&self, id: ContentId) -> Result<&Object, Errno> {
@@ -107,13 +104,7 @@ impl Contents for Store {
         Ok(done)
     }
 
-    fn write(
-        &mut self,
-        id: ContentId,
-        offset: u64,
-        len: usize,
-        from: &mut dyn Bytes,
-    ) -> Result<usize, Errno> {
+    fn write(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Bytes) -> Result<usize, Errno> {
         let object = self.extend(id, offset.checked_add(len as u64).ok_or(Errno::EFBIG)?)?;
         let room = object.length.saturating_sub(offset).min(len as u64) as usize;
         if room == 0 && len > 0 {
@@ -154,9 +145,7 @@ impl Contents for Store {
         }
         self.zero(id, offset, first)?;
         let memory = &self.object(id)?.memory;
-        memory
-            .discard_range(first, last - first)
-            .map_err(|_| Errno::EIO)?;
+        memory.discard_range(first, last - first).map_err(|_| Errno::EIO)?;
         self.zero(id, last, end)
     }
 
@@ -168,10 +157,7 @@ impl Contents for Store {
         }
         for page in offset / PAGE..end.div_ceil(PAGE) {
             let mut byte = [0];
-            object
-                .memory
-                .read(page * PAGE, &mut byte)
-                .map_err(|_| Errno::EIO)?;
+            object.memory.read(page * PAGE, &mut byte).map_err(|_| Errno::EIO)?;
             object.memory.write(page * PAGE, &byte).map_err(no_space)?;
         }
         Ok(())

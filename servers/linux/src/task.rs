@@ -34,13 +34,8 @@ struct Me {
 }
 
 /// A door of the core: what happened to the task.
-type Door<'a> = &'a mut dyn FnMut(
-    &mut Linux,
-    TaskId,
-    &mut GuestRegisters,
-    &mut dyn UserMemory,
-    &mut dyn Platform,
-) -> Step;
+type Door<'a> =
+    &'a mut dyn FnMut(&mut Linux, TaskId, &mut GuestRegisters, &mut dyn UserMemory, &mut dyn Platform) -> Step;
 
 /// `ENOSYS` in the guest's `rax`.
 const ENOSYS: u64 = -38_i64 as u64;
@@ -50,12 +45,7 @@ const PROTECTION: u64 = 13;
 /// Runs a task to its end.
 pub(crate) fn live(shared: &'static Shared, beginning: Beginning) {
     let Some(guest) = Guest::take() else { return };
-    let mut me = Me {
-        shared,
-        task: beginning.task,
-        bell: beginning.bell,
-        guest,
-    };
+    let mut me = Me { shared, task: beginning.task, bell: beginning.bell, guest };
     if let Err(error) = me.settle_in(beginning) {
         // Its first entry fails then, which is the program's death.
         log::error!("a program's thread does not start: {}", error.name());
@@ -95,9 +85,7 @@ impl Me {
     fn run_guest(&mut self) -> Step {
         loop {
             match self.guest.enter() {
-                Ok(Stopped {
-                    exit: Exit::Syscall, ..
-                }) => {
+                Ok(Stopped { exit: Exit::Syscall, .. }) => {
                     let mut core = self.shared.core.lock();
                     let Core { linux, machine } = &mut *core;
                     let regs = self.guest.registers();
@@ -120,13 +108,7 @@ impl Me {
         }
     }
 
-    fn stopped(
-        &mut self,
-        Stopped {
-            exit,
-            details: [a, b, _],
-        }: Stopped,
-    ) -> Step {
+    fn stopped(&mut self, Stopped { exit, details: [a, b, _] }: Stopped) -> Step {
         self.slow(&mut |l, t, r, m, p| match exit {
             Exit::Syscall => l.syscall(t, r, m, p),
             Exit::PageFault => l.page_fault(t, a, b, r, m, p),
@@ -139,13 +121,7 @@ impl Me {
     fn slow(&mut self, door: Door<'_>) -> Step {
         let mut core = self.shared.core.lock();
         let Core { linux, machine } = &mut *core;
-        let step = door(
-            linux,
-            self.task,
-            self.guest.registers(),
-            &mut GuestMemory,
-            machine,
-        );
+        let step = door(linux, self.task, self.guest.registers(), &mut GuestMemory, machine);
         let (closes, step) = self.look(&mut core, step);
         drop(core);
         self.close(closes);

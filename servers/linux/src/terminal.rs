@@ -10,20 +10,12 @@ use sal_rt::Connection;
 use sal_vfs::{Reply, Request};
 
 /// Makes the call.
-pub(crate) fn call(
-    console: &Pool,
-    tty: u32,
-    request: &RemoteRequest,
-    buffers: &[GuestBuffer],
-) -> RemoteResult {
+pub(crate) fn call(console: &Pool, tty: u32, request: &RemoteRequest, buffers: &[GuestBuffer]) -> RemoteResult {
     let result = console.with(|connection| match request {
         RemoteRequest::File(request) => file(connection, tty, request, buffers),
-        RemoteRequest::Ioctl {
-            request,
-            argument,
-            data,
-            answer,
-        } => ioctl(connection, (*request, *argument), data, *answer),
+        RemoteRequest::Ioctl { request, argument, data, answer } => {
+            ioctl(connection, (*request, *argument), data, *answer)
+        }
         RemoteRequest::Poll { .. } => poll(connection, tty),
     });
     result.unwrap_or_else(|failure| failed(&failure))
@@ -100,10 +92,7 @@ fn write(connection: &mut Connection, tty: u32, buffers: &[GuestBuffer], nonbloc
     for buffer in buffers {
         let mut done = 0;
         while done < buffer.length {
-            let rest = GuestBuffer {
-                address: buffer.address + done,
-                length: buffer.length - done,
-            };
+            let rest = GuestBuffer { address: buffer.address + done, length: buffer.length - done };
             match piece(connection, tty, rest, nonblock) {
                 Ok(Piece::Written(n)) => done += n,
                 Ok(Piece::Interrupted(n)) => match total + done + n {
@@ -126,12 +115,7 @@ enum Piece {
     Interrupted(u64),
 }
 
-fn piece(
-    connection: &mut Connection,
-    tty: u32,
-    buffer: GuestBuffer,
-    nonblock: bool,
-) -> Result<Piece, Failure<Error>> {
+fn piece(connection: &mut Connection, tty: u32, buffer: GuestBuffer, nonblock: bool) -> Result<Piece, Failure<Error>> {
     let mut how = waiting(nonblock);
     let mut repeated = false;
     loop {
@@ -172,9 +156,6 @@ fn poll(connection: &mut Connection, tty: u32) -> Answer {
         _ => event::WRITABLE | event::HANGUP,
     };
     let ready = ready & of_stream;
-    let holds = bits
-        .iter()
-        .filter(|(bit, _)| ready & bit != 0)
-        .fold(0, |all, (_, poll)| all | poll);
+    let holds = bits.iter().filter(|(bit, _)| ready & bit != 0).fold(0, |all, (_, poll)| all | poll);
     Ok(RemoteResult::File(Reply::Number(i64::from(holds))))
 }

@@ -5,10 +5,7 @@ use sal_rt::handle::Memory;
 use sal_rt::sys::capability;
 
 /// What a client may do with an object; its length stays this server's to change.
-pub(crate) const GIVEN: Rights = Rights::READ
-    .or(Rights::WRITE)
-    .or(Rights::EXECUTE)
-    .or(Rights::TRANSFER);
+pub(crate) const GIVEN: Rights = Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE).or(Rights::TRANSFER);
 
 /// The vault's table.
 #[derive(Clone, Copy)]
@@ -30,9 +27,7 @@ impl Table {
     }
 
     fn keep(self, object: &Memory) -> Option<u64> {
-        capability::grant(self.0, object.handle(), Rights::ALL, 0)
-            .ok()
-            .map(|theirs| theirs.0)
+        capability::grant(self.0, object.handle(), Rights::ALL, 0).ok().map(|theirs| theirs.0)
     }
 
     /// Number `kept` is not used any more.

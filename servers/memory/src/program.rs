@@ -32,30 +32,17 @@ pub(crate) fn main(startup: &'static Startup) {
     let table = Table(grants.need("table").handle);
     let given = capability::budget_info(grants.need("budget").handle).map_or(0, |info| info.given);
     let limit = given - given / RESERVE_PART;
-    let mut server = Server {
-        ledger: adopt(grants),
-        table,
-        limit,
-    };
-    log::info!(
-        "incarnation {}: {} of {limit} pages given out",
-        startup.incarnation,
-        server.ledger.total()
-    );
+    let mut server = Server { ledger: adopt(grants), table, limit };
+    log::info!("incarnation {}: {} of {limit} pages given out", startup.incarnation, server.ledger.total());
     sal_rt::server::serve(endpoint, &mut server)
 }
 
 /// The book. A damaged one ends the service: objects that nobody knows any more would be charged to nobody.
 fn adopt(grants: Grants<'static>) -> Ledger<'static> {
-    let Some(bytes) = grants.vault() else {
-        no_vault(format_args!("none was granted"))
-    };
+    let Some(bytes) = grants.vault() else { no_vault(format_args!("none was granted")) };
     let length = bytes.len();
     let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else {
-        no_vault(format_args!(
-            "it has {length} bytes, {} are needed",
-            core::mem::size_of::<Vault>()
-        ))
+        no_vault(format_args!("it has {length} bytes, {} are needed", core::mem::size_of::<Vault>()))
     };
     match Ledger::adopt(vault, OWNER) {
         Ok(ledger) => ledger,
@@ -64,10 +51,7 @@ fn adopt(grants: Grants<'static>) -> Ledger<'static> {
 }
 
 fn no_vault(why: core::fmt::Arguments<'_>) -> ! {
-    start::die(
-        ExitReason::MissingGrant,
-        format_args!("memory can't use its vault: {why}"),
-    )
+    start::die(ExitReason::MissingGrant, format_args!("memory can't use its vault: {why}"))
 }
 
 fn error(refusal: Refusal) -> Error {
@@ -89,10 +73,7 @@ impl Server {
     fn give(&self, account: u64, number: u32) -> Result<Give, Error> {
         let object = self.ledger.find(account, number).map_err(error)?;
         let own = self.table.own(object.kept).map_err(|_| Error::NotFound)?;
-        Ok(Give {
-            rights: GIVEN,
-            ..Give::moved(own.into_handle())
-        })
+        Ok(Give { rights: GIVEN, ..Give::moved(own.into_handle()) })
     }
 }
 
@@ -101,10 +82,7 @@ impl Server {
     fn client(&self, call: &Call<'_>) -> Result<Client, Error> {
         match call.header.sequence {
             0 => Ok(Client::NOBODY),
-            sequence => self
-                .ledger
-                .client(call.badge, call.header.slot, sequence)
-                .ok_or(Error::NoSlot),
+            sequence => self.ledger.client(call.badge, call.header.slot, sequence).ok_or(Error::NoSlot),
         }
     }
 }
@@ -138,14 +116,8 @@ impl memory::Server for Server {
     ) -> Result<memory::create::Results, Stop<Error>> {
         let who = (call.badge, self.client(call)?);
         let (pages, table) = (a.bytes.div_ceil(PAGE), self.table);
-        let number = self
-            .ledger
-            .create(who, pages, self.limit, || table.make(pages), answer)
-            .map_err(error)?;
-        Ok(memory::create::Results {
-            object: number,
-            memory: self.give(call.badge, number)?,
-        })
+        let number = self.ledger.create(who, pages, self.limit, || table.make(pages), answer).map_err(error)?;
+        Ok(memory::create::Results { object: number, memory: self.give(call.badge, number)? })
     }
 
     fn resize(
@@ -155,13 +127,9 @@ impl memory::Server for Server {
     ) -> Result<memory::resize::Results, Stop<Error>> {
         let (pages, table) = (a.bytes.div_ceil(PAGE), self.table);
         let resize = |object: &sal_ledger::Object| {
-            table
-                .own(object.kept)
-                .is_ok_and(|object| object.resize(pages * PAGE).is_ok())
+            table.own(object.kept).is_ok_and(|object| object.resize(pages * PAGE).is_ok())
         };
-        self.ledger
-            .resize(call.badge, a.object, pages, self.limit, resize)
-            .map_err(error)?;
+        self.ledger.resize(call.badge, a.object, pages, self.limit, resize).map_err(error)?;
         Ok(memory::resize::Results {})
     }
 
@@ -173,14 +141,8 @@ impl memory::Server for Server {
         let who = (call.badge, self.client(call)?);
         let (old, table) = (self.ledger.find(call.badge, a.object).map_err(error)?, self.table);
         let make = || table.copy(old.kept, old.pages);
-        let number = self
-            .ledger
-            .create(who, old.pages, self.limit, make, answer)
-            .map_err(error)?;
-        Ok(memory::duplicate::Results {
-            copy: number,
-            memory: self.give(call.badge, number)?,
-        })
+        let number = self.ledger.create(who, old.pages, self.limit, make, answer).map_err(error)?;
+        Ok(memory::duplicate::Results { copy: number, memory: self.give(call.badge, number)? })
     }
 
     fn release(
@@ -199,23 +161,12 @@ impl memory::Server for Server {
         Ok(memory::release::Results {})
     }
 
-    fn open(
-        &mut self,
-        call: &mut Call<'_>,
-        a: memory::open::Arguments,
-    ) -> Result<memory::open::Results, Stop<Error>> {
+    fn open(&mut self, call: &mut Call<'_>, a: memory::open::Arguments) -> Result<memory::open::Results, Stop<Error>> {
         let object = self.ledger.find(call.badge, a.object).map_err(error)?;
-        Ok(memory::open::Results {
-            bytes: object.pages * PAGE,
-            memory: self.give(call.badge, a.object)?,
-        })
+        Ok(memory::open::Results { bytes: object.pages * PAGE, memory: self.give(call.badge, a.object)? })
     }
 
-    fn info(
-        &mut self,
-        call: &mut Call<'_>,
-        _: memory::info::Arguments,
-    ) -> Result<memory::info::Results, Stop<Error>> {
+    fn info(&mut self, call: &mut Call<'_>, _: memory::info::Arguments) -> Result<memory::info::Results, Stop<Error>> {
         let account = self.ledger.account(call.badge);
         let left = capability::budget_info(start::own::budget()).map_or(0, |info| info.left);
         Ok(memory::info::Results {
@@ -228,13 +179,7 @@ impl memory::Server for Server {
 }
 
 impl Service for Server {
-    fn message(
-        &mut self,
-        arrival: Arrival,
-        badge: u64,
-        words: &Words,
-        attachments: &mut dyn Attachments,
-    ) -> Outcome {
+    fn message(&mut self, arrival: Arrival, badge: u64, words: &Words, attachments: &mut dyn Attachments) -> Outcome {
         memory::dispatch(self, arrival, badge, words, attachments)
     }
 }

@@ -30,28 +30,17 @@ pub(crate) fn main(startup: &'static Startup) {
     let grants = Grants(startup);
     let endpoint = grants.need("endpoint").handle;
     let table = Table::new(grants.need("table").handle);
-    let mut server = Server {
-        names: adopt(grants),
-        table,
-    };
+    let mut server = Server { names: adopt(grants), table };
     server.mount_granted(grants);
     server.tell();
-    log::info!(
-        "incarnation {}: {} prefixes",
-        startup.incarnation,
-        server.names.count()
-    );
+    log::info!("incarnation {}: {} prefixes", startup.incarnation, server.names.count());
     sal_rt::server::serve(endpoint, &mut server)
 }
 
 /// The vault's table; a damaged one is reported and begun anew (what is granted as a mount is mounted again, the rest is lost).
 fn adopt(grants: Grants<'static>) -> Names<'static> {
-    let Some(bytes) = grants.vault() else {
-        no_vault("none was granted")
-    };
-    let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else {
-        no_vault("it is too small")
-    };
+    let Some(bytes) = grants.vault() else { no_vault("none was granted") };
+    let Ok((vault, _)) = Vault::mut_from_prefix(bytes) else { no_vault("it is too small") };
     if let Err(fault) = Names::adopt(vault, OWNER).map(drop) {
         log::error!("{fault}: the table begins anew");
         vault.zero();
@@ -63,10 +52,7 @@ fn adopt(grants: Grants<'static>) -> Names<'static> {
 }
 
 fn no_vault(why: &str) -> ! {
-    start::die(
-        ExitReason::MissingGrant,
-        format_args!("names needs a vault: {why}"),
-    )
+    start::die(ExitReason::MissingGrant, format_args!("names needs a vault: {why}"))
 }
 
 impl Server {
@@ -86,10 +72,7 @@ impl Server {
             core::array::from_fn(|_| numbers.next())
         };
         for kept in watchers.into_iter().flatten() {
-            let told = self
-                .table
-                .own(kept)
-                .and_then(|handle| ipc::notify(handle, CHANGED));
+            let told = self.table.own(kept).and_then(|handle| ipc::notify(handle, CHANGED));
             if told.is_err() {
                 self.names.unwatch(kept, &mut self.table);
             }
@@ -118,20 +101,12 @@ fn error(refusal: Refusal) -> Error {
 }
 
 /// The lent path, in `to`.
-fn lent<'t>(
-    call: &mut Call<'_>,
-    loan: ReadLoan,
-    to: &'t mut [u8; path::MOST],
-) -> Result<&'t [u8], Stop<Error>> {
+fn lent<'t>(call: &mut Call<'_>, loan: ReadLoan, to: &'t mut [u8; path::MOST]) -> Result<&'t [u8], Stop<Error>> {
     call.read_all(loan, to)?.ok_or(Stop::Error(Error::BadPath))
 }
 
 impl names::Server for Server {
-    fn mount(
-        &mut self,
-        call: &mut Call<'_>,
-        a: names::mount::Arguments,
-    ) -> Result<names::mount::Results, Stop<Error>> {
+    fn mount(&mut self, call: &mut Call<'_>, a: names::mount::Arguments) -> Result<names::mount::Results, Stop<Error>> {
         let mut buffer = [0; path::MOST];
         let prefix = lent(call, a.prefix, &mut buffer)?;
         let generation = self.change(|s| s.names.mount(prefix, a.server, &mut s.table))?;
@@ -168,10 +143,7 @@ impl names::Server for Server {
         a: names::resolve::Arguments,
     ) -> Result<names::resolve::Results, Stop<Error>> {
         let mut buffer = [0; path::MOST];
-        let found = self
-            .names
-            .resolve(lent(call, a.path, &mut buffer)?)
-            .map_err(error)?;
+        let found = self.names.resolve(lent(call, a.path, &mut buffer)?).map_err(error)?;
         let handle = self.table.own(found.server).map_err(|_| Error::NotFound)?;
         Ok(names::resolve::Results {
             covered: found.covered as u32,
@@ -180,11 +152,7 @@ impl names::Server for Server {
         })
     }
 
-    fn list(
-        &mut self,
-        call: &mut Call<'_>,
-        a: names::list::Arguments,
-    ) -> Result<names::list::Results, Stop<Error>> {
+    fn list(&mut self, call: &mut Call<'_>, a: names::list::Arguments) -> Result<names::list::Results, Stop<Error>> {
         let mut buffer = [0; LIST_MOST];
         let room = LIST_MOST.min(a.entries.length as usize);
         let (mut count, mut used) = (0, 0);
@@ -193,50 +161,25 @@ impl names::Server for Server {
             let Some(place) = buffer.get_mut(used..end).filter(|_| end <= room) else {
                 break;
             };
-            let head = [
-                &generation.to_le_bytes()[..],
-                &(prefix.len() as u16).to_le_bytes(),
-                prefix,
-            ];
-            place
-                .iter_mut()
-                .zip(head.into_iter().flatten())
-                .for_each(|(to, from)| *to = *from);
+            let head = [&generation.to_le_bytes()[..], &(prefix.len() as u16).to_le_bytes(), prefix];
+            place.iter_mut().zip(head.into_iter().flatten()).for_each(|(to, from)| *to = *from);
             (count, used) = (count + 1, end);
         }
         call.write(a.entries, 0, buffer.get(..used).unwrap_or(&[]))?;
-        Ok(names::list::Results {
-            count,
-            bytes: used as u32,
-            generation: self.names.generation(),
-        })
+        Ok(names::list::Results { count, bytes: used as u32, generation: self.names.generation() })
     }
 
-    fn watch(
-        &mut self,
-        call: &mut Call<'_>,
-        a: names::watch::Arguments,
-    ) -> Result<names::watch::Results, Stop<Error>> {
-        self.names
-            .watch(call.badge, a.notification, &mut self.table)
-            .map_err(error)?;
+    fn watch(&mut self, call: &mut Call<'_>, a: names::watch::Arguments) -> Result<names::watch::Results, Stop<Error>> {
+        self.names.watch(call.badge, a.notification, &mut self.table).map_err(error)?;
         call.attachments().close(a.notification);
-        Ok(names::watch::Results {
-            generation: self.names.generation(),
-        })
+        Ok(names::watch::Results { generation: self.names.generation() })
     }
 }
 
 impl Service for Server {
     const ACCEPT: usize = 1;
 
-    fn message(
-        &mut self,
-        arrival: Arrival,
-        badge: u64,
-        words: &Words,
-        attachments: &mut dyn Attachments,
-    ) -> Outcome {
+    fn message(&mut self, arrival: Arrival, badge: u64, words: &Words, attachments: &mut dyn Attachments) -> Outcome {
         names::dispatch(self, arrival, badge, words, attachments)
     }
 }

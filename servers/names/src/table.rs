@@ -16,10 +16,7 @@ pub(crate) struct Table {
 impl Table {
     /// Over the process without threads that was granted as `table`.
     pub(crate) fn new(table: Handle) -> Table {
-        Table {
-            table,
-            own: BTreeMap::new(),
-        }
+        Table { table, own: BTreeMap::new() }
     }
 
     /// A handle of one's own to number `kept`.
@@ -37,18 +34,13 @@ impl Capabilities for Table {
     type New = Handle;
 
     fn keep(&mut self, new: Handle) -> Option<u64> {
-        capability::grant(self.table, new, Rights::ALL, 0)
-            .ok()
-            .map(|theirs| theirs.0)
+        capability::grant(self.table, new, Rights::ALL, 0).ok().map(|theirs| theirs.0)
     }
 
     fn is_same(&mut self, kept: u64, new: Handle) -> bool {
-        let object = |handle| {
-            capability::identify(handle).map(|identity| (identity.kind, identity.object, identity.badge))
-        };
-        self.own(kept)
-            .and_then(object)
-            .is_ok_and(|kept| object(new) == Ok(kept))
+        let object =
+            |handle| capability::identify(handle).map(|identity| (identity.kind, identity.object, identity.badge));
+        self.own(kept).and_then(object).is_ok_and(|kept| object(new) == Ok(kept))
     }
 
     fn forget(&mut self, kept: u64) {

@@ -85,11 +85,7 @@ impl Entry {
         // The vault, its table and the three objects at which it is called are paid here, once.
         let kept = capability::budget_create(means.budget, vault_bytes / PAGE + 16)?;
         let endpoint = ipc::endpoint_create(kept)?;
-        let listener = if index == 0 {
-            means.endpoint
-        } else {
-            means.supervisor
-        };
+        let listener = if index == 0 { means.endpoint } else { means.supervisor };
         let (vault, table) = match vault_bytes {
             0 => (Handle::NONE, Handle::NONE),
             bytes => (
@@ -130,12 +126,7 @@ impl Entry {
     ///
     /// # Errors
     /// The kernel's; then there is no living incarnation.
-    pub(crate) fn spawn(
-        &mut self,
-        means: &mut Means,
-        incarnation: u32,
-        poison: (u64, u64),
-    ) -> Result<(), Error> {
+    pub(crate) fn spawn(&mut self, means: &mut Means, incarnation: u32, poison: (u64, u64)) -> Result<(), Error> {
         self.running.clear();
         sal_load::settle(self.start_budget)?;
         let spec = Spec {
@@ -161,10 +152,7 @@ impl Entry {
     fn own_rows(&self, (badge, word): (u64, u64)) -> [Option<Row>; 5] {
         let manage = Rights::READ.or(Rights::MANAGE);
         let spend = Rights::SPEND.or(manage).or(Rights::TRANSFER);
-        let serve = Rights::RECEIVE
-            .or(Rights::SEND)
-            .or(Rights::BADGE)
-            .or(Rights::TRANSFER);
+        let serve = Rights::RECEIVE.or(Rights::SEND).or(Rights::BADGE).or(Rights::TRANSFER);
         let row = |n, what| Some(Row::new(n, what));
         let kept = !self.vault.is_none();
         [

@@ -36,13 +36,8 @@ pub(crate) fn main(startup: &'static Startup) {
     loop {
         arrival = match arrival {
             Ok(got) if got.arrival.kind() == sal_abi::message::Kind::Message => {
-                match estate::dispatch(
-                    &mut root,
-                    got.arrival,
-                    got.badge,
-                    &got.words,
-                    &mut InService::new(got.arrival),
-                ) {
+                match estate::dispatch(&mut root, got.arrival, got.badge, &got.words, &mut InService::new(got.arrival))
+                {
                     Outcome::Reply(r) => ipc::reply_receive(root.means.endpoint, &r.words, Extras::NONE),
                     Outcome::Kept => ipc::receive(root.means.endpoint, Extras::NONE),
                 }
@@ -88,12 +83,9 @@ fn begin(startup: &'static Startup) -> Result<Root, &'static str> {
         },
         table: [None; SERVICES],
     };
-    let mut supervisor =
-        entry_of_supervisor(&root).map_err(|e| describe("the supervisor has no entry", e))?;
+    let mut supervisor = entry_of_supervisor(&root).map_err(|e| describe("the supervisor has no entry", e))?;
     root.means.supervisor = supervisor.endpoint;
-    supervisor
-        .spawn(&mut root.means, 1, (0, 0))
-        .map_err(|e| describe("the supervisor does not start", e))?;
+    supervisor.spawn(&mut root.means, 1, (0, 0)).map_err(|e| describe("the supervisor does not start", e))?;
     if let Some(place) = root.table.first_mut() {
         *place = Some(supervisor);
     }
@@ -139,8 +131,7 @@ fn heal(root: &mut Root, deaths: &mut u32, born: &mut u64) -> Result<(), &'stati
     let Some(Some(entry)) = root.table.first_mut() else {
         return Ok(());
     };
-    let info =
-        process::process_info(entry.running.process).map_err(|_| "the supervisor's process is gone")?;
+    let info = process::process_info(entry.running.process).map_err(|_| "the supervisor's process is gone")?;
     if info.state != ProcessState::Dead as u64 {
         return Ok(());
     }
@@ -158,7 +149,5 @@ fn heal(root: &mut Root, deaths: &mut u32, born: &mut u64) -> Result<(), &'stati
     }
     *born = now;
     let incarnation = entry.incarnation + 1;
-    entry
-        .spawn(&mut root.means, incarnation, (0, 0))
-        .map_err(|e| describe("the supervisor does not start again", e))
+    entry.spawn(&mut root.means, incarnation, (0, 0)).map_err(|e| describe("the supervisor does not start again", e))
 }

@@ -33,10 +33,7 @@ fn blame(error: KernelError) -> Stop<Error> {
 
 impl Root {
     fn entry(&mut self, i: u16) -> Answer<&mut Entry> {
-        self.table
-            .get_mut(usize::from(i))
-            .and_then(Option::as_mut)
-            .ok_or(Stop::Error(Error::NotFound))
+        self.table.get_mut(usize::from(i)).and_then(Option::as_mut).ok_or(Stop::Error(Error::NotFound))
     }
 
     /// The object that a grant names, and with which rights and badge it is given.
@@ -46,27 +43,19 @@ impl Root {
             GrantKind::Log => from(self.means.log, Rights(a.rights), 0),
             GrantKind::Service => {
                 let pass_on = if a.b == 1 { Rights::TRANSFER } else { Rights::NONE };
-                from(
-                    self.entry(number(a.a)?)?.endpoint,
-                    Rights::SEND.or(pass_on),
-                    u64::from(to) + 1,
-                )
+                from(self.entry(number(a.a)?)?.endpoint, Rights::SEND.or(pass_on), u64::from(to) + 1)
             }
-            GrantKind::Mount => from(
-                self.entry(number(a.a)?)?.endpoint,
-                Rights::SEND.or(Rights::BADGE).or(Rights::TRANSFER),
-                0,
-            ),
+            GrantKind::Mount => {
+                from(self.entry(number(a.a)?)?.endpoint, Rights::SEND.or(Rights::BADGE).or(Rights::TRANSFER), 0)
+            }
             GrantKind::Ports => {
                 let count = a.b.checked_sub(a.a).ok_or(Stop::Error(Error::BadArgument))? + 1;
                 let ports = machine::ports_narrow(self.means.ports, number(a.a)?, count).map_err(blame)?;
                 from(ports, Rights::READ.or(Rights::WRITE), 0)
             }
-            GrantKind::Interrupt => from(
-                machine::interrupt_narrow(self.means.interrupts, a.a).map_err(blame)?,
-                Rights::ALL,
-                0,
-            ),
+            GrantKind::Interrupt => {
+                from(machine::interrupt_narrow(self.means.interrupts, a.a).map_err(blame)?, Rights::ALL, 0)
+            }
             GrantKind::Module => self.module(&field)?,
             GrantKind::Heartbeat => from(self.entry(to)?.notice, Rights::SEND, 0),
         };
@@ -81,9 +70,7 @@ impl Root {
         }
         let wanted = wanted.and_then(Name::new);
         let found = self.means.image.modules().find(|m| Some(m.name) == wanted);
-        found
-            .map(|m| What::Module(m.offset, m.bytes.len() as u64))
-            .ok_or(Stop::Error(Error::NoProgram))
+        found.map(|m| What::Module(m.offset, m.bytes.len() as u64)).ok_or(Stop::Error(Error::NoProgram))
     }
 }
 
@@ -94,9 +81,7 @@ fn number(n: u64) -> Answer<u16> {
 impl Server for Root {
     fn describe(&mut self, call: &mut Call<'_>, a: describe::Arguments) -> Answer<describe::Results> {
         let mut buffer = [0; NAME];
-        let program = call
-            .read_all(a.program, &mut buffer)?
-            .ok_or(Stop::Error(Error::BadArgument))?;
+        let program = call.read_all(a.program, &mut buffer)?.ok_or(Stop::Error(Error::BadArgument))?;
         let shape = Shape {
             program: name(program),
             memory_kib: a.memory_kib,
@@ -105,10 +90,7 @@ impl Server for Root {
             threads: a.threads,
             flags: a.flags,
         };
-        let place = self
-            .table
-            .get_mut(usize::from(a.entry))
-            .ok_or(Stop::Error(Error::NotFound))?;
+        let place = self.table.get_mut(usize::from(a.entry)).ok_or(Stop::Error(Error::NotFound))?;
         match place {
             Some(entry) if entry.shape == shape => (),
             Some(_) => return Err(Stop::Error(Error::Differs)),
@@ -119,17 +101,8 @@ impl Server for Root {
 
     fn grant(&mut self, call: &mut Call<'_>, a: grant::Arguments) -> Answer<grant::Results> {
         let mut buffer = [0; NAME];
-        let field = name(
-            call.read_all(a.name, &mut buffer)?
-                .ok_or(Stop::Error(Error::BadArgument))?,
-        );
-        if !self
-            .entry(a.entry)?
-            .rows
-            .iter()
-            .flatten()
-            .any(|r| r.name == field)
-        {
+        let field = name(call.read_all(a.name, &mut buffer)?.ok_or(Stop::Error(Error::BadArgument))?);
+        if !self.entry(a.entry)?.rows.iter().flatten().any(|r| r.name == field) {
             let row = self.row(a.entry, field, &a)?;
             self.entry(a.entry)?.add(row).map_err(blame)?;
         }
@@ -143,9 +116,7 @@ impl Server for Root {
         }
         let entry = self.table.get_mut(usize::from(a.entry)).and_then(Option::as_mut);
         if let Some(entry) = entry.filter(|e| e.incarnation != a.incarnation) {
-            entry
-                .spawn(&mut self.means, a.incarnation, (a.poison_badge, a.poison_word))
-                .map_err(blame)?;
+            entry.spawn(&mut self.means, a.incarnation, (a.poison_badge, a.poison_word)).map_err(blame)?;
         }
         Ok(spawn::Results {})
     }
@@ -211,8 +182,7 @@ fn report_on(entry: &Entry) -> Result<Report, KernelError> {
         return Ok(report);
     }
     let info = process::process_info(entry.running.process)?;
-    report.blocked =
-        u32::from(process::thread_info(entry.running.thread).is_ok_and(|t| t.state == IN_A_CALL));
+    report.blocked = u32::from(process::thread_info(entry.running.thread).is_ok_and(|t| t.state == IN_A_CALL));
     report.alive = u32::from(info.state == ProcessState::Alive as u64);
     (report.reason, report.fault, report.cpu_ns) = (info.reason, info.fault, info.cpu);
     report.registers = [info.rip, info.rsp, info.rbp];

@@ -49,45 +49,17 @@ impl Outside {
         self.manifest.services.get(i).ok_or(Error::BadArgument)
     }
 
-    fn give(
-        &mut self,
-        to: usize,
-        kind: GrantKind,
-        name: &str,
-        a: u64,
-        b: u64,
-        rights: Rights,
-    ) -> Result<(), Error> {
-        self.root
-            .grant(to as u16, kind, a, b, rights.0, name)
-            .map(drop)
-            .map_err(kernel_error)
+    fn give(&mut self, to: usize, kind: GrantKind, name: &str, a: u64, b: u64, rights: Rights) -> Result<(), Error> {
+        self.root.grant(to as u16, kind, a, b, rights.0, name).map(drop).map_err(kernel_error)
     }
 
     fn give_devices(&mut self, i: usize, s: &Service) -> Result<(), Error> {
         for range in &s.ports {
-            let (first, last) = (
-                u64::from(range.first),
-                u64::from(range.first) + u64::from(range.count) - 1,
-            );
-            self.give(
-                i,
-                GrantKind::Ports,
-                &grant::ports(range.first),
-                first,
-                last,
-                Rights::NONE,
-            )?;
+            let (first, last) = (u64::from(range.first), u64::from(range.first) + u64::from(range.count) - 1);
+            self.give(i, GrantKind::Ports, &grant::ports(range.first), first, last, Rights::NONE)?;
         }
         for line in &s.interrupts {
-            self.give(
-                i,
-                GrantKind::Interrupt,
-                &grant::interrupt(*line),
-                u64::from(*line),
-                0,
-                Rights::NONE,
-            )?;
+            self.give(i, GrantKind::Interrupt, &grant::interrupt(*line), u64::from(*line), 0, Rights::NONE)?;
         }
         for module in &s.modules {
             self.give(i, GrantKind::Module, &grant::module(module), 0, 0, Rights::NONE)?;
@@ -98,14 +70,7 @@ impl Outside {
     fn give_endpoints(&mut self, i: usize, s: &Service) -> Result<(), Error> {
         for u in &s.uses {
             let name = &self.service(usize::from(u.service))?.name;
-            self.give(
-                i,
-                GrantKind::Service,
-                name,
-                u64::from(u.service),
-                u64::from(u.transfer),
-                Rights::NONE,
-            )?;
+            self.give(i, GrantKind::Service, name, u64::from(u.service), u64::from(u.transfer), Rights::NONE)?;
         }
         if s.name != sal_manifest::NAMES {
             return Ok(());
@@ -141,20 +106,9 @@ impl World for Outside {
         let share = self.rest_kib * u64::from(s.rest_percent) / 100;
         let memory = u32::try_from(u64::from(s.memory_kib) + share).unwrap_or(u32::MAX);
         let flags = [(s.wired, WIRED), (s.endpoint, ENDPOINT)];
-        let flags = flags
-            .iter()
-            .filter(|(set, _)| *set)
-            .fold(0, |all, (_, flag)| all | flag);
+        let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let program: &str = &s.program;
-        let made = self.root.describe(
-            i as u16,
-            memory,
-            s.vault_kib,
-            s.priority,
-            s.threads,
-            flags,
-            program,
-        );
+        let made = self.root.describe(i as u16, memory, s.vault_kib, s.priority, s.threads, flags, program);
         made.map(drop).map_err(kernel_error)
     }
 
@@ -176,17 +130,12 @@ impl World for Outside {
     }
 
     fn kill(&mut self, i: usize, incarnation: u32, reason: u64) -> Result<(), Error> {
-        self.root
-            .kill(i as u16, incarnation, reason)
-            .map(drop)
-            .map_err(kernel_error)
+        self.root.kill(i as u16, incarnation, reason).map(drop).map_err(kernel_error)
     }
 
     fn report(&mut self, i: usize) -> Result<Report, Error> {
         let mut r = estate::Report::new_zeroed();
-        self.root
-            .report(i as u16, r.as_mut_bytes())
-            .map_err(kernel_error)?;
+        self.root.report(i as u16, r.as_mut_bytes()).map_err(kernel_error)?;
         Ok(Report {
             incarnation: r.incarnation,
             alive: r.alive == 1,
@@ -204,9 +153,7 @@ impl World for Outside {
     }
 
     fn read(&mut self, i: usize, incarnation: u32, address: u64, to: &mut [u8]) -> usize {
-        self.root
-            .read(i as u16, incarnation, address, to)
-            .map_or(0, |r| r.count as usize)
+        self.root.read(i as u16, incarnation, address, to).map_or(0, |r| r.count as usize)
     }
 
     fn fail(&mut self, i: usize, code: u64) -> Result<(), Error> {

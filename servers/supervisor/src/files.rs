@@ -50,12 +50,7 @@ fn attributes(node: Node) -> Attributes {
         Node::File(_, File::Ctl) => WRITABLE,
         Node::File(..) => READABLE,
     };
-    Attributes {
-        inode: number(node) + 1,
-        mode,
-        links: 1,
-        ..Attributes::default()
-    }
+    Attributes { inode: number(node) + 1, mode, links: 1, ..Attributes::default() }
 }
 
 impl Watch {
@@ -68,10 +63,7 @@ impl Watch {
 
     fn by_number(&self, file: u64) -> Answer<Node> {
         let services = self.supervisor.manifest().services.len();
-        let service = (file >> 3)
-            .checked_sub(1)
-            .map(|i| i as usize)
-            .filter(|i| *i < services);
+        let service = (file >> 3).checked_sub(1).map(|i| i as usize).filter(|i| *i < services);
         let which = (file & 7).checked_sub(1).map(|i| File::NAMES.get(i as usize));
         match (service, which) {
             (None, None) if file == 0 => Ok(Node::Top),
@@ -84,10 +76,7 @@ impl Watch {
     fn child(&self, folder: Node, name: &str) -> Option<Node> {
         match folder {
             Node::Top => self.supervisor.lookup(name),
-            Node::Service(i) => File::NAMES
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, file)| Node::File(i, *file)),
+            Node::Service(i) => File::NAMES.iter().find(|(n, _)| *n == name).map(|(_, file)| Node::File(i, *file)),
             Node::File(..) => None,
         }
     }
@@ -126,9 +115,7 @@ impl Server for Watch {
             return Err(Error::IsADirectory.into());
         };
         let mut text = [0; PIECE];
-        let room = text
-            .get_mut(..PIECE.min(a.buffer.length as usize))
-            .unwrap_or(&mut []);
+        let room = text.get_mut(..PIECE.min(a.buffer.length as usize)).unwrap_or(&mut []);
         let count = self.supervisor.read(&self.symbols, i, file, a.offset, room);
         call.write(a.buffer, 0, room.get(..count).unwrap_or(&[]))?;
         Ok(read::Results { count: count as u32 })
@@ -142,9 +129,7 @@ impl Server for Watch {
         let text = call.read_all(a.bytes, &mut buffer)?.ok_or(Error::Invalid)?;
         let done = self.supervisor.control(&mut self.outside, clock(), i, text);
         done.map_err(|_| Error::Invalid)?;
-        Ok(write::Results {
-            count: a.bytes.length as u32,
-        })
+        Ok(write::Results { count: a.bytes.length as u32 })
     }
 
     fn stat(&mut self, call: &mut Call<'_>, a: stat::Arguments) -> Answer<stat::Results> {
@@ -173,17 +158,8 @@ impl Server for Watch {
                 break;
             };
             let node = self.child(folder, name).ok_or(Error::Io)?;
-            let kind = if matches!(node, Node::File(..)) {
-                DT[1]
-            } else {
-                DT[0]
-            };
-            let entry = Entry {
-                inode: number(node) + 1,
-                next: index as u64 + 1,
-                kind,
-                name: name.as_bytes(),
-            };
+            let kind = if matches!(node, Node::File(..)) { DT[1] } else { DT[0] };
+            let entry = Entry { inode: number(node) + 1, next: index as u64 + 1, kind, name: name.as_bytes() };
             match entry.put(place, used) {
                 Some(end) => used = end,
                 None if used == 0 => return Err(Error::Invalid.into()),
@@ -202,11 +178,7 @@ impl Server for Watch {
         }
     }
 
-    fn truncate_path(
-        &mut self,
-        call: &mut Call<'_>,
-        a: truncate_path::Arguments,
-    ) -> Answer<truncate_path::Results> {
+    fn truncate_path(&mut self, call: &mut Call<'_>, a: truncate_path::Arguments) -> Answer<truncate_path::Results> {
         match self.at_path(call, a.path)? {
             Node::File(_, File::Ctl) => Ok(truncate_path::Results {}),
             _ => Err(Error::Access.into()),
@@ -231,23 +203,13 @@ impl Server for Watch {
         const POLLIN: u32 = 1;
         const POLLOUT: u32 = 4;
         self.by_number(a.file)?;
-        Ok(poll::Results {
-            ready: POLLIN | POLLOUT,
-        })
+        Ok(poll::Results { ready: POLLIN | POLLOUT })
     }
 
     fn file_system(&mut self, _: &mut Call<'_>, _: file_system::Arguments) -> Answer<file_system::Results> {
         // As /proc: a kind of its own, no blocks.
         const KIND: u64 = 0x9fa0;
-        Ok(file_system::Results {
-            kind: KIND,
-            block: 4096,
-            blocks: 0,
-            free: 0,
-            files: 0,
-            files_free: 0,
-            name_most: 24,
-        })
+        Ok(file_system::Results { kind: KIND, block: 4096, blocks: 0, free: 0, files: 0, files_free: 0, name_most: 24 })
     }
 
     refused! {

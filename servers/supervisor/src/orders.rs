@@ -15,9 +15,7 @@ type Answer<T> = Result<T, Stop<Error>>;
 impl Watch {
     fn by_name(&self, call: &mut Call<'_>, name: ReadLoan) -> Answer<usize> {
         let mut buffer = [0; 24];
-        let name = call
-            .read_all(name, &mut buffer)?
-            .and_then(|bytes| core::str::from_utf8(bytes).ok());
+        let name = call.read_all(name, &mut buffer)?.and_then(|bytes| core::str::from_utf8(bytes).ok());
         let found = name.and_then(|name| self.supervisor.manifest().find(name));
         Ok(found.map(|(i, _)| i).ok_or(Error::NotFound)?)
     }
@@ -32,9 +30,7 @@ impl Server for Watch {
     fn control(&mut self, call: &mut Call<'_>, a: control::Arguments) -> Answer<control::Results> {
         let i = self.by_name(call, a.name)?;
         let word = format!("{:?}", a.command).to_lowercase();
-        let done = self
-            .supervisor
-            .control(&mut self.outside, clock(), i, word.as_bytes());
+        let done = self.supervisor.control(&mut self.outside, clock(), i, word.as_bytes());
         done.map_err(|_| Error::Refused)?;
         Ok(control::Results {})
     }
@@ -45,9 +41,7 @@ impl Server for Watch {
         let length = self.supervisor.read(&self.symbols, i, File::Status, 0, &mut text);
         let room = length.min(a.text.length as usize);
         call.write(a.text, 0, text.get(..room).unwrap_or(&[]))?;
-        Ok(status::Results {
-            length: length as u32,
-        })
+        Ok(status::Results { length: length as u32 })
     }
 
     fn counters(&mut self, call: &mut Call<'_>, a: counters::Arguments) -> Answer<counters::Results> {

@@ -45,9 +45,7 @@ pub(crate) fn main(startup: &'static Startup) {
     let endpoint = grants.need("endpoint").handle;
     let mut watch = begin(grants);
     let incarnation = startup.incarnation as u32;
-    watch
-        .supervisor
-        .start(&mut watch.outside, machine::clock(), incarnation);
+    watch.supervisor.start(&mut watch.outside, machine::clock(), incarnation);
     let mut next_tick = machine::clock() + TICK_NS;
     loop {
         page::set_deadline(next_tick);
@@ -56,10 +54,7 @@ pub(crate) fn main(startup: &'static Startup) {
         match arrived {
             Ok(received) => watch.take(&received, now),
             Err(failed) if failed.error == Error::DeadlinePassed => (),
-            Err(failed) => die(format_args!(
-                "the supervisor can't receive: {}",
-                failed.error.name()
-            )),
+            Err(failed) => die(format_args!("the supervisor can't receive: {}", failed.error.name())),
         }
         if now >= next_tick {
             watch.supervisor.handle(&mut watch.outside, now, Event::Tick);
@@ -75,9 +70,7 @@ fn begin(grants: Grants<'static>) -> Watch {
         Ok(manifest) => Box::leak(Box::new(manifest)),
         Err(why) => die(format_args!("{why}")),
     };
-    let symbols = grants
-        .get("module:symbols")
-        .and_then(|grant| Symbols::open(raw::module(grant)).ok());
+    let symbols = grants.get("module:symbols").and_then(|grant| Symbols::open(raw::module(grant)).ok());
     let state = committed(adopted(grants));
     let supervisor = Supervisor::new(manifest, state.get().clone());
     let log = grants.find("log");
@@ -87,11 +80,7 @@ fn begin(grants: Grants<'static>) -> Watch {
         state,
         rest_kib: rest_kib(log, manifest.machine.memory_kib),
     };
-    Watch {
-        supervisor,
-        outside,
-        symbols: Table(symbols),
-    }
+    Watch { supervisor, outside, symbols: Table(symbols) }
 }
 
 /// RAM beyond the manifest's least, less an eighth for the kernel's tables of it.
@@ -106,22 +95,15 @@ fn adopted(grants: Grants<'static>) -> &'static mut Vault {
     let length = memory::memory_info(grant.handle).map_or(0, |info| info.length);
     match raw::vault(grant.address, length) {
         Some(vault) => vault,
-        None => die(format_args!(
-            "the supervisor's vault must have {} bytes",
-            size_of::<Vault>()
-        )),
+        None => die(format_args!("the supervisor's vault must have {} bytes", size_of::<Vault>())),
     }
 }
 
 /// The state in the vault. A vault that is not a supervisor's of this version (a new one is all zeroes) starts anew: the estate's calls can
 /// all be repeated.
 fn committed(vault: &'static mut Vault) -> Committed<'static, State> {
-    let expected = Expected {
-        kind: u32::from_le_bytes(*b"supv"),
-        owner: 0,
-        version: 1,
-        length: size_of::<State>() as u64,
-    };
+    let expected =
+        Expected { kind: u32::from_le_bytes(*b"supv"), owner: 0, version: 1, length: size_of::<State>() as u64 };
     if vault.header.verify(expected).is_ok() {
         match Committed::adopt(&mut vault.commit, &mut vault.copies) {
             Ok(state) => return state,
@@ -146,12 +128,10 @@ impl Watch {
 
     fn notified(&mut self, service: usize, bits: u64, now: u64) {
         if bits & answer::DEATH != 0 {
-            self.supervisor
-                .handle(&mut self.outside, now, Event::Death(service));
+            self.supervisor.handle(&mut self.outside, now, Event::Death(service));
         }
         if bits & answer::BEAT != 0 {
-            self.supervisor
-                .handle(&mut self.outside, now, Event::Beat(service));
+            self.supervisor.handle(&mut self.outside, now, Event::Beat(service));
         }
     }
 

@@ -59,12 +59,7 @@ fn write_read() -> Verdict {
 
 fn seek() -> Verdict {
     in_folder("seek", |folder| {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(folder.join("f"))?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(folder.join("f"))?;
         file.write_all(b"0123456789")?;
         file.seek(SeekFrom::Start(3))?;
         file.write_all(b"abc")?;
@@ -73,10 +68,7 @@ fn seek() -> Verdict {
         let mut text = Vec::new();
         file.rewind()?;
         file.read_to_end(&mut text)?;
-        Ok(same(
-            (text, file.stream_position()?),
-            (b"012abc6789\0\0\0\0\0\0\0\0\0\0\0\0!".to_vec(), 23),
-        ))
+        Ok(same((text, file.stream_position()?), (b"012abc6789\0\0\0\0\0\0\0\0\0\0\0\0!".to_vec(), 23)))
     })
 }
 
@@ -84,11 +76,7 @@ fn append() -> Verdict {
     in_folder("append", |folder| {
         let file = folder.join("f");
         for word in ["a", "b", "c"] {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&file)?
-                .write_all(word.as_bytes())?;
+            OpenOptions::new().append(true).create(true).open(&file)?.write_all(word.as_bytes())?;
         }
         Ok(same(fs::read_to_string(&file)?, "abc".into()))
     })
@@ -111,10 +99,7 @@ fn vectored() -> Verdict {
         let mut file = File::create(folder.join("f"))?;
         let count = file.write_vectored(&[IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"two")])?;
         file.sync_all()?;
-        Ok(same(
-            (count, fs::read_to_string(folder.join("f"))?),
-            (7, "one two".into()),
-        ))
+        Ok(same((count, fs::read_to_string(folder.join("f"))?), (7, "one two".into())))
     })
 }
 
@@ -155,16 +140,10 @@ fn folders() -> Verdict {
         let entries = fs::read_dir(folder.join("a"))?.map(|entry| entry.map(|entry| entry.file_name()));
         let mut names = entries.collect::<std::io::Result<Vec<_>>>()?;
         names.sort();
-        let kind = fs::read_dir(folder)?
-            .next()
-            .transpose()?
-            .map(|entry| entry.file_type().map(|kind| kind.is_dir()));
+        let kind = fs::read_dir(folder)?.next().transpose()?.map(|entry| entry.file_type().map(|kind| kind.is_dir()));
         fs::remove_dir_all(folder.join("a"))?;
         let (count, first) = (names.len(), names[0] == "b");
-        Ok(same(
-            (count, first, kind.transpose()?, folder.join("a").exists()),
-            (301, true, Some(true), false),
-        ))
+        Ok(same((count, first, kind.transpose()?, folder.join("a").exists()), (301, true, Some(true), false)))
     })
 }
 
@@ -175,10 +154,7 @@ fn rename_remove() -> Verdict {
         fs::rename(folder.join("a"), folder.join("b"))?;
         let left = (folder.join("a").exists(), fs::read_to_string(folder.join("b"))?);
         fs::remove_file(folder.join("b"))?;
-        Ok(same(
-            (left, folder.join("b").exists()),
-            ((false, "a".into()), false),
-        ))
+        Ok(same((left, folder.join("b").exists()), ((false, "a".into()), false)))
     })
 }
 
@@ -188,10 +164,7 @@ fn links() -> Verdict {
         symlink("f", folder.join("s"))?;
         fs::hard_link(folder.join("f"), folder.join("h"))?;
         let found = fs::symlink_metadata(folder.join("s"))?.is_symlink();
-        let (target, links) = (
-            fs::read_link(folder.join("s"))?,
-            fs::metadata(folder.join("s"))?.nlink(),
-        );
+        let (target, links) = (fs::read_link(folder.join("s"))?, fs::metadata(folder.join("s"))?.nlink());
         Ok(same((found, target, links), (true, PathBuf::from("f"), 2)))
     })
 }
@@ -199,19 +172,11 @@ fn links() -> Verdict {
 fn permissions() -> Verdict {
     in_folder("permissions", |folder| {
         let path = folder.join("f");
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         let first = fs::metadata(&path)?.permissions().mode() & 0o777;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444))?;
         let second = fs::metadata(&path)?.permissions();
-        Ok(same(
-            (first, second.mode() & 0o777, second.readonly()),
-            (0o600, 0o444, true),
-        ))
+        Ok(same((first, second.mode() & 0o777, second.readonly()), (0o600, 0o444, true)))
     })
 }
 
@@ -229,10 +194,7 @@ fn copy() -> Verdict {
         let bytes = (0..200_000u32).map(|n| (n * 7) as u8).collect::<Vec<_>>();
         fs::write(folder.join("f"), &bytes)?;
         let count = fs::copy(folder.join("f"), folder.join("g"))?;
-        Ok(same(
-            (count, fs::read(folder.join("g"))? == bytes),
-            (200_000, true),
-        ))
+        Ok(same((count, fs::read(folder.join("g"))? == bytes), (200_000, true)))
     })
 }
 
@@ -255,10 +217,7 @@ fn errors() -> Verdict {
         let not_empty = fs::remove_dir(folder).err().map(|error| error.kind());
         let want = (Some(ErrorKind::NotFound), Some(ErrorKind::NotADirectory));
         let more = (Some(ErrorKind::IsADirectory), Some(ErrorKind::DirectoryNotEmpty));
-        Ok(same(
-            ((missing, through_file), (folder_as_file, not_empty)),
-            (want, more),
-        ))
+        Ok(same(((missing, through_file), (folder_as_file, not_empty)), (want, more)))
     })
 }
 
@@ -287,10 +246,7 @@ fn unlinked() -> Verdict {
 fn variables() -> Verdict {
     let path = env::var_os("PATH").is_some();
     let all = env::vars_os().count() > 0;
-    same(
-        (path, all, env::var("NO_SUCH_VARIABLE").is_err()),
-        (true, true, true),
-    )
+    same((path, all, env::var("NO_SUCH_VARIABLE").is_err()), (true, true, true))
 }
 
 fn current_folder() -> Verdict {
@@ -298,10 +254,7 @@ fn current_folder() -> Verdict {
     env::set_current_dir("/").map_err(io)?;
     let root = env::current_dir().map_err(io)?;
     env::set_current_dir(&before).map_err(io)?;
-    same(
-        (root, env::current_dir().map_err(io)?),
-        (PathBuf::from("/"), before),
-    )
+    same((root, env::current_dir().map_err(io)?), (PathBuf::from("/"), before))
 }
 
 fn program() -> Verdict {

@@ -18,9 +18,7 @@ pub(crate) type Check = (&'static str, fn() -> Verdict);
 
 /// Fails with the two values if they differ.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(have: T, want: T) -> Verdict {
-    (have == want)
-        .then_some(())
-        .ok_or_else(|| format!("{have:?}, not {want:?}"))
+    (have == want).then_some(()).ok_or_else(|| format!("{have:?}, not {want:?}"))
 }
 
 /// An I/O error as a reason.

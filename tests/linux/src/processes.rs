@@ -62,26 +62,16 @@ fn child(role: &str) -> Result<Command, String> {
 
 fn status() -> Verdict {
     let status = child("status")?.status().map_err(io)?;
-    same(
-        (status.code(), status.success(), status.signal()),
-        (Some(42), false, None),
-    )
+    same((status.code(), status.success(), status.signal()), (Some(42), false, None))
 }
 
 fn output() -> Verdict {
     let output = child("words")?.output().map_err(io)?;
-    same(
-        (output.stdout, output.stderr),
-        (b"out\n".to_vec(), b"err\n".to_vec()),
-    )
+    same((output.stdout, output.stderr), (b"out\n".to_vec(), b"err\n".to_vec()))
 }
 
 fn input() -> Verdict {
-    let mut child = child("upper")?
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(io)?;
+    let mut child = child("upper")?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(io)?;
     let mut to = child.stdin.take().ok_or("no pipe")?;
     to.write_all(b"shout").map_err(io)?;
     drop(to);
@@ -89,19 +79,12 @@ fn input() -> Verdict {
 }
 
 fn environment() -> Verdict {
-    let output = child("variable")?
-        .env_clear()
-        .env("SAL_CHECK", "a b=c")
-        .output()
-        .map_err(io)?;
+    let output = child("variable")?.env_clear().env("SAL_CHECK", "a b=c").output().map_err(io)?;
     same(output.stdout, b"a b=c".to_vec())
 }
 
 fn no_such_program() -> Verdict {
-    let kind = Command::new("/no/such/program")
-        .spawn()
-        .err()
-        .map(|error| error.kind());
+    let kind = Command::new("/no/such/program").spawn().err().map(|error| error.kind());
     same(kind, Some(ErrorKind::NotFound))
 }
 
@@ -129,11 +112,7 @@ fn try_wait() -> Verdict {
 }
 
 fn pipeline() -> Verdict {
-    let mut first = child("words")?
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(io)?;
+    let mut first = child("words")?.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(io)?;
     let between = first.stdout.take().ok_or("no pipe")?;
     let second = child("upper")?.stdin(between).output().map_err(io)?;
     first.wait().map_err(io)?;
@@ -154,19 +133,12 @@ fn argument_zero() -> Verdict {
 fn broken_pipe() -> Verdict {
     let mut child = child("endless")?.stdout(Stdio::piped()).spawn().map_err(io)?;
     let mut piece = [0; 10];
-    child
-        .stdout
-        .take()
-        .ok_or("no pipe")?
-        .read_exact(&mut piece)
-        .map_err(io)?;
+    child.stdout.take().ok_or("no pipe")?.read_exact(&mut piece).map_err(io)?;
     same((piece, child.wait().map_err(io)?.code()), ([b'x'; 10], Some(0)))
 }
 
 fn many() -> Verdict {
-    let children = (0..12)
-        .map(|_| child("status")?.spawn().map_err(io))
-        .collect::<Result<Vec<_>, String>>()?;
+    let children = (0..12).map(|_| child("status")?.spawn().map_err(io)).collect::<Result<Vec<_>, String>>()?;
     let mut right = 0;
     for mut child in children {
         right += usize::from(child.wait().map_err(io)?.code() == Some(42));
@@ -186,10 +158,7 @@ fn anonymous() -> Verdict {
 fn end_of_file() -> Verdict {
     let (from, mut to) = std::io::pipe().map_err(io)?;
     drop(from);
-    same(
-        to.write(b"x").err().map(|error| error.kind()),
-        Some(ErrorKind::BrokenPipe),
-    )
+    same(to.write(b"x").err().map(|error| error.kind()), Some(ErrorKind::BrokenPipe))
 }
 
 fn large() -> Verdict {
@@ -198,10 +167,7 @@ fn large() -> Verdict {
     let mut all = Vec::new();
     from.read_to_end(&mut all).map_err(io)?;
     let whole = writer.join().map_err(|_| "panicked")?.is_ok();
-    let right = all
-        .chunks(5000)
-        .enumerate()
-        .all(|(n, piece)| piece.iter().all(|byte| usize::from(*byte) == n));
+    let right = all.chunks(5000).enumerate().all(|(n, piece)| piece.iter().all(|byte| usize::from(*byte) == n));
     same((whole, all.len(), right), (true, 1_000_000, true))
 }
 

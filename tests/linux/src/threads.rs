@@ -38,10 +38,7 @@ const THREADS: u64 = 8;
 fn join() -> Verdict {
     let workers = (0..THREADS).map(|n| thread::spawn(move || n * n));
     let all = workers.collect::<Vec<_>>().into_iter();
-    same(
-        all.map(|worker| worker.join().unwrap_or(0)).sum(),
-        (0..THREADS).map(|n| n * n).sum::<u64>(),
-    )
+    same(all.map(|worker| worker.join().unwrap_or(0)).sum(), (0..THREADS).map(|n| n * n).sum::<u64>())
 }
 
 fn scope() -> Verdict {
@@ -149,10 +146,7 @@ fn condvar() -> Verdict {
             other.1.notify_one();
         }
     });
-    let guard = shared
-        .1
-        .wait_while(shared.0.lock().unwrap(), |n| *n < 100)
-        .unwrap();
+    let guard = shared.1.wait_while(shared.0.lock().unwrap(), |n| *n < 100).unwrap();
     same(*guard, 100)?;
     drop(guard);
     setter.join().map_err(|_| "panicked".into())
@@ -214,11 +208,7 @@ fn once() -> Verdict {
 fn stack() -> Verdict {
     fn deep(n: u64) -> u64 {
         let space = std::hint::black_box([n; 128]);
-        if n == 0 {
-            space[0]
-        } else {
-            1 + deep(n - 1) + space[127] - n
-        }
+        if n == 0 { space[0] } else { 1 + deep(n - 1) + space[127] - n }
     }
     let builder = thread::Builder::new().stack_size(16 << 20);
     let deep = builder.spawn(|| deep(10_000)).map_err(crate::io)?;
@@ -242,9 +232,7 @@ fn sleep() -> Verdict {
     thread::sleep(Duration::from_millis(30));
     let elapsed = start.elapsed();
     let right = elapsed >= Duration::from_millis(30) && elapsed < Duration::from_secs(10);
-    right
-        .then_some(())
-        .ok_or_else(|| format!("30 ms took {elapsed:?}"))
+    right.then_some(()).ok_or_else(|| format!("30 ms took {elapsed:?}"))
 }
 
 fn system() -> Verdict {
@@ -255,15 +243,9 @@ fn system() -> Verdict {
 
 fn large() -> Verdict {
     let mut bytes = vec![0u8; 8 << 20];
-    bytes
-        .iter_mut()
-        .step_by(4096)
-        .enumerate()
-        .for_each(|(n, byte)| *byte = n as u8);
+    bytes.iter_mut().step_by(4096).enumerate().for_each(|(n, byte)| *byte = n as u8);
     let sum = bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-    let map = (0..20_000u32)
-        .map(|n| (n, n.to_string()))
-        .collect::<BTreeMap<_, _>>();
+    let map = (0..20_000u32).map(|n| (n, n.to_string())).collect::<BTreeMap<_, _>>();
     same((sum, map[&19_999].as_str()), (8 * (0..256).sum::<u64>(), "19999"))
 }
 
@@ -272,13 +254,8 @@ fn floats() -> Verdict {
     let series = |n: u64| (1..20_000u64).fold(n as f64, |sum, k| sum + (n as f64) / (k as f64).sqrt());
     let alone = (0..THREADS).map(series).collect::<Vec<_>>();
     let together = thread::scope(|scope| {
-        let workers = (0..THREADS)
-            .map(|n| scope.spawn(move || series(n)))
-            .collect::<Vec<_>>();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or(f64::NAN))
-            .collect::<Vec<_>>()
+        let workers = (0..THREADS).map(|n| scope.spawn(move || series(n))).collect::<Vec<_>>();
+        workers.into_iter().map(|worker| worker.join().unwrap_or(f64::NAN)).collect::<Vec<_>>()
     });
     same(together, alone)
 }

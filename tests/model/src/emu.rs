@@ -133,13 +133,7 @@ impl Hardware for Emu {
     }
 
     /// Processes and threads, without memory: a thread's page is given as the number of a message page.
-    fn memory_call(
-        &self,
-        kernel: &Kernel<Self>,
-        cpu: &mut Cpu<Self>,
-        op: Op,
-        args: &Args,
-    ) -> Result<After, Error> {
+    fn memory_call(&self, kernel: &Kernel<Self>, cpu: &mut Cpu<Self>, op: Op, args: &Args) -> Result<After, Error> {
         let handle = match op {
             Op::ProcessCreate => {
                 kernel.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)?;
@@ -156,12 +150,7 @@ impl Hardware for Emu {
             }
             Op::ThreadCreate => {
                 let process = kernel.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
-                let new = new_thread(
-                    process.object as u32,
-                    args.word(3) as u32,
-                    args.word(4) as u8,
-                    None,
-                );
+                let new = new_thread(process.object as u32, args.word(3) as u32, args.word(4) as u8, None);
                 let mut registry = kernel.registry.lock();
                 let id = kernel.new_thread(&mut registry, &new, cpu.number())?;
                 kernel.endow(&mut registry, args.process, all(Kind::Thread, id.raw()))?
@@ -174,26 +163,10 @@ impl Hardware for Emu {
 
 /// A capability with all rights.
 pub fn all(kind: Kind, object: u64) -> Cap {
-    Cap {
-        kind,
-        rights: Rights::ALL,
-        object,
-        badge: 0,
-    }
+    Cap { kind, rights: Rights::ALL, object, badge: 0 }
 }
 
 /// A thread of a process, with a message page, a priority, and perhaps a CPU.
 pub fn new_thread(process: u32, page: u32, priority: u8, cpu: Option<u32>) -> NewThread {
-    NewThread {
-        process,
-        entry: 0,
-        stack: 0,
-        argument: 0,
-        page_address: 0,
-        page,
-        root: 0,
-        priority,
-        cpu,
-        fpu_page: 0,
-    }
+    NewThread { process, entry: 0, stack: 0, argument: 0, page_address: 0, page, root: 0, priority, cpu, fpu_page: 0 }
 }

@@ -36,20 +36,12 @@ pub struct Choice {
 impl Choice {
     /// An operation on a handle.
     pub const fn on(op: Op, handle: usize) -> Choice {
-        Choice {
-            operation: op as u64,
-            on: Some(handle),
-            words: [0; 2],
-        }
+        Choice { operation: op as u64, on: Some(handle), words: [0; 2] }
     }
 
     /// An operation on nothing.
     pub const fn plain(op: Op) -> Choice {
-        Choice {
-            operation: op as u64,
-            on: None,
-            words: [0; 2],
-        }
+        Choice { operation: op as u64, on: None, words: [0; 2] }
     }
 
     /// With words.
@@ -59,10 +51,7 @@ impl Choice {
 
     /// With the flag `DEADLINE`.
     pub const fn deadline(self) -> Choice {
-        Choice {
-            operation: self.operation | flags::DEADLINE,
-            ..self
-        }
+        Choice { operation: self.operation | flags::DEADLINE, ..self }
     }
 
     fn op(&self) -> Op {
@@ -162,10 +151,7 @@ pub struct Size {
 pub fn explore(scene: &Scene) -> Size {
     match search(scene) {
         Ok(size) => {
-            println!(
-                "{}: {} states, {} transitions, depth {}",
-                scene.name, size.states, size.transitions, size.depth
-            );
+            println!("{}: {} states, {} transitions, depth {}", scene.name, size.states, size.transitions, size.depth);
             size
         }
         Err(report) => panic!("{report}"),
@@ -199,19 +185,12 @@ pub fn search(scene: &Scene) -> Result<Size, String> {
             }
         }
         if seen.len() > scene.limit {
-            return Err(format!(
-                "{}: more than {} states at depth {depth}",
-                scene.name, scene.limit
-            ));
+            return Err(format!("{}: more than {} states at depth {depth}", scene.name, scene.limit));
         }
         depth += usize::from(!next.is_empty());
         level = next;
     }
-    Ok(Size {
-        states: seen.len(),
-        transitions,
-        depth,
-    })
+    Ok(Size { states: seen.len(), transitions, depth })
 }
 
 fn report(scene: &Scene, trail: &[(u32, Happening)], rule: &str) -> String {
@@ -250,13 +229,7 @@ impl Node {
         let handles = (scene.furnish)(&mut world, &processes);
         // Threads that were handed over at their start.
         world.settle();
-        Node {
-            world,
-            actors,
-            kept: vec![None; 2],
-            processes,
-            handles,
-        }
+        Node { world, actors, kept: vec![None; 2], processes, handles }
     }
 
     fn duplicate(&mut self) -> Node {
@@ -329,11 +302,7 @@ impl Node {
                 let slot = self.world.machine.kernel.processes.slot(p);
                 slot.is_none_or(|s| matches!(s.state(), State::Dead))
             };
-            all.extend(
-                (0..self.processes.len())
-                    .filter(|p| dead(self.processes[*p]))
-                    .map(Happening::Restart),
-            );
+            all.extend((0..self.processes.len()).filter(|p| dead(self.processes[*p])).map(Happening::Restart));
         }
         all
     }
@@ -363,9 +332,7 @@ impl Node {
         }
         self.observe(scene)?;
         let Machine { kernel, cpus } = &mut self.world.machine;
-        kernel
-            .check(cpus)
-            .map_err(|b| format!("{} (index {})", b.rule, b.index))
+        kernel.check(cpus).map_err(|b| format!("{} (index {})", b.rule, b.index))
     }
 
     fn pass_deadline(&mut self, cpu: usize) {
@@ -423,19 +390,12 @@ impl Node {
             }
             let at = self.world.at(thread);
             let process = self.processes[scene.roles[a].process];
-            let mine = self
-                .world
-                .machine
-                .kernel
-                .threads
-                .body(thread)
-                .is_some_and(|t| t.process == process);
+            let mine = self.world.machine.kernel.threads.body(thread).is_some_and(|t| t.process == process);
             if at == Location::Free || !mine {
                 self.gone(a);
                 continue;
             }
-            let returned =
-                matches!(at, Location::Cpu(_) | Location::Mail(_)) && self.world.wait(thread) == Wait::None;
+            let returned = matches!(at, Location::Cpu(_) | Location::Mail(_)) && self.world.wait(thread) == Wait::None;
             if returned
                 && !self.world.registers(thread).repeat
                 && let Some(n) = self.actors[a].issued.take()
@@ -455,18 +415,9 @@ impl Node {
     /// Whom the kernel knows to be in service is whom the server knows of; the kernel may know of a cancellation before.
     fn compare_cells(&self) -> Result<(), String> {
         for a in self.actors.iter().filter(|a| a.alive) {
-            let caller = self
-                .world
-                .machine
-                .kernel
-                .threads
-                .slot(a.thread)
-                .and_then(|s| s.serving());
+            let caller = self.world.machine.kernel.threads.slot(a.thread).and_then(|s| s.serving());
             if caller.is_some() && a.issued.is_none() && caller != a.serving {
-                return Err(format!(
-                    "thread {} serves {caller:?}, but received from {:?}",
-                    a.thread, a.serving
-                ));
+                return Err(format!("thread {} serves {caller:?}, but received from {:?}", a.thread, a.serving));
             }
         }
         Ok(())
@@ -478,9 +429,7 @@ impl Node {
         if let Err(error) = outcome.status
             && outcome.words != [0; 8]
         {
-            return Err(format!(
-                "thread {thread}: words of a failed call ({error:?}) are not zero"
-            ));
+            return Err(format!("thread {thread}: words of a failed call ({error:?}) are not zero"));
         }
         match choice.op() {
             Op::Call => self.call_returned(thread, outcome.status, outcome.words[0]),
@@ -498,12 +447,10 @@ impl Node {
 
     fn call_returned(&self, thread: u32, status: Result<u64, Error>, word: u64) -> Result<(), String> {
         match status {
-            Ok(_) if word != ANSWER + u64::from(thread) => Err(format!(
-                "thread {thread} got an answer that is not its own: {word}"
-            )),
-            Err(Error::BadCall | Error::Vacant | Error::Occupied) => {
-                Err(format!("a call can't fail with {status:?}"))
+            Ok(_) if word != ANSWER + u64::from(thread) => {
+                Err(format!("thread {thread} got an answer that is not its own: {word}"))
             }
+            Err(Error::BadCall | Error::Vacant | Error::Occupied) => Err(format!("a call can't fail with {status:?}")),
             _ => Ok(()),
         }
     }
@@ -535,12 +482,7 @@ impl Node {
         let process = self.world.process([0, 0]);
         self.processes[p] = process;
         self.handles[p] = furnish(&mut self.world, process);
-        for (role, actor) in scene
-            .roles
-            .iter()
-            .zip(&mut self.actors)
-            .filter(|(r, _)| r.process == p)
-        {
+        for (role, actor) in scene.roles.iter().zip(&mut self.actors).filter(|(r, _)| r.process == p) {
             actor.thread = self.world.thread(process, role.priority, role.cpu);
             actor.alive = true;
         }
@@ -551,17 +493,8 @@ impl Node {
             let thread = self.world.machine.cpus[cpu].current;
             if let Some(a) = self.actor(thread) {
                 let c = scene.roles[a].menu[n];
-                let flag = if c.operation & flags::DEADLINE != 0 {
-                    " with deadline"
-                } else {
-                    ""
-                };
-                return format!(
-                    "  cpu {cpu} thread {thread}: {:?}{flag} on handle {:?} {:?}",
-                    c.op(),
-                    c.on,
-                    c.words
-                );
+                let flag = if c.operation & flags::DEADLINE != 0 { " with deadline" } else { "" };
+                return format!("  cpu {cpu} thread {thread}: {:?}{flag} on handle {:?} {:?}", c.op(), c.on, c.words);
             }
         }
         format!("  {what:?}")
@@ -569,18 +502,10 @@ impl Node {
 
     fn after(&mut self, result: &Result<(), String>) -> String {
         let running: Vec<_> = self.world.machine.cpus.iter().map(|c| c.current).collect();
-        let places: Vec<_> = self
-            .actors
-            .iter()
-            .map(|a| (a.thread, self.world.at(a.thread)))
-            .collect();
+        let places: Vec<_> = self.actors.iter().map(|a| (a.thread, self.world.at(a.thread))).collect();
         let name = |t: u32| if t == NONE { "-".to_owned() } else { t.to_string() };
         let running: Vec<_> = running.into_iter().map(name).collect();
-        format!(
-            "\n      runs {} | {places:?}{}\n",
-            running.join(" "),
-            if result.is_err() { " BROKEN" } else { "" }
-        )
+        format!("\n      runs {} | {places:?}{}\n", running.join(" "), if result.is_err() { " BROKEN" } else { "" })
     }
 }
 

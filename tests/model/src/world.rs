@@ -31,14 +31,7 @@ pub struct Outcome {
 }
 
 /// The sizes of small worlds.
-pub const SMALL: Sizes = Sizes {
-    threads: 6,
-    endpoints: 3,
-    notifications: 3,
-    replies: 2,
-    processes: 4,
-    chunks: 5,
-};
+pub const SMALL: Sizes = Sizes { threads: 6, endpoints: 3, notifications: 3, replies: 2, processes: 4, chunks: 5 };
 
 impl World {
     /// An empty world.
@@ -48,26 +41,19 @@ impl World {
 
     /// An empty world of other sizes.
     pub fn sized(cpus: u32, sizes: Sizes) -> World {
-        World {
-            machine: Machine::new(Emu::new(), sizes, cpus, ()),
-        }
+        World { machine: Machine::new(Emu::new(), sizes, cpus, ()) }
     }
 
     /// A copy.
     pub fn duplicate(&mut self) -> World {
-        World {
-            machine: self.machine.duplicate(),
-        }
+        World { machine: self.machine.duplicate() }
     }
 
     /// A process; its index. `death`: raw id of a notification and bits.
     pub fn process(&mut self, death: [u64; 2]) -> u32 {
         let kernel = &self.machine.kernel;
         let mut registry = kernel.registry.lock();
-        kernel
-            .new_process(&mut registry, 0, death)
-            .expect("a process slot")
-            .index()
+        kernel.new_process(&mut registry, 0, death).expect("a process slot").index()
     }
 
     /// The object behind a handle.
@@ -78,50 +64,26 @@ impl World {
     /// The capability behind a handle.
     pub fn cap(&self, process: u32, handle: Handle) -> Result<Cap, Error> {
         let kernel = &self.machine.kernel;
-        kernel
-            .processes
-            .table(process)
-            .ok_or(Error::BadHandle)?
-            .look(&kernel.slots, handle)
+        kernel.processes.table(process).ok_or(Error::BadHandle)?.look(&kernel.slots, handle)
     }
 
     /// Gives a process a capability.
     pub fn endow(&mut self, process: u32, cap: Cap) -> Handle {
         let kernel = &self.machine.kernel;
         let mut registry = kernel.registry.lock();
-        kernel
-            .endow(&mut registry, process, cap)
-            .expect("room in the table")
+        kernel.endow(&mut registry, process, cap).expect("room in the table")
     }
 
     /// A capability for process `target`, all rights.
     pub fn process_cap(&mut self, holder: u32, target: u32) -> Handle {
-        let generation = self
-            .machine
-            .kernel
-            .processes
-            .slot(target)
-            .expect("a process")
-            .generation();
-        self.endow(
-            holder,
-            all(Kind::Process, (generation as u64) << 32 | target as u64),
-        )
+        let generation = self.machine.kernel.processes.slot(target).expect("a process").generation();
+        self.endow(holder, all(Kind::Process, (generation as u64) << 32 | target as u64))
     }
 
     /// A capability for thread `target`, all rights.
     pub fn thread_cap(&mut self, holder: u32, target: u32) -> Handle {
-        let generation = self
-            .machine
-            .kernel
-            .threads
-            .slot(target)
-            .expect("a thread")
-            .generation();
-        self.endow(
-            holder,
-            all(Kind::Thread, (generation as u64) << 32 | target as u64),
-        )
+        let generation = self.machine.kernel.threads.slot(target).expect("a thread").generation();
+        self.endow(holder, all(Kind::Thread, (generation as u64) << 32 | target as u64))
     }
 
     /// A thread (number = its message page) that is ready on a CPU; its index.
@@ -132,9 +94,7 @@ impl World {
             let mut registry = kernel.registry.lock();
             let mut new = new_thread(process, 0, priority, cpu);
             new.page = self.next_page();
-            kernel
-                .new_thread(&mut registry, &new, on as u32)
-                .expect("a thread slot")
+            kernel.new_thread(&mut registry, &new, on as u32).expect("a thread slot")
         };
         let cpu = &mut self.machine.cpus[on];
         kernel.start_thread(cpu, id).expect("not started yet");
@@ -148,35 +108,19 @@ impl World {
 
     fn next_page(&self) -> u32 {
         let threads = &self.machine.kernel.threads;
-        let free = |n: &u32| {
-            threads
-                .slot(*n)
-                .is_some_and(|s| s.location().at() == Location::Free)
-        };
+        let free = |n: &u32| threads.slot(*n).is_some_and(|s| s.location().at() == Location::Free);
         // The lowest free slot's number is the page: at most one thread per slot lives.
         (0..threads.region().len()).find(free).unwrap_or(0)
     }
 
     /// Registers of a thread.
     pub fn registers(&mut self, thread: u32) -> Registers {
-        self.machine
-            .kernel
-            .threads
-            .body(thread)
-            .expect("a thread")
-            .frame
-            .clone()
+        self.machine.kernel.threads.body(thread).expect("a thread").frame.clone()
     }
 
     /// Where a thread is.
     pub fn at(&self, thread: u32) -> Location {
-        self.machine
-            .kernel
-            .threads
-            .slot(thread)
-            .expect("a thread")
-            .location()
-            .at()
+        self.machine.kernel.threads.slot(thread).expect("a thread").location().at()
     }
 
     /// What a thread waits for.
@@ -186,12 +130,7 @@ impl World {
 
     /// A thread's present priority.
     pub fn priority(&mut self, thread: u32) -> u8 {
-        self.machine
-            .kernel
-            .threads
-            .body(thread)
-            .expect("a thread")
-            .priority
+        self.machine.kernel.threads.body(thread).expect("a thread").priority
     }
 
     /// Who runs on a CPU.
@@ -203,11 +142,7 @@ impl World {
     /// What a thread's last call returned.
     pub fn outcome(&mut self, thread: u32) -> Outcome {
         let r = self.registers(thread);
-        Outcome {
-            status: error::from_status(r.status),
-            badge: r.badge,
-            words: r.words,
-        }
+        Outcome { status: error::from_status(r.status), badge: r.badge, words: r.words }
     }
 
     /// A word of a thread's message page.
@@ -228,11 +163,7 @@ impl World {
         for (n, cap) in caps.iter().enumerate() {
             let base = offset_of!(MessagePage, send) + n * size_of::<CapArg>();
             self.set_page(thread, base, cap.handle.0);
-            self.set_page(
-                thread,
-                base + 8,
-                u64::from(cap.rights) | u64::from(cap.moved) << 32,
-            );
+            self.set_page(thread, base + 8, u64::from(cap.rights) | u64::from(cap.moved) << 32);
         }
     }
 
@@ -258,12 +189,7 @@ impl World {
     pub fn issue(&mut self, cpu: usize, operation: u64, argument: u64, words: Words) {
         let me = self.machine.cpus[cpu].current;
         let c = &mut self.machine.cpus[cpu];
-        let t = self
-            .machine
-            .kernel
-            .threads
-            .own(&mut c.hold, me)
-            .expect("somebody runs");
+        let t = self.machine.kernel.threads.own(&mut c.hold, me).expect("somebody runs");
         t.frame.operation = operation;
         t.frame.argument = argument;
         t.frame.words = words;
@@ -274,11 +200,7 @@ impl World {
     /// An event.
     pub fn step(&mut self, cpu: usize, event: Event) {
         if event == Event::Post {
-            self.machine
-                .kernel
-                .hw
-                .interrupted
-                .fetch_and(!(1 << cpu), Ordering::AcqRel);
+            self.machine.kernel.hw.interrupted.fetch_and(!(1 << cpu), Ordering::AcqRel);
         }
         self.machine.kernel.step(&mut self.machine.cpus[cpu], event);
     }
@@ -289,13 +211,7 @@ impl World {
     }
 
     /// The same with flags.
-    pub fn call_flags(
-        &mut self,
-        thread: u32,
-        operation: u64,
-        argument: u64,
-        words: &[u64],
-    ) -> Option<Outcome> {
+    pub fn call_flags(&mut self, thread: u32, operation: u64, argument: u64, words: &[u64]) -> Option<Outcome> {
         let cpu = (0..self.machine.cpus.len())
             .find(|n| self.machine.cpus[*n].current == thread)
             .unwrap_or_else(|| panic!("thread {thread} does not run: it is at {:?}", self.at(thread)));
@@ -381,10 +297,7 @@ impl World {
     /// An endpoint; its first handle in a process's table.
     pub fn make_endpoint(&mut self, process: u32) -> Handle {
         let budget = self.endow(process, all(Kind::Budget, 0));
-        let made = self
-            .machine
-            .kernel
-            .endpoint_create(&args(process, budget, [0; 8]));
+        let made = self.machine.kernel.endpoint_create(&args(process, budget, [0; 8]));
         made.map(|a| Handle(a.second)).expect("an endpoint slot")
     }
 
@@ -392,10 +305,7 @@ impl World {
     pub fn make_notification(&mut self, process: u32, endpoint: Handle, badge: u64) -> Handle {
         let budget = self.endow(process, all(Kind::Budget, 0));
         let words = [endpoint.0, badge, 0, 0, 0, 0, 0, 0];
-        let made = self
-            .machine
-            .kernel
-            .notification_create(&args(process, budget, words));
+        let made = self.machine.kernel.notification_create(&args(process, budget, words));
         made.map(|a| Handle(a.second)).expect("a notification slot")
     }
 
@@ -408,9 +318,5 @@ impl World {
 }
 
 fn args(process: u32, first: Handle, words: Words) -> sal_kernel_core::object::Args {
-    sal_kernel_core::object::Args {
-        process,
-        first: first.0,
-        words,
-    }
+    sal_kernel_core::object::Args { process, first: first.0, words }
 }

@@ -26,20 +26,8 @@ fn pair(cpus: u32) -> Pair {
     let (server, client) = (w.process([0, 0]), w.process([0, 0]));
     let at = w.make_endpoint(server);
     let object = w.object(server, at);
-    let to = w.endow(
-        client,
-        Cap {
-            badge: BADGE,
-            ..all(Kind::Endpoint, object)
-        },
-    );
-    Pair {
-        w,
-        server,
-        client,
-        at,
-        to,
-    }
+    let to = w.endow(client, Cap { badge: BADGE, ..all(Kind::Endpoint, object) });
+    Pair { w, server, client, at, to }
 }
 
 fn status(kind: Arrived, loans: usize, caps: usize) -> Result<u64, Error> {
@@ -62,20 +50,11 @@ fn a_call_reaches_a_waiting_server_and_its_answer_the_caller() {
     assert_eq!(p.w.current(0), Some(s), "a direct switch");
     assert_eq!(p.w.at(c), Location::Served(s));
     let got = p.w.outcome(s);
-    assert_eq!(
-        (got.status, got.badge, got.words),
-        (status(Arrived::Message, 0, 0), BADGE, [1, 2, 3, 4, 5, 6, 7, 8])
-    );
-    assert_eq!(
-        p.w.call(s, Op::ReplyReceive, p.at.0, &[9, 8, 7, 6, 5, 4, 3, 2]),
-        None
-    );
+    assert_eq!((got.status, got.badge, got.words), (status(Arrived::Message, 0, 0), BADGE, [1, 2, 3, 4, 5, 6, 7, 8]));
+    assert_eq!(p.w.call(s, Op::ReplyReceive, p.at.0, &[9, 8, 7, 6, 5, 4, 3, 2]), None);
     assert_eq!(p.w.current(0), Some(c));
     let got = p.w.outcome(c);
-    assert_eq!(
-        (got.status, got.badge, got.words),
-        (Ok(0), 0, [9, 8, 7, 6, 5, 4, 3, 2])
-    );
+    assert_eq!((got.status, got.badge, got.words), (Ok(0), 0, [9, 8, 7, 6, 5, 4, 3, 2]));
 }
 
 #[test]
@@ -92,9 +71,7 @@ fn callers_wait_by_priority_and_first_come_first_within_one() {
         .collect();
     p.w.settle();
     for n in [1, 3, 0, 2] {
-        let got =
-            p.w.call(s, Op::ReplyReceive, p.at.0, &[])
-                .expect("a caller is queued");
+        let got = p.w.call(s, Op::ReplyReceive, p.at.0, &[]).expect("a caller is queued");
         assert_eq!(got.words[0], u64::from(made[n]));
     }
 }
@@ -109,9 +86,7 @@ fn equal_callers_are_served_in_the_order_of_their_calls() {
     }
     p.w.settle();
     for c in &c {
-        let got =
-            p.w.call(s, Op::ReplyReceive, p.at.0, &[])
-                .expect("a caller is queued");
+        let got = p.w.call(s, Op::ReplyReceive, p.at.0, &[]).expect("a caller is queued");
         assert_eq!(got.words[0], u64::from(*c));
     }
 }
@@ -144,10 +119,7 @@ fn a_queued_caller_lends_its_priority_at_once_and_along_a_chain() {
     assert_eq!((w.priority(middle), w.priority(bottom)), (3, 3));
     let client = w.thread(p, 9, Some(0));
     assert_eq!(w.call(client, Op::Call, a.0, &[]), None);
-    assert_eq!(
-        (w.priority(top), w.priority(middle), w.priority(bottom)),
-        (9, 9, 9)
-    );
+    assert_eq!((w.priority(top), w.priority(middle), w.priority(bottom)), (9, 9, 9));
     assert_eq!(w.current(0), Some(bottom));
 }
 
@@ -168,11 +140,7 @@ fn a_boost_reaches_a_server_that_waits_for_an_answer_when_it_gets_it() {
     assert_eq!((w.current(0), w.priority(low)), (Some(low), 9));
     let rival = w.thread(p, 5, Some(0));
     assert_eq!(w.call(low, Op::ReplyReceive, b.0, &[]), None);
-    assert_eq!(
-        (w.current(0), w.priority(server)),
-        (Some(server), 9),
-        "not {rival}"
-    );
+    assert_eq!((w.current(0), w.priority(server)), (Some(server), 9), "not {rival}");
 }
 
 #[test]
@@ -197,21 +165,14 @@ fn notifications_come_at_once_or_before_callers_and_are_cleared() {
     let c = p.w.thread(p.client, 7, Some(0));
     assert!(p.w.call(c, Op::Notify, n_client.0, &[4]).is_some());
     let got = p.w.outcome(s);
-    assert_eq!(
-        (got.status, got.badge, got.words[0]),
-        (status(Arrived::Notified, 0, 0), 42, 4)
-    );
+    assert_eq!((got.status, got.badge, got.words[0]), (status(Arrived::Notified, 0, 0), 42, 4));
     for bits in [1, 2] {
         assert!(p.w.call(c, Op::Notify, n_client.0, &[bits]).is_some());
     }
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[11]), None);
     let got = p.w.call(s, Op::ReplyReceive, p.at.0, &[]).expect("bits");
     assert_eq!((got.status, got.words[0]), (status(Arrived::Notified, 0, 0), 3));
-    assert_eq!(
-        p.w.priority(s),
-        7,
-        "the caller that waits lends its priority still"
-    );
+    assert_eq!(p.w.priority(s), 7, "the caller that waits lends its priority still");
     let got = p.w.call(s, Op::ReplyReceive, p.at.0, &[]).expect("a caller");
     assert_eq!((got.status, got.words[0]), (status(Arrived::Message, 0, 0), 11));
 }
@@ -226,11 +187,7 @@ fn a_server_that_takes_bits_gives_way_to_who_ranks_above_it() {
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[]), None);
     p.w.settle();
     let other = p.w.thread(p.client, 7, Some(0));
-    assert_eq!(
-        (p.w.current(0), p.w.priority(s)),
-        (Some(s), 9),
-        "at its caller's priority"
-    );
+    assert_eq!((p.w.current(0), p.w.priority(s)), (Some(s), 9), "at its caller's priority");
     assert!(p.w.call(s, Op::Notify, n.0, &[1]).is_some());
     assert!(p.w.call(s, Op::ReplyReceive, p.at.0, &[]).is_some());
     assert_eq!((p.w.current(0), p.w.priority(s)), (Some(other), 5));
@@ -297,10 +254,7 @@ fn an_interrupt_ends_a_wait_or_the_next_one() {
     let (h_s, h_c) = (p.w.thread_cap(boss, s), p.w.thread_cap(boss, c));
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[5]), None);
     let b = p.w.thread(boss, 20, Some(0));
-    assert_eq!(
-        p.w.call(b, Op::Interrupt, h_c.0, &[]).map(|o| o.status),
-        Some(Ok(0))
-    );
+    assert_eq!(p.w.call(b, Op::Interrupt, h_c.0, &[]).map(|o| o.status), Some(Ok(0)));
     let got = p.w.outcome(c);
     assert_eq!((got.status, got.words), (Err(Error::Interrupted), [0; 8]));
     // Sticky: neither waits now.
@@ -311,15 +265,8 @@ fn an_interrupt_ends_a_wait_or_the_next_one() {
     // Both are at 3 now: the server was lent that.
     for _ in 0..2 {
         let t = p.w.current(0).expect("somebody runs");
-        let (op, h) = if t == s {
-            (Op::Receive, p.at)
-        } else {
-            (Op::Call, p.to)
-        };
-        assert_eq!(
-            p.w.call(t, op, h.0, &[]).map(|o| o.status),
-            Some(Err(Error::Interrupted))
-        );
+        let (op, h) = if t == s { (Op::Receive, p.at) } else { (Op::Call, p.to) };
+        assert_eq!(p.w.call(t, op, h.0, &[]).map(|o| o.status), Some(Err(Error::Interrupted)));
         assert_eq!(p.w.current(0), Some(t));
         assert_eq!(p.w.call(t, op, h.0, &[]), None, "once");
     }
@@ -352,15 +299,9 @@ fn a_failed_endpoint_refuses_queue_and_calls_until_mended() {
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[1, 2]), None);
     assert!(p.w.call(s, Op::Fail, p.at.0, &[0x77]).is_some());
     let failed = p.w.outcome(c);
-    assert_eq!(
-        (failed.status, failed.badge, failed.words),
-        (Err(Error::EndpointFailed), 0x77, [0; 8])
-    );
+    assert_eq!((failed.status, failed.badge, failed.words), (Err(Error::EndpointFailed), 0x77, [0; 8]));
     let again = p.w.call(c, Op::Call, p.to.0, &[1, 2]).expect("it does not wait");
-    assert_eq!(
-        (again.status, again.badge, again.words),
-        (Err(Error::EndpointFailed), 0x77, [0; 8])
-    );
+    assert_eq!((again.status, again.badge, again.words), (Err(Error::EndpointFailed), 0x77, [0; 8]));
     let object = p.w.object(p.server, p.at);
     let manage = p.w.endow(p.client, all(Kind::Endpoint, object));
     assert!(p.w.call(c, Op::Fail, manage.0, &[0]).is_some());
@@ -385,11 +326,7 @@ fn a_servers_death_ends_calls_in_service_and_leaves_the_queue_to_its_successor()
     let returned = p.w.call(b, Op::Kill, kill.0, &[3]);
     p.w.settle();
     if returned.is_none() {
-        assert_eq!(
-            p.w.current(0),
-            Some(b),
-            "the killer goes on when the process is dead"
-        );
+        assert_eq!(p.w.current(0), Some(b), "the killer goes on when the process is dead");
         assert_eq!(p.w.call(b, Op::Kill, kill.0, &[3]).map(|o| o.status), Some(Ok(0)));
     }
     assert_eq!(p.w.at(s), Location::Free);
@@ -410,28 +347,13 @@ fn a_kept_caller_is_answered_later_by_any_thread() {
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[1]), None);
     assert_eq!(p.w.call(s, Op::Keep, reply.0, &[]).map(|o| o.status), Some(Ok(0)));
     assert_eq!(p.w.at(c), Location::Kept(0));
-    assert_eq!(
-        p.w.call(s, Op::Keep, reply.0, &[]).map(|o| o.status),
-        Some(Err(Error::Occupied))
-    );
-    assert_eq!(
-        p.w.call(s, Op::Reply, 0, &[]).map(|o| o.status),
-        Some(Err(Error::Vacant))
-    );
+    assert_eq!(p.w.call(s, Op::Keep, reply.0, &[]).map(|o| o.status), Some(Err(Error::Occupied)));
+    assert_eq!(p.w.call(s, Op::Reply, 0, &[]).map(|o| o.status), Some(Err(Error::Vacant)));
     let helper = p.w.thread(p.server, 9, Some(0));
-    assert_eq!(
-        p.w.call(helper, Op::Reply, reply.0, &[6]).map(|o| o.status),
-        Some(Ok(0))
-    );
+    assert_eq!(p.w.call(helper, Op::Reply, reply.0, &[6]).map(|o| o.status), Some(Ok(0)));
     assert_eq!(p.w.outcome(c).words[0], 6);
-    assert_eq!(
-        p.w.call(helper, Op::Reply, reply.0, &[6]).map(|o| o.status),
-        Some(Err(Error::Vacant))
-    );
-    assert_eq!(
-        p.w.call(helper, Op::Keep, reply.0, &[]).map(|o| o.status),
-        Some(Err(Error::Vacant))
-    );
+    assert_eq!(p.w.call(helper, Op::Reply, reply.0, &[6]).map(|o| o.status), Some(Err(Error::Vacant)));
+    assert_eq!(p.w.call(helper, Op::Keep, reply.0, &[]).map(|o| o.status), Some(Err(Error::Vacant)));
 }
 
 #[test]
@@ -466,11 +388,7 @@ fn the_death_of_a_caller_in_queue_or_service_leaves_nothing_behind() {
         assert_eq!(p.w.at(c), Location::Free);
         p.w.call(b, Op::ThreadExit, 0, &[]);
         p.w.settle();
-        assert_eq!(
-            p.w.call(s, Op::ReplyReceive, p.at.0, &[]),
-            None,
-            "nobody to answer, nobody queued"
-        );
+        assert_eq!(p.w.call(s, Op::ReplyReceive, p.at.0, &[]), None, "nobody to answer, nobody queued");
     }
 }
 
@@ -481,16 +399,10 @@ fn capabilities_are_copied_or_moved_and_refused_if_not_accepted() {
     assert_eq!(p.w.call_flags(s, with_caps(Op::Receive, 0, 1), p.at.0, &[]), None);
     let c = p.w.thread(p.client, 3, Some(0));
     let (one, two) = (p.w.make_reply(p.client), p.w.make_reply(p.client));
-    let cap = |handle, moved| CapArg {
-        handle,
-        rights: (Rights::SEND.or(Rights::TRANSFER)).0,
-        moved,
-    };
+    let cap = |handle, moved| CapArg { handle, rights: (Rights::SEND.or(Rights::TRANSFER)).0, moved };
     p.w.set_caps(c, &[cap(one, 0), cap(two, 1)]);
     let before = p.w.fingerprint();
-    let got =
-        p.w.call_flags(c, with_caps(Op::Call, 2, 0), p.to.0, &[1])
-            .expect("an error");
+    let got = p.w.call_flags(c, with_caps(Op::Call, 2, 0), p.to.0, &[1]).expect("an error");
     assert_eq!((got.status, got.words), (Err(Error::NotAccepted), [0; 8]));
     p.w.set_caps(c, &[cap(two, 1)]);
     assert_eq!(p.w.call_flags(c, with_caps(Op::Call, 1, 1), p.to.0, &[1]), None);
@@ -505,15 +417,10 @@ fn capabilities_are_copied_or_moved_and_refused_if_not_accepted() {
     assert!(p.w.cap(p.client, one).is_ok());
     // Back, in the answer: more than accepted is the server's error, and the caller waits on.
     p.w.set_caps(s, &[cap(got, 0), cap(got, 0)]);
-    let refused =
-        p.w.call_flags(s, with_caps(Op::ReplyReceive, 2, 0), p.at.0, &[])
-            .expect("an error");
+    let refused = p.w.call_flags(s, with_caps(Op::ReplyReceive, 2, 0), p.at.0, &[]).expect("an error");
     assert_eq!(refused.status, Err(Error::NotAccepted));
     assert_eq!(p.w.at(c), Location::Served(s));
-    assert_eq!(
-        p.w.call_flags(s, with_caps(Op::ReplyReceive, 1, 0), p.at.0, &[]),
-        None
-    );
+    assert_eq!(p.w.call_flags(s, with_caps(Op::ReplyReceive, 1, 0), p.at.0, &[]), None);
     assert_eq!(p.w.outcome(c).status, status(Arrived::Message, 0, 1));
     let back = p.w.received(c, 0);
     assert_eq!(p.w.cap(p.client, back).map(|c| c.kind), Ok(Kind::Reply));
@@ -525,14 +432,7 @@ fn a_queued_caller_with_too_many_capabilities_is_refused_and_the_receiver_waits_
     let s = p.w.thread(p.server, 1, Some(0));
     let c = p.w.thread(p.client, 3, Some(0));
     let one = p.w.make_reply(p.client);
-    p.w.set_caps(
-        c,
-        &[CapArg {
-            handle: one,
-            rights: Rights::ALL.0,
-            moved: 0,
-        }],
-    );
+    p.w.set_caps(c, &[CapArg { handle: one, rights: Rights::ALL.0, moved: 0 }]);
     assert_eq!(p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[]), None);
     assert_eq!(p.w.call(s, Op::Receive, p.at.0, &[]), None);
     assert_eq!(p.w.outcome(c).status, Err(Error::NotAccepted));
@@ -542,30 +442,9 @@ fn a_queued_caller_with_too_many_capabilities_is_refused_and_the_receiver_waits_
 #[test]
 fn loans_lengths_reach_the_server() {
     let (mut p, s, c) = served(1, 3);
-    p.w.set_loan(
-        c,
-        0,
-        Loan {
-            address: 0x1000,
-            length: 77,
-            rights: Rights::READ.0,
-            reserved: 0,
-        },
-    );
-    p.w.set_loan(
-        c,
-        1,
-        Loan {
-            address: 0x2000,
-            length: 99,
-            rights: Rights::WRITE.0,
-            reserved: 0,
-        },
-    );
-    assert_eq!(
-        p.w.call_flags(c, Op::Call as u64 | 2 << flags::LOANS_SHIFT, p.to.0, &[]),
-        None
-    );
+    p.w.set_loan(c, 0, Loan { address: 0x1000, length: 77, rights: Rights::READ.0, reserved: 0 });
+    p.w.set_loan(c, 1, Loan { address: 0x2000, length: 99, rights: Rights::WRITE.0, reserved: 0 });
+    assert_eq!(p.w.call_flags(c, Op::Call as u64 | 2 << flags::LOANS_SHIFT, p.to.0, &[]), None);
     assert_eq!(p.w.outcome(s).status, status(Arrived::Message, 2, 0));
     let lent = offset_of!(MessagePage, lent);
     assert_eq!((p.w.page(s, lent), p.w.page(s, lent + 8)), (77, 99));
@@ -613,11 +492,7 @@ fn cpus_call_notify_answer_and_kill_each_others_threads() {
     let (k1, k2) = (p.w.process_cap(boss, p.server), p.w.process_cap(boss, p.client));
     let b = p.w.thread(boss, 3, Some(2));
     for (kill, victim) in [(k1, s), (k2, c)] {
-        assert_eq!(
-            p.w.call(b, Op::Kill, kill.0, &[0]),
-            None,
-            "not before it is off its CPU"
-        );
+        assert_eq!(p.w.call(b, Op::Kill, kill.0, &[0]), None, "not before it is off its CPU");
         p.w.settle();
         assert_eq!(p.w.at(victim), Location::Free);
         assert_eq!(p.w.call(b, Op::Kill, kill.0, &[0]).map(|o| o.status), Some(Ok(0)));
@@ -643,10 +518,7 @@ fn deaths_raise_their_notification_and_wake_every_waiter() {
     let n = p.w.make_notification(p.server, p.at, 9);
     let object = p.w.object(p.server, n);
     let victim = p.w.process([object, 0x40]);
-    let kills = [
-        p.w.process_cap(p.server, victim),
-        p.w.process_cap(p.client, victim),
-    ];
+    let kills = [p.w.process_cap(p.server, victim), p.w.process_cap(p.client, victim)];
     let v = p.w.thread(victim, 5, Some(1));
     let killers = [p.w.thread(p.server, 6, Some(0)), p.w.thread(p.client, 5, Some(0))];
     for (k, h) in killers.iter().zip(kills) {
@@ -669,35 +541,19 @@ fn rights_shrink_badges_are_given_once_and_stale_handles_are_refused() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 5, Some(0));
     let derive = |w: &mut World, from: Handle, rights: Rights, badge: u64| {
-        let got = w
-            .call(s, Op::Derive, from.0, &[u64::from(rights.0), badge])
-            .expect("an answer");
+        let got = w.call(s, Op::Derive, from.0, &[u64::from(rights.0), badge]).expect("an answer");
         got.status.map(|_| Handle(got.badge))
     };
     let badged = derive(&mut p.w, p.at, Rights::SEND.or(Rights::BADGE), 5).expect("derived");
-    assert_eq!(
-        derive(&mut p.w, badged, Rights::ALL, 6),
-        Err(Error::NoRight),
-        "a badge is given once"
-    );
+    assert_eq!(derive(&mut p.w, badged, Rights::ALL, 6), Err(Error::NoRight), "a badge is given once");
     let child = derive(&mut p.w, badged, Rights::ALL, 0).expect("derived");
     let cap = p.w.cap(p.server, child).expect("a capability");
     assert_eq!((cap.rights, cap.badge), (Rights::SEND.or(Rights::BADGE), 5));
     assert!(p.w.call(s, Op::Close, badged.0, &[]).is_some());
-    assert_eq!(
-        p.w.call(s, Op::Close, badged.0, &[]).map(|o| o.status),
-        Some(Err(Error::BadHandle))
-    );
-    assert!(
-        p.w.cap(p.server, child).is_ok(),
-        "children stay when their parent is closed"
-    );
+    assert_eq!(p.w.call(s, Op::Close, badged.0, &[]).map(|o| o.status), Some(Err(Error::BadHandle)));
+    assert!(p.w.cap(p.server, child).is_ok(), "children stay when their parent is closed");
     assert!(p.w.call(s, Op::Revoke, p.at.0, &[]).is_some());
-    assert_eq!(
-        p.w.cap(p.server, child),
-        Err(Error::BadHandle),
-        "and are revoked from further up"
-    );
+    assert_eq!(p.w.cap(p.server, child), Err(Error::BadHandle), "and are revoked from further up");
     assert!(p.w.cap(p.server, p.at).is_ok());
 }
 
@@ -708,17 +564,9 @@ fn a_guest_is_entered_unless_kicked_and_a_kick_sticks() {
     let t = w.thread(p, 5, Some(0));
     let h = w.thread_cap(p, t);
     let k = w.thread(p, 5, Some(1));
-    assert_eq!(
-        w.call(t, Op::GuestEnter, 0, &[]).map(|o| o.status),
-        Some(Err(Error::Vacant))
-    );
+    assert_eq!(w.call(t, Op::GuestEnter, 0, &[]).map(|o| o.status), Some(Err(Error::Vacant)));
     let cpu = &mut w.machine.cpus[0];
-    w.machine
-        .kernel
-        .threads
-        .own(&mut cpu.hold, t)
-        .expect("it runs here")
-        .guest_root = 1;
+    w.machine.kernel.threads.own(&mut cpu.hold, t).expect("it runs here").guest_root = 1;
     assert!(w.call(k, Op::GuestKick, h.0, &[]).is_some());
     w.settle();
     let kicked = Ok(sal_abi::x86_64::Exit::Kicked as u64);
@@ -738,29 +586,14 @@ fn a_guest_is_entered_unless_kicked_and_a_kick_sticks() {
 fn an_interrupt_line_raises_its_bits_and_stays_masked_until_acknowledged() {
     let mut p = pair(1);
     let n = p.w.make_notification(p.server, p.at, 1);
-    let line = p.w.endow(
-        p.server,
-        Cap {
-            object: 3 | 1 << 32,
-            ..all(Kind::Interrupt, 0)
-        },
-    );
+    let line = p.w.endow(p.server, Cap { object: 3 | 1 << 32, ..all(Kind::Interrupt, 0) });
     let s = p.w.thread(p.server, 5, Some(0));
     assert!(p.w.call(s, Op::InterruptBind, line.0, &[n.0, 0x10]).is_some());
-    let open = |w: &World| {
-        w.machine
-            .kernel
-            .hw
-            .open
-            .load(std::sync::atomic::Ordering::Relaxed)
-    };
+    let open = |w: &World| w.machine.kernel.hw.open.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(open(&p.w), 8);
     p.w.step(0, Event::Line(3));
     assert_eq!(open(&p.w), 0);
-    assert_eq!(
-        p.w.call(s, Op::Receive, p.at.0, &[]).map(|o| o.words[0]),
-        Some(0x10)
-    );
+    assert_eq!(p.w.call(s, Op::Receive, p.at.0, &[]).map(|o| o.words[0]), Some(0x10));
     assert!(p.w.call(s, Op::InterruptAck, line.0, &[]).is_some());
     assert_eq!(open(&p.w), 8);
 }
@@ -769,10 +602,7 @@ fn an_interrupt_line_raises_its_bits_and_stays_masked_until_acknowledged() {
 fn a_thread_that_leaves_an_endpoint_is_boosted_by_its_callers_no_more() {
     let mut p = pair(2);
     let other = p.w.make_endpoint(p.server);
-    let (n, m) = (
-        p.w.make_notification(p.server, p.at, 0),
-        p.w.make_notification(p.server, other, 0),
-    );
+    let (n, m) = (p.w.make_notification(p.server, p.at, 0), p.w.make_notification(p.server, other, 0));
     let s = p.w.thread(p.server, 5, Some(0));
     for (n, at) in [(n, p.at), (m, other)] {
         p.w.call(s, Op::Notify, n.0, &[1]);
@@ -789,16 +619,9 @@ fn time_is_booked_to_who_used_it() {
     let mut p = pair(1);
     let c = p.w.thread(p.client, 5, Some(0));
     let start = p.w.machine.cpus[0].accounted;
-    p.w.machine
-        .kernel
-        .hw
-        .now
-        .store(start + 700, std::sync::atomic::Ordering::Relaxed);
+    p.w.machine.kernel.hw.now.store(start + 700, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(p.w.call(c, Op::Call, p.to.0, &[]), None);
-    assert_eq!(
-        p.w.machine.kernel.processes.slot(p.client).map(|s| s.time()),
-        Some(700)
-    );
+    assert_eq!(p.w.machine.kernel.processes.slot(p.client).map(|s| s.time()), Some(700));
 }
 
 #[test]
@@ -821,20 +644,8 @@ fn an_error_changed_nothing() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 5, Some(0));
     let object = p.w.object(p.server, p.at);
-    let weak = p.w.endow(
-        p.server,
-        Cap {
-            rights: Rights::NONE,
-            ..all(Kind::Endpoint, object)
-        },
-    );
-    let log = p.w.endow(
-        p.server,
-        Cap {
-            rights: Rights::NONE,
-            ..all(Kind::Log, 0)
-        },
-    );
+    let weak = p.w.endow(p.server, Cap { rights: Rights::NONE, ..all(Kind::Endpoint, object) });
+    let log = p.w.endow(p.server, Cap { rights: Rights::NONE, ..all(Kind::Log, 0) });
     let thread = p.w.thread_cap(p.server, s);
     let process = p.w.process_cap(p.server, p.client);
     let stale = Handle::new(99, p.at.index());
@@ -853,11 +664,7 @@ fn an_error_changed_nothing() {
                     errors += 1;
                     let got = got.expect("it returned");
                     assert_eq!(got.words, [0; 8], "{op:?} {error:?}");
-                    assert_eq!(
-                        w.fingerprint(),
-                        before,
-                        "{op:?} {first:#x} {words:?} {flag:#x}: {error:?}"
-                    );
+                    assert_eq!(w.fingerprint(), before, "{op:?} {first:#x} {words:?} {flag:#x}: {error:?}");
                 }
             }
         }
@@ -873,9 +680,7 @@ fn a_table_grows_only_when_it_is_full() {
     let own = w.process_cap(p, p);
     let chunks = |w: &World| {
         let table = w.machine.kernel.processes.table(p).expect("a table");
-        (0..sal_kernel_core::table::CHUNKS)
-            .filter(|n| table.chunk(*n).is_some())
-            .count()
+        (0..sal_kernel_core::table::CHUNKS).filter(|n| table.chunk(*n).is_some()).count()
     };
     for _ in 0..500 {
         let made = w.call(t, Op::Derive, own.0, &[0, 0]).expect("a handle");
@@ -883,10 +688,7 @@ fn a_table_grows_only_when_it_is_full() {
     }
     assert_eq!(chunks(&w), 1);
     let mut made = 0;
-    while w
-        .call(t, Op::Derive, own.0, &[0, 0])
-        .is_some_and(|o| o.status.is_ok())
-    {
+    while w.call(t, Op::Derive, own.0, &[0, 0]).is_some_and(|o| o.status.is_ok()) {
         made += 1;
     }
     assert_eq!((made, chunks(&w)), (5 * 64 - 1, 5), "all slots that there are");
@@ -897,13 +699,9 @@ fn take_copies_or_moves() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 5, Some(0));
     let theirs = p.w.process_cap(p.server, p.client);
-    let copy =
-        p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX])
-            .expect("a handle");
+    let copy = p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX]).expect("a handle");
     assert!(copy.status.is_ok() && p.w.cap(p.client, p.to).is_ok());
-    let moved =
-        p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX, 1])
-            .expect("a handle");
+    let moved = p.w.call(s, Op::Take, theirs.0, &[p.to.0, u64::MAX, 1]).expect("a handle");
     assert_eq!(moved.status, Ok(0));
     assert_eq!(p.w.cap(p.client, p.to), Err(Error::BadHandle));
     assert!(p.w.cap(p.server, Handle(moved.badge)).is_ok());
@@ -911,13 +709,7 @@ fn take_copies_or_moves() {
 
 #[test]
 fn an_error_is_not_written_to_a_thread_that_reaping_wakes() {
-    let mut w = World::sized(
-        1,
-        sal_kernel_core::emulated::Sizes {
-            chunks: 12,
-            ..sal_model::world::SMALL
-        },
-    );
+    let mut w = World::sized(1, sal_kernel_core::emulated::Sizes { chunks: 12, ..sal_model::world::SMALL });
     let (boss, low, victim) = (w.process([0, 0]), w.process([0, 0]), w.process([0, 0]));
     let kill = w.process_cap(boss, victim);
     for _ in 0..64 * 8 {

@@ -50,10 +50,7 @@ fn act(kernel: &Kernel<Emu>, cpu: &mut Cpu<Emu>, o: &Objects, numbers: &mut Numb
         14 => (Op::Reply as u64, reply),
         15 => (Op::Keep as u64, reply),
         16 | 17 => (Op::Notify as u64, o.notification),
-        18 => (
-            Op::Interrupt as u64,
-            o.threads[numbers.below(THREADS.into()) as usize],
-        ),
+        18 => (Op::Interrupt as u64, o.threads[numbers.below(THREADS.into()) as usize]),
         _ => (Op::Yield as u64, Handle::NONE),
     };
     let soon = kernel.hw.now.load(Ordering::Relaxed) + numbers.below(3_000);
@@ -62,28 +59,14 @@ fn act(kernel: &Kernel<Emu>, cpu: &mut Cpu<Emu>, o: &Objects, numbers: &mut Numb
     };
     kernel.hw.write_word(t.page, 0, soon);
     // Half of the threads always come back from a wait, so that somebody is left to interrupt the others.
-    let waits = matches!(
-        Op::from_number(operation as u8),
-        Some(Op::Call | Op::ReplyReceive | Op::Receive)
-    );
-    let operation = if waits && me.is_multiple_of(2) {
-        operation | flags::DEADLINE
-    } else {
-        operation
-    };
+    let waits = matches!(Op::from_number(operation as u8), Some(Op::Call | Op::ReplyReceive | Op::Receive));
+    let operation = if waits && me.is_multiple_of(2) { operation | flags::DEADLINE } else { operation };
     (t.frame.operation, t.frame.argument, t.frame.words) = (operation, argument.0, [1, 0, 0, 0, 0, 0, 0, 0]);
     kernel.step(cpu, Event::Call);
 }
 
 /// Runs a CPU until told to stop.
-fn run(
-    kernel: &Kernel<Emu>,
-    cpu: &mut Cpu<Emu>,
-    o: &Objects,
-    seed: u64,
-    stop: &AtomicBool,
-    steps: &AtomicU64,
-) {
+fn run(kernel: &Kernel<Emu>, cpu: &mut Cpu<Emu>, o: &Objects, seed: u64, stop: &AtomicBool, steps: &AtomicU64) {
     let mut numbers = Numbers(seed);
     let me = cpu.number();
     while !stop.load(Ordering::Relaxed) {
@@ -113,22 +96,11 @@ fn furnish(w: &mut World) -> (u32, Objects) {
     let replies = [w.make_reply(p), w.make_reply(p)];
     let threads = (0..THREADS).map(|_| w.thread(p, 5, None)).collect::<Vec<_>>();
     let threads = threads.into_iter().map(|t| w.thread_cap(p, t)).collect();
-    (
-        p,
-        Objects {
-            endpoints,
-            notification,
-            replies,
-            threads,
-        },
-    )
+    (p, Objects { endpoints, notification, replies, threads })
 }
 
 fn storm(seed: u64, length: Duration) -> u64 {
-    let sizes = Sizes {
-        threads: THREADS + 1,
-        ..sal_model::world::SMALL
-    };
+    let sizes = Sizes { threads: THREADS + 1, ..sal_model::world::SMALL };
     let mut w = World::sized(3, sizes);
     let (victim, objects) = furnish(&mut w);
     w.settle();
@@ -151,10 +123,7 @@ fn storm(seed: u64, length: Duration) -> u64 {
     // Nobody was lost: all of them can be ended.
     let boss = w.process([0, 0]);
     let kill = w.process_cap(boss, victim);
-    let endow = Cap {
-        rights: Rights::NONE,
-        ..all(Kind::Log, 0)
-    };
+    let endow = Cap { rights: Rights::NONE, ..all(Kind::Log, 0) };
     w.endow(boss, endow);
     let b = w.thread(boss, 200, Some(2));
     w.settle();
@@ -168,11 +137,7 @@ fn storm(seed: u64, length: Duration) -> u64 {
 #[test]
 fn two_cpus_at_once_lose_no_thread() {
     let long = std::env::var_os("SAL_MODEL_LONG").is_some();
-    let (rounds, length) = if long {
-        (200, Duration::from_millis(500))
-    } else {
-        (20, Duration::from_millis(60))
-    };
+    let (rounds, length) = if long { (200, Duration::from_millis(500)) } else { (20, Duration::from_millis(60)) };
     let steps: u64 = (1..=rounds).map(|n| storm(n * 0x9e37_79b9, length)).sum();
     println!("{steps} steps on two CPUs");
     assert!(steps > 1000);

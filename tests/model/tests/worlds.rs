@@ -8,25 +8,11 @@ use sal_model::explore::{Choice, Role, Scene, endpoint_for_all, explore};
 use sal_model::world::World;
 
 fn role(process: usize, priority: u8, cpu: Option<u32>, menu: &[Choice]) -> Role {
-    Role {
-        process,
-        priority,
-        cpu,
-        menu: menu.to_vec(),
-    }
+    Role { process, priority, cpu, menu: menu.to_vec() }
 }
 
 const fn scene(name: &'static str, cpus: u32, furnish: fn(&mut World, &[u32]) -> Vec<Vec<Handle>>) -> Scene {
-    Scene {
-        name,
-        cpus,
-        roles: Vec::new(),
-        furnish,
-        restarts: None,
-        slices: false,
-        line: false,
-        limit: 400_000,
-    }
+    Scene { name, cpus, roles: Vec::new(), furnish, restarts: None, slices: false, line: false, limit: 400_000 }
 }
 
 fn one_endpoint(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
@@ -39,11 +25,7 @@ fn two_endpoints(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
 
 /// Processors to explore with: where two make a world of many states, only if `SAL_MODEL_LONG` is set.
 fn cpus_of_a_big_world() -> std::ops::RangeInclusive<u32> {
-    1..=if std::env::var_os("SAL_MODEL_LONG").is_some() {
-        2
-    } else {
-        1
-    }
+    1..=if std::env::var_os("SAL_MODEL_LONG").is_some() { 2 } else { 1 }
 }
 
 const CALL: Choice = Choice::on(Op::Call, 0);
@@ -120,12 +102,7 @@ fn with_notification(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
     handles[0].push(n);
     handles[1].push(world.endow(processes[1], all(Kind::Notification, object)));
     world.machine.kernel.lines.bind(1, object, 8);
-    world
-        .machine
-        .kernel
-        .hw
-        .open
-        .store(2, std::sync::atomic::Ordering::Relaxed);
+    world.machine.kernel.hw.open.store(2, std::sync::atomic::Ordering::Relaxed);
     handles
 }
 
@@ -136,12 +113,7 @@ fn notifications_lines_and_calls() {
             roles: vec![
                 role(0, 5, None, &[SERVE, SERVE.deadline()]),
                 role(1, 3, None, &[CALL, Choice::on(Op::Notify, 1).words([1, 0])]),
-                role(
-                    1,
-                    7,
-                    None,
-                    &[CALL, Choice::on(Op::Notify, 1).words([2, 0]), YIELD],
-                ),
+                role(1, 7, None, &[CALL, Choice::on(Op::Notify, 1).words([2, 0]), YIELD]),
             ],
             line: true,
             ..scene("notifications", cpus, with_notification)
@@ -225,13 +197,7 @@ fn with_keeper(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
 }
 
 fn again(world: &mut World, process: u32) -> Vec<Handle> {
-    vec![world.endow(
-        process,
-        Cap {
-            object: 1 << 32,
-            ..all(Kind::Endpoint, 0)
-        },
-    )]
+    vec![world.endow(process, Cap { object: 1 << 32, ..all(Kind::Endpoint, 0) })]
 }
 
 #[test]
@@ -256,12 +222,7 @@ fn a_client_and_a_server_are_killed_from_a_third_cpu() {
         roles: vec![
             role(0, 5, Some(0), &[SERVE, RECEIVE]),
             role(1, 5, Some(1), &[CALL, CALL.deadline()]),
-            role(
-                2,
-                5,
-                Some(2),
-                &[Choice::on(Op::Kill, 1), Choice::on(Op::Kill, 2), CALL],
-            ),
+            role(2, 5, Some(2), &[Choice::on(Op::Kill, 1), Choice::on(Op::Kill, 2), CALL]),
         ],
         ..scene("kills across three CPUs", 3, with_keeper)
     });
@@ -283,23 +244,9 @@ fn endpoints_notifications_and_replies_are_closed_while_they_are_used() {
                     0,
                     5,
                     None,
-                    &[
-                        RECEIVE,
-                        Choice::on(Op::Keep, 2),
-                        Choice::on(Op::Close, 2),
-                        Choice::on(Op::Close, 1),
-                    ],
+                    &[RECEIVE, Choice::on(Op::Keep, 2), Choice::on(Op::Close, 2), Choice::on(Op::Close, 1)],
                 ),
-                role(
-                    1,
-                    5,
-                    None,
-                    &[
-                        CALL,
-                        Choice::on(Op::Notify, 1).words([1, 0]),
-                        Choice::on(Op::Close, 1),
-                    ],
-                ),
+                role(1, 5, None, &[CALL, Choice::on(Op::Notify, 1).words([1, 0]), Choice::on(Op::Close, 1)]),
                 role(1, 5, None, &[CALL, Choice::on(Op::Close, 0)]),
             ],
             slices: true,

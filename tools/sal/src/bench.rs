@@ -50,12 +50,7 @@ const PEERS: &[Peer] = &[
 
 impl Peer {
     const fn new(name: &'static str, sel4: Option<u32>, linux: Option<u32>, bound: Option<u32>) -> Peer {
-        Peer {
-            name,
-            sel4,
-            linux,
-            bound,
-        }
+        Peer { name, sel4, linux, bound }
     }
 }
 
@@ -73,12 +68,7 @@ struct Figure {
 pub(crate) fn bench(options: &Bench) -> Result<u8> {
     ensure(&[Need::Qemu])?;
     let workspace = Workspace::open()?;
-    let wanted = |figure: &Figure| {
-        options
-            .name
-            .as_deref()
-            .is_none_or(|name| figure.name.contains(name))
-    };
+    let wanted = |figure: &Figure| options.name.as_deref().is_none_or(|name| figure.name.contains(name));
     let step = Step::start("counting instructions");
     let counted = measure(&machine(&workspace, true)?)?;
     drop(step);
@@ -86,11 +76,7 @@ pub(crate) fn bench(options: &Bench) -> Result<u8> {
     let timed = measure(&machine(&workspace, false)?)?;
     drop(step);
     let timed = timed.lines().filter_map(figure).collect::<Vec<_>>();
-    let mut figures = counted
-        .lines()
-        .filter_map(figure)
-        .filter(wanted)
-        .collect::<Vec<_>>();
+    let mut figures = counted.lines().filter_map(figure).filter(wanted).collect::<Vec<_>>();
     for figure in &mut figures {
         let same = timed.iter().find(|timed| timed.name == figure.name);
         figure.wall = same.and_then(|timed| timed.wall);
@@ -109,11 +95,7 @@ fn machine(workspace: &Workspace, icount: bool) -> Result<Machine> {
     const PROGRAM: &str = "kernel-bench";
     let (kernel, image) = bundle::kernel_under(workspace, PROGRAM)?;
     Ok(Machine {
-        boot: Boot::Direct {
-            kernel,
-            image,
-            command_line: String::new(),
-        },
+        boot: Boot::Direct { kernel, image, command_line: String::new() },
         smp: 1,
         mem: 256,
         debug: None,
@@ -148,12 +130,7 @@ fn figure(line: &str) -> Option<Figure> {
         let pair = rest.chunks_exact(2).find(|pair| pair[0] == key)?;
         pair[1].parse().ok()
     };
-    Some(Figure {
-        cr3: after("cr3"),
-        wall: after("wall"),
-        name,
-        instructions,
-    })
+    Some(Figure { cr3: after("cr3"), wall: after("wall"), name, instructions })
 }
 
 /// Prints the table; says whether a figure is above its bound.
@@ -191,22 +168,9 @@ mod tests {
 
     #[test]
     fn figures_are_read_from_log_lines() {
-        let expected = Figure {
-            name: "message/0-words".into(),
-            instructions: 512.5,
-            cr3: Some(2.0),
-            wall: Some(99.0),
-        };
-        assert_eq!(
-            figure("guest: bench message/0-words 512.5 cr3 2 wall 99"),
-            Some(expected)
-        );
-        let expected = Figure {
-            name: "x".into(),
-            instructions: 9.0,
-            cr3: None,
-            wall: None,
-        };
+        let expected = Figure { name: "message/0-words".into(), instructions: 512.5, cr3: Some(2.0), wall: Some(99.0) };
+        assert_eq!(figure("guest: bench message/0-words 512.5 cr3 2 wall 99"), Some(expected));
+        let expected = Figure { name: "x".into(), instructions: 9.0, cr3: None, wall: None };
         assert_eq!(figure("bench x 9 instructions"), Some(expected));
         assert_eq!(figure("bench x fast"), None);
         assert_eq!(figure("nothing"), None);

@@ -43,19 +43,11 @@ struct Peer {
 }
 
 const fn peer(name: &'static str, default: u32, without: u32) -> Peer {
-    Peer {
-        name,
-        default,
-        without,
-        bound: None,
-    }
+    Peer { name, default, without, bound: None }
 }
 
 const fn bound(name: &'static str, default: u32, without: u32, bound: u32) -> Peer {
-    Peer {
-        bound: Some(bound),
-        ..peer(name, default, without)
-    }
+    Peer { bound: Some(bound), ..peer(name, default, without) }
 }
 
 const PEERS: &[Peer] = &[
@@ -101,17 +93,7 @@ pub(crate) fn bench() -> Result<u8> {
     let workspace = Workspace::open()?;
     let root = tempfile::tempdir()?;
     fill(root.path(), &workspace.root.join("tests/bench"))?;
-    let words = [
-        "/bin/osbench",
-        "-d",
-        "/tmp",
-        "-t",
-        TARGET,
-        "-w",
-        WATCHDOG,
-        "-x",
-        LEFT_OUT,
-    ];
+    let words = ["/bin/osbench", "-d", "/tmp", "-t", TARGET, "-w", WATCHDOG, "-x", LEFT_OUT];
     let step = Step::start("measuring Linux calls");
     let lines = inside(&workspace, root.path(), &words)?;
     drop(step);
@@ -140,9 +122,7 @@ fn fill(root: &Path, sources: &Path) -> Result<()> {
     for program in ["osbench", "since_reset"] {
         let source = sources.join(format!("{program}.c"));
         let mut gcc = Command::new("gcc");
-        gcc.args(["-O2", "-static", "-pthread", "-o"])
-            .arg(root.join("bin").join(program))
-            .arg(&source);
+        gcc.args(["-O2", "-static", "-pthread", "-o"]).arg(root.join("bin").join(program)).arg(&source);
         output(&mut gcc, &format!("building {}", source.display()))?;
     }
     Ok(())
@@ -150,17 +130,10 @@ fn fill(root: &Path, sources: &Path) -> Result<()> {
 
 /// Runs a program in a machine that counts instructions; what it wrote.
 fn inside(workspace: &Workspace, root: &Path, words: &[&str]) -> Result<String> {
-    let contents = Contents {
-        root: Some(root.to_path_buf()),
-        system: "default".into(),
-        shuffle: None,
-    };
+    let contents = Contents { root: Some(root.to_path_buf()), system: "default".into(), shuffle: None };
     let bundle = bundle::make(workspace, &contents)?;
-    let options = Run {
-        icount: true,
-        command: words.iter().map(|word| word.to_string()).collect(),
-        ..Run::of(contents)
-    };
+    let options =
+        Run { icount: true, command: words.iter().map(|word| word.to_string()).collect(), ..Run::of(contents) };
     let line = run::command_line(&options, Console::Streams);
     let machine = run::machine(workspace, &bundle, &options, &line)?;
     let (mut log, mut written) = (Log::default(), Vec::new());
@@ -213,9 +186,7 @@ fn print(lines: &[Line]) -> bool {
             Line::Skipped(name, why) => anstream::println!("{FAINT}{name:22} skipped: {why}{FAINT:#}"),
             Line::Figure(name, here) => {
                 let peer = PEERS.iter().find(|peer| peer.name == name);
-                let missed = peer
-                    .and_then(|peer| peer.bound)
-                    .is_some_and(|most| *here > f64::from(most));
+                let missed = peer.and_then(|peer| peer.bound).is_some_and(|most| *here > f64::from(most));
                 above |= missed;
                 figure(name, *here, peer, missed);
             }
@@ -261,9 +232,6 @@ mod tests {
     #[test]
     fn a_figure_above_its_bound_fails() {
         assert!(print(&[Line::Figure("null_syscall".into(), 701.0)]));
-        assert!(!print(&[
-            Line::Figure("null_syscall".into(), 700.0),
-            Line::Figure("stat".into(), 1e6)
-        ]));
+        assert!(!print(&[Line::Figure("null_syscall".into(), 700.0), Line::Figure("stat".into(), 1e6)]));
     }
 }

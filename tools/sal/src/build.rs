@@ -30,9 +30,7 @@ pub(crate) fn kernel(workspace: &Workspace, toolchain: &Toolchain) -> Result<Pat
     let mut command = cargo(workspace, toolchain, "kernel", &KERNEL_FLAGS);
     command.args(["--package", KERNEL]);
     let mut built = build(command, "building the kernel")?;
-    built
-        .remove(KERNEL)
-        .ok_or_else(|| anyhow!("cargo built no binary {KERNEL}"))
+    built.remove(KERNEL).ok_or_else(|| anyhow!("cargo built no binary {KERNEL}"))
 }
 
 /// Builds these programs; returns their ELF files by binary name.
@@ -45,10 +43,7 @@ pub(crate) fn programs(
         return Ok(BTreeMap::new());
     }
     let mut command = cargo(workspace, toolchain, "programs", &[]);
-    let mut packages = list
-        .iter()
-        .map(|program| program.package.as_str())
-        .collect::<Vec<_>>();
+    let mut packages = list.iter().map(|program| program.package.as_str()).collect::<Vec<_>>();
     packages.sort_unstable();
     packages.dedup();
     packages.iter().for_each(|package| {
@@ -63,29 +58,12 @@ pub(crate) fn programs(
 fn cargo(workspace: &Workspace, toolchain: &Toolchain, folder: &str, flags: &[&str]) -> Command {
     let mut command = toolchain.cargo();
     command.current_dir(&workspace.root);
-    command.args([
-        "build",
-        "--release",
-        "--target",
-        TARGET,
-        "--message-format=json-render-diagnostics",
-    ]);
-    command
-        .arg("--target-dir")
-        .arg(workspace.target.join("bare").join(folder));
-    let mut all = flags
-        .iter()
-        .chain(&COMMON_FLAGS)
-        .map(|flag| flag.to_string())
-        .collect::<Vec<_>>();
+    command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.arg("--target-dir").arg(workspace.target.join("bare").join(folder));
+    let mut all = flags.iter().chain(&COMMON_FLAGS).map(|flag| flag.to_string()).collect::<Vec<_>>();
     all.extend(remaps(workspace, toolchain));
     command.env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"));
-    for variable in [
-        "RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-        "CARGO_MAKEFLAGS",
-        "CARGO_PROFILE_RELEASE_DEBUG",
-    ] {
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_MAKEFLAGS", "CARGO_PROFILE_RELEASE_DEBUG"] {
         command.env_remove(variable);
     }
     command
@@ -95,10 +73,7 @@ fn cargo(workspace: &Workspace, toolchain: &Toolchain, folder: &str, flags: &[&s
 fn remaps(workspace: &Workspace, toolchain: &Toolchain) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let mut folders = vec![
-        (workspace.root.clone(), "/salamandra"),
-        (toolchain.sysroot.clone(), "/rust"),
-    ];
+    let mut folders = vec![(workspace.root.clone(), "/salamandra"), (toolchain.sysroot.clone(), "/rust")];
     folders.extend(home.map(|home| (home, "/cargo")));
     let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
     folders.iter().map(remap).collect()
@@ -106,13 +81,8 @@ fn remaps(workspace: &Workspace, toolchain: &Toolchain) -> Vec<String> {
 
 /// Runs cargo to its end; returns the executables by binary name. Nothing is said where nothing is to be built.
 fn build(mut command: Command, what: &str) -> Result<BTreeMap<String, PathBuf>> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("{what}: cannot run cargo"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("{what}: cannot run cargo"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let said = what.to_string();
     let watcher = std::thread::spawn(move || stderr.map(|stderr| watch(stderr, &said)).unwrap_or_default());
@@ -129,10 +99,7 @@ fn build(mut command: Command, what: &str) -> Result<BTreeMap<String, PathBuf>> 
 fn watch(stderr: ChildStderr, what: &str) -> String {
     let (mut all, mut step) = (String::new(), None);
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if ["Compiling", "Downloading"]
-            .iter()
-            .any(|word| line.trim_start().starts_with(word))
-        {
+        if ["Compiling", "Downloading"].iter().any(|word| line.trim_start().starts_with(word)) {
             step.get_or_insert_with(|| Step::start(what)).detail(line.trim());
         }
         all.push_str(&line);

@@ -37,15 +37,10 @@ pub(crate) fn make(workspace: &Workspace, contents: &Contents) -> Result<Bundle>
     let ram_disk = ramdisk::make(contents.root.as_deref())?;
     let toolchain = toolchain::bare_metal()?;
     let kernel = build::kernel(workspace, &toolchain)?;
-    let sources = checked
-        .programs()
-        .into_iter()
-        .filter_map(|name| workspace.program(name))
-        .collect::<Vec<_>>();
+    let sources = checked.programs().into_iter().filter_map(|name| workspace.program(name)).collect::<Vec<_>>();
     let built = build::programs(workspace, &toolchain, &sources)?;
-    let programs = sources
-        .iter()
-        .filter_map(|source| Some((source.name.as_str(), built.get(&source.binary)?.as_path())));
+    let programs =
+        sources.iter().filter_map(|source| Some((source.name.as_str(), built.get(&source.binary)?.as_path())));
     let order = contents.shuffle.map_or(Order::Sorted, Order::Shuffled);
     let image = assemble(&checked, &kernel, &programs.collect::<Vec<_>>(), &ram_disk, order)?;
     let folder = workspace.target.join("bare").join("images");
@@ -81,12 +76,8 @@ fn assemble(
 }
 
 fn functions(name: &str, bytes: &[u8], file: &Path) -> Result<FunctionList> {
-    let name =
-        Name::new(name).ok_or_else(|| anyhow!("the program name `{name}` is too long for the boot image"))?;
-    Ok((
-        name,
-        elf::symbols(bytes).with_context(|| file.display().to_string())?,
-    ))
+    let name = Name::new(name).ok_or_else(|| anyhow!("the program name `{name}` is too long for the boot image"))?;
+    Ok((name, elf::symbols(bytes).with_context(|| file.display().to_string())?))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
@@ -104,13 +95,9 @@ pub(crate) fn kernel_alone(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> 
 /// The kernel, and a boot image whose root task is the program `name`, alone: for what tests and measures the kernel from user mode.
 pub(crate) fn kernel_under(workspace: &Workspace, name: &str) -> Result<(PathBuf, PathBuf)> {
     const ROOT: &str = sal_manifest::ROOT;
-    let source = workspace
-        .program(name)
-        .ok_or_else(|| anyhow!("there is no program {name}"))?;
+    let source = workspace.program(name).ok_or_else(|| anyhow!("there is no program {name}"))?;
     let built = build::programs(workspace, &toolchain::bare_metal()?, &[source])?;
-    let file = built
-        .get(&source.binary)
-        .ok_or_else(|| anyhow!("cargo built no binary {}", source.binary))?;
+    let file = built.get(&source.binary).ok_or_else(|| anyhow!("cargo built no binary {}", source.binary))?;
     let bytes = read(file)?;
     let mut writer = ImageWriter::new();
     writer.add(Kind::Program, ROOT, elf::program(&bytes)?)?;
@@ -129,10 +116,7 @@ fn kernel_with_symbols(workspace: &Workspace) -> Result<(Vec<u8>, FunctionList)>
 
 fn finish_alone(workspace: &Workspace, kernel: &[u8], writer: ImageWriter) -> Result<(PathBuf, PathBuf)> {
     let folder = workspace.target.join("bare").join("images");
-    Ok((
-        store(&folder, "kernel", kernel)?,
-        store(&folder, "image", &writer.finish(Order::Sorted))?,
-    ))
+    Ok((store(&folder, "kernel", kernel)?, store(&folder, "image", &writer.finish(Order::Sorted))?))
 }
 
 /// Writes a file named after its contents, unless it is there.
@@ -142,19 +126,14 @@ fn store(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
     if !file.exists() {
         let mut beside = tempfile::NamedTempFile::new_in(folder)?;
         std::io::Write::write_all(&mut beside, bytes)?;
-        beside
-            .persist(&file)
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        beside.persist(&file).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(file)
 }
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `cargo sal build`.

@@ -7,15 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// The cache's folder; made if it is missing.
 pub(crate) fn folder() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    let folder = base
-        .ok_or_else(|| anyhow!("no home folder for the cache: set HOME"))?
-        .join("salamandra");
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the cache folder {}", folder.display()))?;
+    let folder = base.ok_or_else(|| anyhow!("no home folder for the cache: set HOME"))?.join("salamandra");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the cache folder {}", folder.display()))?;
     Ok(folder)
 }
 
@@ -29,12 +24,9 @@ pub(crate) fn entry(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Resul
     let lock = File::create(folder.join(format!("{name}.lock"))).context("cannot lock the cache")?;
     lock.lock().context("cannot lock the cache")?;
     if !entry.exists() {
-        let beside = tempfile::Builder::new()
-            .prefix(&format!("{name}.new-"))
-            .tempdir_in(&folder)?;
+        let beside = tempfile::Builder::new().prefix(&format!("{name}.new-")).tempdir_in(&folder)?;
         make(beside.path())?;
-        fs::rename(beside.keep(), &entry)
-            .with_context(|| format!("cannot put {} in place", entry.display()))?;
+        fs::rename(beside.keep(), &entry).with_context(|| format!("cannot put {} in place", entry.display()))?;
     }
     Ok(entry)
 }

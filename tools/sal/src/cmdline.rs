@@ -48,15 +48,7 @@ impl CommandLine {
 
 fn quote(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:,+@".contains(byte);
-    text.bytes()
-        .map(|byte| {
-            if plain(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02x}")
-            }
-        })
-        .collect()
+    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
 }
 
 #[cfg(test)]
@@ -67,9 +59,7 @@ mod tests {
     fn spaces_quotes_and_bytes_are_encoded() {
         let line = CommandLine {
             console: Console::Streams,
-            command: ["sh", "-c", "echo \"ä %\"; exit 3", ""]
-                .map(String::from)
-                .to_vec(),
+            command: ["sh", "-c", "echo \"ä %\"; exit 3", ""].map(String::from).to_vec(),
             environment: vec!["TERM=xterm".into()],
             time: Some(12),
         };

@@ -9,9 +9,7 @@ const SHOWN: usize = 20;
 /// Runs it to its end; returns its standard output. An error says `what` failed and shows the end of its output.
 pub(crate) fn output(command: &mut Command, what: &str) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("{what}: cannot run {program}"))?;
+    let output = command.output().with_context(|| format!("{what}: cannot run {program}"))?;
     if !output.status.success() {
         bail!("{what}: {program} failed ({}){}", output.status, tail(&output));
     }
@@ -26,8 +24,5 @@ fn tail(output: &Output) -> String {
 /// The last lines of a text, each indented on a line of its own.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines = text.trim_end().lines().collect::<Vec<_>>();
-    lines[lines.len().saturating_sub(count)..]
-        .iter()
-        .map(|line| format!("\n  {line}"))
-        .collect()
+    lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n  {line}")).collect()
 }

@@ -23,32 +23,17 @@ pub(crate) fn program(file: &[u8]) -> Result<Vec<u8>> {
     );
     let mut segments = segments(header, file)?;
     let relocations = relocate(header, file, &mut segments)?;
-    let parts = ProgramParts {
-        machine: MACHINE_X86_64,
-        entry: header.e_entry(LE),
-        segments,
-        relocations,
-    };
+    let parts = ProgramParts { machine: MACHINE_X86_64, entry: header.e_entry(LE), segments, relocations };
     Ok(parts.encode()?)
 }
 
 /// The functions of an ELF file: (address, name without hashes).
 pub(crate) fn symbols(file: &[u8]) -> Result<Vec<(u64, String)>> {
-    let sections = header(file)?
-        .sections(LE, file)
-        .context("its section table is cut short")?;
-    let table = sections
-        .symbols(LE, file, elf::SHT_SYMTAB)
-        .context("its symbol table is cut short")?;
+    let sections = header(file)?.sections(LE, file).context("its section table is cut short")?;
+    let table = sections.symbols(LE, file, elf::SHT_SYMTAB).context("its symbol table is cut short")?;
     let named = |symbol: &object::elf::Sym64<LittleEndian>| {
-        let name = table
-            .symbol_name(LE, symbol)
-            .ok()
-            .and_then(|name| std::str::from_utf8(name).ok())?;
-        Some((
-            symbol.st_value(LE),
-            format!("{:#}", rustc_demangle::demangle(name)),
-        ))
+        let name = table.symbol_name(LE, symbol).ok().and_then(|name| std::str::from_utf8(name).ok())?;
+        Some((symbol.st_value(LE), format!("{:#}", rustc_demangle::demangle(name))))
     };
     let code = |symbol: &&object::elf::Sym64<LittleEndian>| {
         let kind = symbol.st_type();
@@ -62,34 +47,21 @@ pub(crate) fn symbols(file: &[u8]) -> Result<Vec<(u64, String)>> {
 fn header(file: &[u8]) -> Result<&Header> {
     ensure!(file.starts_with(&elf::ELFMAG), "is no ELF file");
     let header = Header::parse(file).map_err(|_| anyhow!("is cut short: {} bytes", file.len()))?;
-    ensure!(
-        header.is_class_64() && header.is_little_endian(),
-        "is not a 64-bit little-endian ELF file"
-    );
+    ensure!(header.is_class_64() && header.is_little_endian(), "is not a 64-bit little-endian ELF file");
     let machine = header.e_machine(LE);
-    ensure!(
-        machine == elf::EM_X86_64,
-        "is for another machine: ELF machine {machine}, not {MACHINE_X86_64} (x86_64)"
-    );
+    ensure!(machine == elf::EM_X86_64, "is for another machine: ELF machine {machine}, not {MACHINE_X86_64} (x86_64)");
     Ok(header)
 }
 
 fn segments(header: &Header, file: &[u8]) -> Result<Vec<SegmentParts>> {
-    let headers = header
-        .program_headers(LE, file)
-        .context("its program headers are cut short")?;
+    let headers = header.program_headers(LE, file).context("its program headers are cut short")?;
     if headers.iter().any(|header| header.p_type(LE) == elf::PT_INTERP) {
         bail!("asks for a dynamic linker: link it statically");
     }
     let mut segments: Vec<SegmentParts> = Vec::new();
-    for header in headers
-        .iter()
-        .filter(|header| header.p_type(LE) == elf::PT_LOAD && header.p_memsz(LE) > 0)
-    {
+    for header in headers.iter().filter(|header| header.p_type(LE) == elf::PT_LOAD && header.p_memsz(LE) > 0) {
         let segment = segment(header, file)?;
-        let free = segments
-            .last()
-            .map_or(0, |last| (last.address + last.size).next_multiple_of(PAGE));
+        let free = segments.last().map_or(0, |last| (last.address + last.size).next_multiple_of(PAGE));
         ensure!(
             segment.address >= free,
             "has two segments on the page at {:#x}: link it with -zmax-page-size=4096",
@@ -103,9 +75,8 @@ fn segments(header: &Header, file: &[u8]) -> Result<Vec<SegmentParts>> {
 /// One segment, extended downwards to a page boundary.
 fn segment(header: &object::elf::ProgramHeader64<LittleEndian>, file: &[u8]) -> Result<SegmentParts> {
     let address = header.p_vaddr(LE);
-    let data = header
-        .data(LE, file)
-        .map_err(|()| anyhow!("is cut short: the segment at {address:#x} is not all there"))?;
+    let data =
+        header.data(LE, file).map_err(|()| anyhow!("is cut short: the segment at {address:#x} is not all there"))?;
     ensure!(
         header.p_filesz(LE) <= header.p_memsz(LE),
         "has a segment at {address:#x} that is larger in the file than in memory"
@@ -116,29 +87,18 @@ fn segment(header: &object::elf::ProgramHeader64<LittleEndian>, file: &[u8]) -> 
     let size = header.p_memsz(LE).checked_add(before);
     let size = size.filter(|size| *size < 1 << 40 && address < 1 << 40);
     let size = size.ok_or_else(|| anyhow!("has a segment at {address:#x} that is larger than memory"))?;
-    Ok(SegmentParts {
-        address: address - before,
-        size,
-        bytes,
-        rights: rights(header.p_flags(LE)),
-    })
+    Ok(SegmentParts { address: address - before, size, bytes, rights: rights(header.p_flags(LE)) })
 }
 
 fn rights(flags: u32) -> Rights {
-    let pairs = [
-        (elf::PF_R, Rights::READ),
-        (elf::PF_W, Rights::WRITE),
-        (elf::PF_X, Rights::EXECUTE),
-    ];
+    let pairs = [(elf::PF_R, Rights::READ), (elf::PF_W, Rights::WRITE), (elf::PF_X, Rights::EXECUTE)];
     let given = pairs.iter().filter(|(flag, _)| flags & flag != 0);
     given.fold(Rights::NONE, |sum, (_, right)| sum.or(*right))
 }
 
 /// Puts every relocation's image-relative address into its place; returns the places.
 fn relocate(header: &Header, file: &[u8], segments: &mut [SegmentParts]) -> Result<Vec<u64>> {
-    let sections = header
-        .sections(LE, file)
-        .context("its section table is cut short")?;
+    let sections = header.sections(LE, file).context("its section table is cut short")?;
     let loaded = |section: &&Section| section.sh_flags(LE) & u64::from(elf::SHF_ALLOC) != 0;
     let mut places = Vec::new();
     for section in sections.iter().filter(loaded) {
@@ -176,18 +136,12 @@ fn unknown_relocation(
 ) -> String {
     let place = rela.r_offset(LE);
     let holds = |s: &&Section| (s.sh_addr(LE)..s.sh_addr(LE) + s.sh_size(LE)).contains(&place);
-    let section = sections
-        .iter()
-        .find(holds)
-        .and_then(|s| sections.section_name(LE, s).ok());
+    let section = sections.iter().find(holds).and_then(|s| sections.section_name(LE, s).ok());
     let section = String::from_utf8_lossy(section.unwrap_or(b"no section")).into_owned();
-    let symbol = sections
-        .symbol_table_by_index(LE, file, link)
-        .ok()
-        .and_then(|table| {
-            let symbol = table.symbol(rela.symbol(LE, false)?).ok()?;
-            Some(String::from_utf8_lossy(table.symbol_name(LE, symbol).ok()?).into_owned())
-        });
+    let symbol = sections.symbol_table_by_index(LE, file, link).ok().and_then(|table| {
+        let symbol = table.symbol(rela.symbol(LE, false)?).ok()?;
+        Some(String::from_utf8_lossy(table.symbol_name(LE, symbol).ok()?).into_owned())
+    });
     let kind = rela.r_type(LE, false);
     let symbol = symbol.unwrap_or_else(|| "no symbol".to_string());
     format!(

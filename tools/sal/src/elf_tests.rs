@@ -30,11 +30,7 @@ fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn read(file: &Path) -> Vec<u8> {
@@ -48,10 +44,7 @@ fn good() -> Vec<u8> {
 }
 
 fn refusal(file: &[u8]) -> String {
-    format!(
-        "{:#}",
-        program(file).expect_err("it was taken for a good program")
-    )
+    format!("{:#}", program(file).expect_err("it was taken for a good program"))
 }
 
 /// The program as it lies in memory at `base`.
@@ -67,10 +60,7 @@ fn load(program: &Program<'_>, base: u64) -> Vec<u8> {
 }
 
 fn address(list: &[(u64, String)], name: &str) -> u64 {
-    list.iter()
-        .find(|(_, found)| found == name)
-        .unwrap_or_else(|| panic!("no {name}"))
-        .0
+    list.iter().find(|(_, found)| found == name).unwrap_or_else(|| panic!("no {name}")).0
 }
 
 #[test]
@@ -82,17 +72,11 @@ fn a_loaded_program_has_its_pointers_where_they_belong() {
     assert_eq!(program.entry, address(&functions, "_start"));
     let base = 0xffff_8000_1234_5000;
     let memory = load(&program, base);
-    let words = memory
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let words = memory.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
     let add = base + address(&functions, "add");
     assert!(words.clone().any(|word| word == add), "no pointer to `add`");
-    let pointers = words
-        .filter(|word| (base..base + program.span).contains(word))
-        .collect::<Vec<_>>();
-    let number = pointers
-        .iter()
-        .find(|word| memory[(**word - base) as usize..].starts_with(&7u32.to_le_bytes()));
+    let pointers = words.filter(|word| (base..base + program.span).contains(word)).collect::<Vec<_>>();
+    let number = pointers.iter().find(|word| memory[(**word - base) as usize..].starts_with(&7u32.to_le_bytes()));
     assert!(number.is_some(), "no pointer to `number`: {pointers:x?}");
     assert!(pointers.len() >= 3 && program.relocations().count() >= 3);
 }
@@ -103,10 +87,7 @@ fn symbols_say_where_an_address_is() {
     let add = address(&functions, "add");
     let name = sal_bootimage::Name::new("a").unwrap();
     let module = sal_bootimage::symbols(vec![(name, functions)]).unwrap();
-    assert_eq!(
-        Symbols::open(&module).unwrap().find("a", add + 2),
-        Some(("add", 2))
-    );
+    assert_eq!(Symbols::open(&module).unwrap().find("a", add + 2), Some(("add", 2)));
 }
 
 #[test]
@@ -143,15 +124,8 @@ fn other_files_are_refused_with_the_reason() {
     assert!(refusal(b"#!/bin/sh\n").contains("no ELF file"));
     let fixed = compile(SOURCE, &["-static", "-no-pie", "-fno-pie", "-nostdlib"]);
     assert!(refusal(&fixed).contains("not position-independent"));
-    let dynamic = compile(
-        SOURCE,
-        &["-pie", "-fPIE", "-nostdlib", "-Wl,-dynamic-linker,/lib/ld.so"],
-    );
-    assert!(
-        refusal(&dynamic).contains("dynamic linker"),
-        "{}",
-        refusal(&dynamic)
-    );
+    let dynamic = compile(SOURCE, &["-pie", "-fPIE", "-nostdlib", "-Wl,-dynamic-linker,/lib/ld.so"]);
+    assert!(refusal(&dynamic).contains("dynamic linker"), "{}", refusal(&dynamic));
 }
 
 #[test]
@@ -162,8 +136,5 @@ fn a_relocation_that_no_loader_applies_is_named() {
         int (*pointer)(void) = chosen;
         void _start(void) { pointer(); for (;;); }";
     let why = refusal(&compile(source, &STATIC_PIE));
-    assert!(
-        why.contains("relocation of type 37") && why.contains("only R_X86_64_RELATIVE"),
-        "{why}"
-    );
+    assert!(why.contains("relocation of type 37") && why.contains("only R_X86_64_RELATIVE"), "{why}");
 }

@@ -21,10 +21,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// With that status.
     pub(crate) fn new(status: u8, line: impl Into<String>) -> Failure {
-        Failure {
-            status,
-            line: line.into(),
-        }
+        Failure { status, line: line.into() }
     }
 }
 
@@ -38,7 +35,5 @@ impl std::error::Error for Failure {}
 
 /// The status that an error ends the tool with.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
-    error
-        .downcast_ref::<Failure>()
-        .map_or(1, |failure| failure.status)
+    error.downcast_ref::<Failure>().map_or(1, |failure| failure.status)
 }

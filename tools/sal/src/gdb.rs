@@ -36,20 +36,14 @@ impl Debugger<UnixStream> {
         let mut debugger = Debugger { stream };
         // QEMU answers for single registers only once it was asked to describe them.
         let description = debugger.ask("qXfer:features:read:target.xml:0,ffb")?;
-        ensure!(
-            description.starts_with(['l', 'm']),
-            "the debug server does not describe its registers"
-        );
+        ensure!(description.starts_with(['l', 'm']), "the debug server does not describe its registers");
         Ok(debugger)
     }
 }
 
 impl<S: Read + Write> Debugger<S> {
     /// Stops a machine that runs; returns the stop reply (`T05thread:..`).
-    #[allow(
-        dead_code,
-        reason = "the kill tests need it: they come with the services that can be killed"
-    )]
+    #[allow(dead_code, reason = "the kill tests need it: they come with the services that can be killed")]
     pub(crate) fn stop(&mut self) -> Result<String> {
         self.stream.write_all(&[BREAK])?;
         self.receive()
@@ -128,19 +122,14 @@ impl<S: Read + Write> Debugger<S> {
             }
         }
         let told = String::from_utf8(vec![self.byte()?, self.byte()?])?;
-        ensure!(
-            u8::from_str_radix(&told, 16) == Ok(checksum(&data)),
-            "the debug server's packet is damaged"
-        );
+        ensure!(u8::from_str_radix(&told, 16) == Ok(checksum(&data)), "the debug server's packet is damaged");
         self.stream.write_all(b"+")?;
         Ok(String::from_utf8(data)?)
     }
 
     fn byte(&mut self) -> Result<u8> {
         let mut byte = [0];
-        self.stream
-            .read_exact(&mut byte)
-            .context("the debug server does not answer")?;
+        self.stream.read_exact(&mut byte).context("the debug server does not answer")?;
         Ok(byte[0])
     }
 }
@@ -159,9 +148,7 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
         u8::from_str_radix(text, 16).ok()
     };
     let bytes = text.as_bytes().chunks(2).map(pair).collect::<Option<Vec<_>>>();
-    bytes
-        .filter(|_| text.len().is_multiple_of(2))
-        .ok_or_else(|| anyhow!("{text:?} is not hexadecimal"))
+    bytes.filter(|_| text.len().is_multiple_of(2)).ok_or_else(|| anyhow!("{text:?} is not hexadecimal"))
 }
 
 #[cfg(test)]
@@ -193,12 +180,7 @@ mod tests {
     }
 
     fn with(replies: &str) -> Debugger<Fake> {
-        Debugger {
-            stream: Fake {
-                replies: Cursor::new(replies.into()),
-                sent: Vec::new(),
-            },
-        }
+        Debugger { stream: Fake { replies: Cursor::new(replies.into()), sent: Vec::new() } }
     }
 
     fn packet(data: &str) -> String {
@@ -207,9 +189,7 @@ mod tests {
 
     #[test]
     fn registers_and_memory_are_read_and_written() {
-        let replies = ["efcdab8967452301", "OK", "0aff", "OK"]
-            .map(|data| format!("+{}", packet(data)))
-            .concat();
+        let replies = ["efcdab8967452301", "OK", "0aff", "OK"].map(|data| format!("+{}", packet(data))).concat();
         let mut debugger = with(&replies);
         assert_eq!(debugger.register(16).unwrap(), 0x0123_4567_89ab_cdef);
         debugger.set_register(16, 0x10).unwrap();

@@ -67,33 +67,20 @@ impl Need {
 
 /// Makes sure that all of these are here, or says in one line what to do.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
-    let missing = needs
-        .iter()
-        .copied()
-        .filter(|need| !need.present())
-        .collect::<Vec<_>>();
+    let missing = needs.iter().copied().filter(|need| !need.present()).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }
     if !host::is_debian() {
-        let what = missing
-            .iter()
-            .map(|need| need.what())
-            .collect::<Vec<_>>()
-            .join("; ");
+        let what = missing.iter().map(|need| need.what()).collect::<Vec<_>>().join("; ");
         bail!("this is not Debian: please install {what}");
     }
     let absent = |(_, file): &&(&str, &str)| !Path::new(file).exists();
-    let packages = missing
-        .iter()
-        .flat_map(|need| need.packages().iter().filter(absent).map(|(name, _)| *name));
+    let packages = missing.iter().flat_map(|need| need.packages().iter().filter(absent).map(|(name, _)| *name));
     install(&packages.collect::<Vec<_>>())?;
     match missing.iter().find(|need| !need.present()) {
         None => Ok(()),
-        Some(need) => bail!(
-            "the packages are installed, but this is still missing: {}",
-            need.what()
-        ),
+        Some(need) => bail!("the packages are installed, but this is still missing: {}", need.what()),
     }
 }
 
@@ -108,9 +95,7 @@ fn install(packages: &[&str]) -> Result<()> {
     let _ = output(apt().arg("update"), "updating the package lists");
     step.detail("downloading and unpacking");
     let mut command = apt();
-    command
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(packages);
+    command.args(["install", "-y", "--no-install-recommends"]).args(packages);
     output(&mut command, "installing packages")?;
     Ok(())
 }
@@ -118,8 +103,6 @@ fn install(packages: &[&str]) -> Result<()> {
 /// `apt-get`, asking nothing.
 pub(crate) fn apt() -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-o", "DPkg::Lock::Timeout=300", "-q"]);
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300", "-q"]);
     command
 }

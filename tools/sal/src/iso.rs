@@ -27,20 +27,10 @@ const MODULES: &str = "multiboot2 normal iso9660 part_gpt part_msdos fat serial 
 pub(crate) fn image(options: &Image) -> Result<u8> {
     ensure(&[Need::Iso])?;
     let bundle = bundle::make(&Workspace::open()?, &options.contents)?;
-    let line = CommandLine {
-        console: Console::Terminal,
-        command: Vec::new(),
-        environment: Vec::new(),
-        time: None,
-    };
+    let line = CommandLine { console: Console::Terminal, command: Vec::new(), environment: Vec::new(), time: None };
     make((&bundle.kernel, &bundle.image), &line.encode(), &options.out)?;
     let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;
-    eprintln!(
-        "sal: {}: {} KiB, sha256 {}",
-        options.out.display(),
-        bytes.len() / 1024,
-        bundle::digest(&bytes)
-    );
+    eprintln!("sal: {}: {} KiB, sha256 {}", options.out.display(), bytes.len() / 1024, bundle::digest(&bytes));
     Ok(0)
 }
 
@@ -48,10 +38,7 @@ pub(crate) fn image(options: &Image) -> Result<u8> {
 pub(crate) fn for_run(workspace: &Workspace, kernel: &Path, image: &Path, line: &str) -> Result<PathBuf> {
     // The files are named after their contents.
     let key = bundle::digest(format!("{}\n{}\n{line}", kernel.display(), image.display()).as_bytes());
-    let file = workspace
-        .target
-        .join("bare/images")
-        .join(format!("boot-{}.iso", &key[..16]));
+    let file = workspace.target.join("bare/images").join(format!("boot-{}.iso", &key[..16]));
     if !file.exists() {
         make((kernel, image), line, &file)?;
     }
@@ -65,8 +52,7 @@ pub(crate) fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> R
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let work =
-        tempfile::tempdir_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+    let work = tempfile::tempdir_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
     let tree = work.path().join("tree");
     fs::create_dir_all(tree.join("boot/grub"))?;
     fs::copy(kernel, tree.join("boot/kernel"))?;
@@ -75,23 +61,10 @@ pub(crate) fn make((kernel, image): (&Path, &Path), line: &str, out: &Path) -> R
     let made = work.path().join("image.iso");
     let mut command = Command::new("grub-mkrescue");
     command.arg(format!("--install-modules={MODULES}"));
-    command
-        .args(["--fonts=", "--locales=", "--themes=", "-o"])
-        .arg(&made)
-        .arg(&tree);
-    command.args([
-        "--",
-        "-volume_date",
-        "all_file_dates",
-        DATE,
-        "-volume_date",
-        "uuid",
-        DATE,
-    ]);
+    command.args(["--fonts=", "--locales=", "--themes=", "-o"]).arg(&made).arg(&tree);
+    command.args(["--", "-volume_date", "all_file_dates", DATE, "-volume_date", "uuid", DATE]);
     command.args(["-alter_date_r", "b", DATE, "/", "--"]);
-    command
-        .env("SOURCE_DATE_EPOCH", DATE_UNIX)
-        .env("PATH", fixed_mformat(work.path())?);
+    command.env("SOURCE_DATE_EPOCH", DATE_UNIX).env("PATH", fixed_mformat(work.path())?);
     output(&mut command, "making the ISO image")?;
     fs::rename(&made, out).with_context(|| format!("cannot write {}", out.display()))
 }
@@ -103,15 +76,10 @@ fn fixed_mformat(work: &Path) -> Result<OsString> {
     let folder = work.join("bin");
     fs::create_dir(&folder)?;
     let script = folder.join("mformat");
-    fs::write(
-        &script,
-        format!("#!/bin/sh\nexec '{}' -N 5a1a3a4d \"$@\"\n", real.display()),
-    )?;
+    fs::write(&script, format!("#!/bin/sh\nexec '{}' -N 5a1a3a4d \"$@\"\n", real.display()))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(std::env::join_paths(
-        [folder].into_iter().chain(std::env::split_paths(&path)),
-    )?)
+    Ok(std::env::join_paths([folder].into_iter().chain(std::env::split_paths(&path)))?)
 }
 
 /// GRUB's menu: one entry, at once.

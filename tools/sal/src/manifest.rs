@@ -17,14 +17,8 @@ pub(crate) struct Checked {
 impl Checked {
     /// The programs that it starts, each once, by name.
     pub(crate) fn programs(&self) -> Vec<&str> {
-        let services = self
-            .manifest
-            .services
-            .iter()
-            .map(|service| service.program.as_str());
-        let mut names = services
-            .chain([self.manifest.root.program.as_str()])
-            .collect::<Vec<_>>();
+        let services = self.manifest.services.iter().map(|service| service.program.as_str());
+        let mut names = services.chain([self.manifest.root.program.as_str()]).collect::<Vec<_>>();
         names.sort_unstable();
         names.dedup();
         names
@@ -34,15 +28,9 @@ impl Checked {
 /// Reads and checks the manifest `system/NAME.toml`.
 pub(crate) fn read(workspace: &Workspace, name: &str) -> Result<Checked> {
     let file = format!("system/{name}.toml");
-    let text =
-        std::fs::read_to_string(workspace.root.join(&file)).with_context(|| format!("cannot read {file}"))?;
+    let text = std::fs::read_to_string(workspace.root.join(&file)).with_context(|| format!("cannot read {file}"))?;
     let programs = workspace.programs.iter().map(|program| program.name.as_str());
-    let modules = programs
-        .chain([MANIFEST, RAM_DISK, SYMBOLS, COMMAND_LINE])
-        .collect::<Vec<_>>();
+    let modules = programs.chain([MANIFEST, RAM_DISK, SYMBOLS, COMMAND_LINE]).collect::<Vec<_>>();
     let manifest = sal_manifest::text::read(&file, &text, &modules)?;
-    Ok(Checked {
-        compact: sal_manifest::encode(&manifest),
-        manifest,
-    })
+    Ok(Checked { compact: sal_manifest::encode(&manifest), manifest })
 }

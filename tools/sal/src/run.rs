@@ -24,19 +24,11 @@ pub(crate) fn run(options: &Run) -> Result<u8> {
     let workspace = Workspace::open()?;
     let bundle = bundle::make(&workspace, &options.contents)?;
     check_memory(&bundle, options.mem)?;
-    let console = if RawMode::possible() {
-        Console::Terminal
-    } else {
-        Console::Streams
-    };
+    let console = if RawMode::possible() { Console::Terminal } else { Console::Streams };
     let machine = machine(&workspace, &bundle, options, &command_line(options, console))?;
     let mut log = Log::open(options.log.as_deref())?;
     announce(options, console);
-    let raw = if console == Console::Terminal {
-        Some(RawMode::enter()?)
-    } else {
-        None
-    };
+    let raw = if console == Console::Terminal { Some(RawMode::enter()?) } else { None };
     let streams = Streams {
         console,
         input: Some(Box::new(std::io::stdin())),
@@ -61,9 +53,7 @@ pub(crate) fn needs(options: &Run) -> Vec<Need> {
 
 /// What the machine is told.
 pub(crate) fn command_line(options: &Run, console: Console) -> CommandLine {
-    let terminal = std::env::var("TERM")
-        .ok()
-        .filter(|_| console == Console::Terminal);
+    let terminal = std::env::var("TERM").ok().filter(|_| console == Console::Terminal);
     let environment = terminal.map(|term| format!("TERM={term}")).into_iter().collect();
     CommandLine {
         console,
@@ -84,11 +74,7 @@ fn wall_clock() -> Option<u64> {
 pub(crate) fn check_size(options: &Run) -> Result<()> {
     let smp = options.smp;
     if smp == 0 || smp > MOST_CPUS {
-        return Err(Failure::new(
-            USAGE,
-            format!("--smp {smp}: a machine has 1 to {MOST_CPUS} processors"),
-        )
-        .into());
+        return Err(Failure::new(USAGE, format!("--smp {smp}: a machine has 1 to {MOST_CPUS} processors")).into());
     }
     Ok(())
 }
@@ -101,42 +87,31 @@ pub(crate) fn check_memory(bundle: &Bundle, mem: u64) -> Result<()> {
     let have = mem.saturating_mul(MIB);
     if have < least {
         let need = least.div_ceil(MIB);
-        return Err(Failure::new(
-            USAGE,
-            format!("--mem {mem}: too little memory: the manifest needs {need} MiB"),
-        )
-        .into());
+        return Err(
+            Failure::new(USAGE, format!("--mem {mem}: too little memory: the manifest needs {need} MiB")).into()
+        );
     }
     // What the loader has put into memory stays there, and the root file system is made from it beside it.
     let reserved = u64::from(bundle.manifest.machine.reserved_kib) * KIB;
     let need = (least - reserved.min(least)) + reserved.max(bundle.image_size + bundle.ram_disk_size);
     if have < need {
         let (disk, need) = (bundle.ram_disk_size.div_ceil(MIB), need.div_ceil(MIB));
-        let line = format!(
-            "--mem {mem}: the RAM disk of {disk} MiB does not fit: with it the machine needs {need} MiB"
-        );
+        let line =
+            format!("--mem {mem}: the RAM disk of {disk} MiB does not fit: with it the machine needs {need} MiB");
         return Err(Failure::new(USAGE, line).into());
     }
     Ok(())
 }
 
 /// The machine that the options describe.
-pub(crate) fn machine(
-    workspace: &Workspace,
-    bundle: &Bundle,
-    options: &Run,
-    line: &CommandLine,
-) -> Result<Machine> {
+pub(crate) fn machine(workspace: &Workspace, bundle: &Bundle, options: &Run, line: &CommandLine) -> Result<Machine> {
     let boot = match options.iso {
-        None => Boot::Direct {
-            kernel: bundle.kernel.clone(),
-            image: bundle.image.clone(),
-            command_line: line.encode(),
-        },
-        Some(firmware) => Boot::Iso {
-            file: iso::for_run(workspace, &bundle.kernel, &bundle.image, &line.encode())?,
-            firmware,
-        },
+        None => {
+            Boot::Direct { kernel: bundle.kernel.clone(), image: bundle.image.clone(), command_line: line.encode() }
+        }
+        Some(firmware) => {
+            Boot::Iso { file: iso::for_run(workspace, &bundle.kernel, &bundle.image, &line.encode())?, firmware }
+        }
     };
     Ok(Machine {
         boot,

@@ -38,17 +38,10 @@ impl Workspace {
     pub(crate) fn open() -> Result<Workspace> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize();
         let root = root.context("the repository that this tool was built in is gone: build it again")?;
-        let metadata = MetadataCommand::new()
-            .manifest_path(root.join("Cargo.toml"))
-            .no_deps()
-            .exec();
+        let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec();
         let metadata = metadata.context("cargo cannot read the workspace")?;
         let programs = programs(&metadata, &root);
-        Ok(Workspace {
-            target: metadata.target_directory.into_std_path_buf(),
-            root,
-            programs,
-        })
+        Ok(Workspace { target: metadata.target_directory.into_std_path_buf(), root, programs })
     }
 
     /// The program of that name.
@@ -67,30 +60,16 @@ fn programs(metadata: &Metadata, root: &Path) -> Vec<ProgramSource> {
         let targets = package.targets.iter().filter(|target| target.is_bin());
         targets.map(|target| source(package, target)).collect::<Vec<_>>()
     };
-    let mut programs = metadata
-        .packages
-        .iter()
-        .filter(inside)
-        .flat_map(binaries)
-        .collect::<Vec<_>>();
+    let mut programs = metadata.packages.iter().filter(inside).flat_map(binaries).collect::<Vec<_>>();
     programs.sort_by(|a, b| a.name.cmp(&b.name));
     programs
 }
 
 fn source(package: &Package, target: &Target) -> ProgramSource {
     let (package_name, binary) = (package.name.to_string(), target.name.clone());
-    let folder = package
-        .manifest_path
-        .parent()
-        .and_then(|folder| folder.file_name())
-        .unwrap_or_default();
+    let folder = package.manifest_path.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
     let own = binary.strip_prefix(PREFIX).unwrap_or(&binary);
     let name = if binary == package_name { folder } else { own };
     let text = std::fs::read_to_string(&target.src_path).unwrap_or_default();
-    ProgramSource {
-        name: name.to_string(),
-        package: package_name,
-        binary,
-        written: text.contains("no_main"),
-    }
+    ProgramSource { name: name.to_string(), package: package_name, binary, written: text.contains("no_main") }
 }

@@ -3,10 +3,7 @@
 use std::process::{Command, Output};
 
 fn sal(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sal"))
-        .args(arguments)
-        .output()
-        .expect("the tool runs")
+    Command::new(env!("CARGO_BIN_EXE_sal")).args(arguments).output().expect("the tool runs")
 }
 
 /// Refuses with status 2 and exactly one line on standard error.
@@ -14,10 +11,7 @@ fn refuses(arguments: &[&str], word: &str) {
     let output = sal(arguments);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(
-        output.stdout.is_empty() && error.contains(word) && error.trim_end().lines().count() == 1,
-        "{error}"
-    );
+    assert!(output.stdout.is_empty() && error.contains(word) && error.trim_end().lines().count() == 1, "{error}");
 }
 
 #[test]
@@ -28,13 +22,9 @@ fn impossible_machines_are_refused_in_one_line() {
 
 #[test]
 fn help_is_everywhere() {
-    for arguments in [
-        &["--help"][..],
-        &["run", "--help"],
-        &["test", "--help"],
-        &["image", "--help"],
-        &["bench", "--help"],
-    ] {
+    for arguments in
+        [&["--help"][..], &["run", "--help"], &["test", "--help"], &["image", "--help"], &["bench", "--help"]]
+    {
         let output = sal(arguments);
         assert!(output.status.success() && output.stdout.len() > 100);
         assert!(String::from_utf8_lossy(&output.stdout).contains("cargo sal"));

@@ -6,9 +6,7 @@
 #![allow(unsafe_code, reason = "it lays out other programs' spaces")]
 
 use core::mem::offset_of;
-use sal_abi::boot::{
-    AREA_MESSAGE_PAGE, AREA_STACK, Grant, STARTUP_MAGIC, Startup, THREAD_AREA, first_stack_pointer,
-};
+use sal_abi::boot::{AREA_MESSAGE_PAGE, AREA_STACK, Grant, STARTUP_MAGIC, Startup, THREAD_AREA, first_stack_pointer};
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Error, Handle, MessagePage, PAGE, Rights, VERSION};
 use sal_bootimage::{Image, Kind, Program, Segment};
@@ -35,10 +33,7 @@ pub fn name(text: &[u8]) -> [u8; NAME] {
 /// The text in a field.
 pub fn text(field: &[u8; NAME]) -> &str {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
-    field
-        .get(..end)
-        .and_then(|bytes| core::str::from_utf8(bytes).ok())
-        .unwrap_or("")
+    field.get(..end).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
 }
 
 /// What a named grant is.
@@ -66,10 +61,7 @@ pub struct Row {
 impl Row {
     /// Of a name, cut to what a field holds.
     pub fn new(text: &str, what: What) -> Row {
-        Row {
-            name: name(text.as_bytes()),
-            what,
-        }
+        Row { name: name(text.as_bytes()), what }
     }
 }
 
@@ -131,17 +123,9 @@ pub fn frames(image: &Image<'_>, program: &str) -> Option<u64> {
     // The whole stack (62), message page, start-up page, page tables, objects.
     const BESIDE: u64 = 96;
     let program = image.program(program).ok()?;
-    let copied = |s: &Segment<'_>| {
-        s.rights.has(Rights::WRITE) || program.has_relocations(s.address, s.address + s.size)
-    };
-    Some(
-        BESIDE
-            + program
-                .segments()
-                .filter(copied)
-                .map(|s| s.size / PAGE)
-                .sum::<u64>(),
-    )
+    let copied =
+        |s: &Segment<'_>| s.rights.has(Rights::WRITE) || program.has_relocations(s.address, s.address + s.size);
+    Some(BESIDE + program.segments().filter(copied).map(|s| s.size / PAGE).sum::<u64>())
 }
 
 /// Writes all of `from` to a memory that the caller has not mapped.
@@ -184,18 +168,8 @@ struct Start<'a> {
 ///
 /// # Errors
 /// The kernel's; `BadArgument` if there is no such program. Then nothing of it is left.
-pub fn spawn<'a>(
-    spec: &Spec<'_>,
-    rows: impl Iterator<Item = &'a Row>,
-    random: &mut Random,
-) -> Result<Running, Error> {
-    let mut start = Start {
-        spec,
-        running: Running::default(),
-        next: 0,
-        page: [0; PAGE as usize],
-        grants: 0,
-    };
+pub fn spawn<'a>(spec: &Spec<'_>, rows: impl Iterator<Item = &'a Row>, random: &mut Random) -> Result<Running, Error> {
+    let mut start = Start { spec, running: Running::default(), next: 0, page: [0; PAGE as usize], grants: 0 };
     match start.run(rows, random) {
         Ok(()) => Ok(start.running),
         Err(error) => {
@@ -254,38 +228,22 @@ pub fn settle(budget: Handle) -> Result<(), Error> {
 impl Start<'_> {
     fn run<'r>(&mut self, mut rows: impl Iterator<Item = &'r Row>, random: &mut Random) -> Result<(), Error> {
         let spec = self.spec;
-        let module = spec
-            .image
-            .find(Kind::Program, spec.program)
-            .map_err(|_| Error::BadArgument)?;
+        let module = spec.image.find(Kind::Program, spec.program).map_err(|_| Error::BadArgument)?;
         let program = Program::open(module.bytes).map_err(|_| Error::BadArgument)?;
         self.running.space = memory::space_create(spec.budget, Half::Native)?;
-        self.running.process = process::process_create(
-            spec.budget,
-            self.running.space,
-            spec.notice,
-            spec.death_bits,
-            Purpose::Program,
-        )?;
+        self.running.process =
+            process::process_create(spec.budget, self.running.space, spec.notice, spec.death_bits, Purpose::Program)?;
         let base = NATIVE_START + THREAD_AREA + random.draw() % LOAD_PAGES * PAGE;
         self.running.image = base;
-        program
-            .segments()
-            .try_for_each(|segment| self.segment(&program, &segment, module.offset, base))?;
+        program.segments().try_for_each(|segment| self.segment(&program, &segment, module.offset, base))?;
         let startup = base + program.span + PAGE;
         let area = (startup + 2 * PAGE).next_multiple_of(THREAD_AREA);
         self.next = area + THREAD_AREA + PAGE;
         self.stack(area)?;
         let manage = Rights::READ.or(Rights::MANAGE);
         let Running { process, space, .. } = self.running;
-        self.row(&Row {
-            name: name(b"self"),
-            what: What::Capability(process, manage, 0),
-        })?;
-        self.row(&Row {
-            name: name(b"space"),
-            what: What::Capability(space, manage, 0),
-        })?;
+        self.row(&Row { name: name(b"self"), what: What::Capability(process, manage, 0) })?;
+        self.row(&Row { name: name(b"space"), what: What::Capability(space, manage, 0) })?;
         rows.try_for_each(|row| self.row(row))?;
         self.startup(startup, random)?;
         self.running.message_page = area + AREA_MESSAGE_PAGE;
@@ -317,35 +275,12 @@ impl Start<'_> {
         result.and(closed)
     }
 
-    fn map(
-        &self,
-        address: u64,
-        length: u64,
-        memory: Handle,
-        offset: u64,
-        rights: Rights,
-    ) -> Result<(), Error> {
-        memory::map(
-            self.running.space,
-            &Mapping {
-                address,
-                length,
-                memory,
-                offset,
-                rights,
-                upper: None,
-            },
-        )
+    fn map(&self, address: u64, length: u64, memory: Handle, offset: u64, rights: Rights) -> Result<(), Error> {
+        memory::map(self.running.space, &Mapping { address, length, memory, offset, rights, upper: None })
     }
 
     /// Pages of a segment that nobody changes are mapped as they lie in the boot image; others are copied and relocated.
-    fn segment(
-        &mut self,
-        program: &Program<'_>,
-        s: &Segment<'_>,
-        module: u64,
-        base: u64,
-    ) -> Result<(), Error> {
+    fn segment(&mut self, program: &Program<'_>, s: &Segment<'_>, module: u64, base: u64) -> Result<(), Error> {
         let (address, end) = (base + s.address, s.address + s.size);
         let filled = (s.bytes.len() as u64).next_multiple_of(PAGE);
         if s.rights.has(Rights::WRITE) || program.has_relocations(s.address, end) {
@@ -358,13 +293,7 @@ impl Start<'_> {
             });
         }
         if filled > 0 {
-            self.map(
-                address,
-                filled,
-                self.spec.image_memory,
-                module + s.offset,
-                s.rights,
-            )?;
+            self.map(address, filled, self.spec.image_memory, module + s.offset, s.rights)?;
         }
         match s.size - filled {
             0 => Ok(()),
@@ -375,9 +304,7 @@ impl Start<'_> {
     fn stack(&mut self, area: u64) -> Result<(), Error> {
         let rights = Rights::READ.or(Rights::WRITE);
         let wired = self.spec.wired;
-        self.fresh(area + AREA_MESSAGE_PAGE, PAGE, rights, |_, memory| {
-            fill(memory, PAGE)
-        })?;
+        self.fresh(area + AREA_MESSAGE_PAGE, PAGE, rights, |_, memory| fill(memory, PAGE))?;
         let length = THREAD_AREA - AREA_STACK;
         // The start's budget reserves 32 frames of a wired service's stack; its top is what is used.
         self.fresh(area + AREA_STACK, length, rights, |_, memory| match wired {
@@ -437,10 +364,7 @@ impl Start<'_> {
         let [ticks, zero, cpus] = self.spec.clock;
         let words = [
             (offset_of!(Startup, magic), STARTUP_MAGIC),
-            (
-                offset_of!(Startup, version),
-                u64::from(VERSION) | (self.grants as u64) << 32,
-            ),
+            (offset_of!(Startup, version), u64::from(VERSION) | (self.grants as u64) << 32),
             (offset_of!(Startup, incarnation), u64::from(self.spec.incarnation)),
             (offset_of!(Startup, image), self.running.image),
             (offset_of!(Startup, free_start), free),
@@ -449,16 +373,12 @@ impl Start<'_> {
             (offset_of!(Startup, tick_zero), zero),
             (offset_of!(Startup, cpus), cpus),
         ];
-        words
-            .iter()
-            .for_each(|(at, word)| self.bytes(*at, &word.to_le_bytes()));
+        words.iter().for_each(|(at, word)| self.bytes(*at, &word.to_le_bytes()));
         for i in 0..4 {
             let random = random.draw();
             self.bytes(offset_of!(Startup, entropy) + i * 8, &random.to_le_bytes());
         }
-        self.fresh(address, PAGE, Rights::READ, |start, memory| {
-            write(memory, 0, &start.page)
-        })
+        self.fresh(address, PAGE, Rights::READ, |start, memory| write(memory, 0, &start.page))
     }
 }
 

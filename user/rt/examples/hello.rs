@@ -11,11 +11,8 @@ mod program {
     sal_rt::entry!(main);
 
     fn main(startup: &'static Startup) {
-        let names: alloc::vec::Vec<_> = Grants(startup)
-            .all()
-            .iter()
-            .map(|grant| alloc::string::String::from_utf8_lossy(grant.name()))
-            .collect();
+        let names: alloc::vec::Vec<_> =
+            Grants(startup).all().iter().map(|grant| alloc::string::String::from_utf8_lossy(grant.name())).collect();
         sal_rt::log::info!("incarnation {}, granted {:?}", startup.incarnation, names);
     }
 }

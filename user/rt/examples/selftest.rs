@@ -39,11 +39,7 @@ mod program {
     }
 
     /// What threads are made with here.
-    const OPTIONS: Options = Options {
-        priority: 100,
-        cpu: None,
-        fpu: false,
-    };
+    const OPTIONS: Options = Options { priority: 100, cpu: None, fpu: false };
 
     struct Sums;
 
@@ -61,10 +57,7 @@ mod program {
             let sum = a.to + bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
             bytes.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
             call.write(a.back, 0, &bytes)?;
-            Ok(sums::add::Results {
-                sum,
-                again: Give::moved(a.cap),
-            })
+            Ok(sums::add::Results { sum, again: Give::moved(a.cap) })
         }
 
         fn stumble(
@@ -110,10 +103,7 @@ mod program {
             all.push(alloc::vec![i as u8; i * 37]);
         }
         all.retain(|part| part.len() % 2 == 0);
-        assert!(
-            all.iter()
-                .all(|part| part.iter().all(|byte| usize::from(*byte) * 37 == part.len()))
-        );
+        assert!(all.iter().all(|part| part.iter().all(|byte| usize::from(*byte) * 37 == part.len())));
         log::info!("selftest: heap");
     }
 
@@ -139,10 +129,7 @@ mod program {
         const THREADS: u64 = 4;
         const TURNS: u64 = 500;
         let endpoint = Endpoint::create().unwrap();
-        let shared = Arc::new((
-            Mutex::new(0u64),
-            Notification::create(endpoint.handle(), 7).unwrap(),
-        ));
+        let shared = Arc::new((Mutex::new(0u64), Notification::create(endpoint.handle(), 7).unwrap()));
         for i in 0..THREADS {
             let mine = Arc::clone(&shared);
             spawn(OPTIONS, move || {
@@ -186,16 +173,10 @@ mod program {
         // A page of the lent buffer that was never touched: the stub brings it in and repeats.
         let fresh = Memory::create(4096).unwrap();
         let place = Mapped::new(fresh.handle(), 0, 4096, Rights::READ.or(Rights::WRITE)).unwrap();
-        #[allow(
-            unsafe_code,
-            reason = "a buffer that is absent can't be had from the heap for sure"
-        )]
+        #[allow(unsafe_code, reason = "a buffer that is absent can't be had from the heap for sure")]
         // SAFETY: mapped for writing, for this function alone.
         let absent = unsafe { core::slice::from_raw_parts_mut(place.pointer(), 4096) };
-        assert_eq!(
-            client.add(0, &[7; 3], &mut *absent, cap).map(|reply| reply.sum),
-            Ok(21)
-        );
+        assert_eq!(client.add(0, &[7; 3], &mut *absent, cap).map(|reply| reply.sum), Ok(21));
         assert_eq!(absent.first(), Some(&8));
         log::info!("selftest: a served interface, loans, capabilities, an absent page");
         let keeper = endpoint.handle();
@@ -213,10 +194,7 @@ mod program {
         let start = clock::now();
         clock::sleep_until(start + 3_000_000).unwrap();
         assert!(clock::now() >= start + 3_000_000);
-        log::info!(
-            "selftest: sleep, {} us late",
-            (clock::now() - start - 3_000_000) / 1000
-        );
+        log::info!("selftest: sleep, {} us late", (clock::now() - start - 3_000_000) / 1000);
     }
 }
 

@@ -24,9 +24,7 @@ fn from_ticks(ticks: u64, startup: &Startup) -> u64 {
     let passed = ticks.saturating_sub(startup.tick_zero);
     let whole = passed / startup.ticks_per_us;
     let rest = passed % startup.ticks_per_us;
-    whole
-        .saturating_mul(1000)
-        .saturating_add(rest * 1000 / startup.ticks_per_us)
+    whole.saturating_mul(1000).saturating_add(rest * 1000 / startup.ticks_per_us)
 }
 
 /// Waits until `deadline` (nanoseconds since boot), at an endpoint of this thread's own that nobody else knows.

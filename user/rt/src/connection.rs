@@ -29,11 +29,7 @@ pub struct Connection {
 impl Connection {
     /// Without a slot: for requests that need no memory of their answers.
     pub const fn plain(endpoint: Handle) -> Connection {
-        Connection {
-            endpoint,
-            slot: 0,
-            sequence: 0,
-        }
+        Connection { endpoint, slot: 0, sequence: 0 }
     }
 
     /// Opens the slot of the client thread `key` (not 0; see [`fresh_key`]).
@@ -59,11 +55,7 @@ impl Connection {
     /// Continues a slot that a predecessor of this program opened: the next request has the number after `sequence`. To repeat number n,
     /// resume at n - 1.
     pub const fn resume(endpoint: Handle, slot: u16, sequence: u32) -> Connection {
-        Connection {
-            endpoint,
-            slot,
-            sequence,
-        }
+        Connection { endpoint, slot, sequence }
     }
 
     /// The server's endpoint.
@@ -88,10 +80,7 @@ pub fn fresh_key() -> u32 {
 impl Transport for Connection {
     fn exchange(&mut self, request: &mut Request<'_, '_>) -> Result<Received, TransportError> {
         let [word0, ..] = request.words;
-        let mut head = Header {
-            slot: self.slot,
-            ..Header::from_word(word0)
-        };
+        let mut head = Header { slot: self.slot, ..Header::from_word(word0) };
         if self.sequence != 0 {
             self.sequence = next_sequence(self.sequence);
             head.sequence = self.sequence;
@@ -116,14 +105,9 @@ impl Transport for Connection {
 fn send(endpoint: Handle, request: &mut Request<'_, '_>) -> Result<Received, Failed> {
     let mut loans = [Loan::default(); LOANS];
     let lent = request.lends.len().min(LOANS);
-    loans
-        .iter_mut()
-        .zip(request.lends.iter_mut())
-        .for_each(|(to, lend)| *to = loan(lend));
+    loans.iter_mut().zip(request.lends.iter_mut()).for_each(|(to, lend)| *to = loan(lend));
     let mut caps = [CapArg::default(); CAPS];
-    caps.iter_mut()
-        .zip(request.gives)
-        .for_each(|(to, give)| *to = cap(give));
+    caps.iter_mut().zip(request.gives).for_each(|(to, give)| *to = cap(give));
     let given = page::set_send(caps.get(..request.gives.len()).unwrap_or(&caps));
     let extras = Extras::new(lent, given, request.accept);
     // SAFETY: every loan is a buffer that `request` borrows, for writing if it is lent for writing, or lies in the guest half.
@@ -133,16 +117,8 @@ fn send(endpoint: Handle, request: &mut Request<'_, '_>) -> Result<Received, Fai
     }?;
     let count = answer.arrival.caps().min(CAPS);
     let mut handles = [Handle::NONE; CAPS];
-    handles
-        .iter_mut()
-        .take(count)
-        .enumerate()
-        .for_each(|(i, handle)| *handle = page::received(i));
-    Ok(Received {
-        words: answer.words,
-        handles,
-        count,
-    })
+    handles.iter_mut().take(count).enumerate().for_each(|(i, handle)| *handle = page::received(i));
+    Ok(Received { words: answer.words, handles, count })
 }
 
 /// A lent buffer as the kernel wants it.
@@ -153,34 +129,19 @@ fn loan(lend: &mut Lend<'_>) -> Loan {
         Lend::Read(ReadLend::Guest(address, _)) => (*address, Rights::READ),
         Lend::Write(WriteLend::Guest(address, _)) => (*address, Rights::WRITE),
     };
-    Loan {
-        address,
-        length: lend.length(),
-        rights: rights.0,
-        reserved: 0,
-    }
+    Loan { address, length: lend.length(), rights: rights.0, reserved: 0 }
 }
 
 /// A capability to send; requests give copies only.
 pub(crate) fn cap(give: &Give) -> CapArg {
-    CapArg {
-        handle: give.handle,
-        rights: give.rights.0,
-        moved: u32::from(give.mode == sal_idl::Mode::Move),
-    }
+    CapArg { handle: give.handle, rights: give.rights.0, moved: u32::from(give.mode == sal_idl::Mode::Move) }
 }
 
 /// Touches the page that the server missed.
 fn bring(request: &mut Request<'_, '_>, words: &Words) -> Result<(), TransportError> {
-    const REFUSED: TransportError = TransportError {
-        error: Error::BadAddress,
-        code: 0,
-    };
+    const REFUSED: TransportError = TransportError { error: Error::BadAddress, code: 0 };
     let [_, index, offset, ..] = *words;
-    let lend = usize::try_from(index)
-        .ok()
-        .and_then(|index| request.lends.get_mut(index))
-        .ok_or(REFUSED)?;
+    let lend = usize::try_from(index).ok().and_then(|index| request.lends.get_mut(index)).ok_or(REFUSED)?;
     if offset >= lend.length() {
         return Err(REFUSED);
     }
@@ -195,9 +156,7 @@ fn bring(request: &mut Request<'_, '_>, words: &Words) -> Result<(), TransportEr
             guest::touch_write((bytes.as_mut_ptr() as u64).saturating_add(offset))
         }
         Lend::Read(ReadLend::Guest(address, _)) => guest::touch(address.saturating_add(offset), Access::Read),
-        Lend::Write(WriteLend::Guest(address, _)) => {
-            guest::touch(address.saturating_add(offset), Access::Write)
-        }
+        Lend::Write(WriteLend::Guest(address, _)) => guest::touch(address.saturating_add(offset), Access::Write),
     };
     if touched { Ok(()) } else { Err(REFUSED) }
 }

@@ -281,16 +281,11 @@ pub struct FpuLayout {
 pub fn fpu_layout() -> FpuLayout {
     const OSXSAVE: u32 = 1 << 27;
     if cpuid(1, 0)[2] & OSXSAVE == 0 {
-        return FpuLayout {
-            size: 512,
-            features: 3,
-        };
+        return FpuLayout { size: 512, features: 3 };
     }
     let (low, high): (u32, u32);
     // SAFETY: OSXSAVE says that user code may read XCR0.
-    unsafe {
-        core::arch::asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack))
-    };
+    unsafe { core::arch::asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
     FpuLayout {
         size: (cpuid(13, 0)[1] as usize).clamp(512, FPU_BYTES),
         features: u64::from(high) << 32 | u64::from(low),

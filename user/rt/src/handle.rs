@@ -149,9 +149,7 @@ impl Memory {
     pub fn discard(&self) -> Result<(), Error> {
         let length = self.length()?;
         // SAFETY: as in `resize`.
-        pieces(length, |done| unsafe {
-            memory::memory_discard(self.0, done, length - done)
-        })
+        pieces(length, |done| unsafe { memory::memory_discard(self.0, done, length - done) })
     }
 
     /// Gives the frames of a range (whole pages) back. As to references, see [`Memory::resize`].
@@ -160,9 +158,7 @@ impl Memory {
     /// The kernel's.
     pub fn discard_range(&self, offset: u64, length: u64) -> Result<(), Error> {
         // SAFETY: as in `resize`.
-        pieces(length, |done| unsafe {
-            memory::memory_discard(self.0, offset + done, length - done)
-        })
+        pieces(length, |done| unsafe { memory::memory_discard(self.0, offset + done, length - done) })
     }
 
     /// The present pages of `from` in a range come to `to_offset` here, copy on write; others here stay. As to references, see
@@ -224,9 +220,7 @@ impl Memory {
     /// The kernel's.
     pub fn clone_from(&self, from: &Memory, length: u64) -> Result<(), Error> {
         // SAFETY: as in `resize`.
-        pieces(length, |done| unsafe {
-            memory::memory_clone(from.0, done, length - done, self.0, done)
-        })
+        pieces(length, |done| unsafe { memory::memory_clone(from.0, done, length - done, self.0, done) })
     }
 
     /// Length in bytes.

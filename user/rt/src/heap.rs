@@ -84,8 +84,5 @@ fn map_at(address: u64, length: u64) -> Result<(), sal_abi::Error> {
 }
 
 #[cfg_attr(target_os = "none", global_allocator)]
-#[cfg_attr(
-    not(target_os = "none"),
-    allow(dead_code, reason = "the host has its own allocator")
-)]
+#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the host has its own allocator"))]
 static HEAP: TalcLock<crate::lock::RawLock, Growing> = TalcLock::new(Growing { end: None });

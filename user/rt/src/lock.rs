@@ -59,15 +59,9 @@ impl Drop for RawLock {
 
 // SAFETY: `lock` returns only after this thread moved the state from FREE to HELD or MARKED, which no other can do before `unlock` stores FREE.
 unsafe impl lock_api::RawMutex for RawLock {
-    #[allow(
-        clippy::declare_interior_mutable_const,
-        reason = "lock_api asks for a constant to start from"
-    )]
-    const INIT: RawLock = RawLock {
-        state: AtomicU32::new(FREE),
-        endpoint: AtomicU64::new(0),
-        token: AtomicU64::new(0),
-    };
+    #[allow(clippy::declare_interior_mutable_const, reason = "lock_api asks for a constant to start from")]
+    const INIT: RawLock =
+        RawLock { state: AtomicU32::new(FREE), endpoint: AtomicU64::new(0), token: AtomicU64::new(0) };
 
     type GuardMarker = lock_api::GuardSend;
 
@@ -80,9 +74,7 @@ unsafe impl lock_api::RawMutex for RawLock {
 
     #[inline]
     fn try_lock(&self) -> bool {
-        self.state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[inline]
@@ -137,10 +129,9 @@ fn publish(place: &AtomicU64, make: impl FnOnce() -> Result<Handle, Error>) -> H
     }
     let made = match make() {
         Ok(handle) => handle,
-        Err(error) => crate::start::die(
-            ExitReason::NoResources,
-            format_args!("no endpoint for a contended lock: {error:?}"),
-        ),
+        Err(error) => {
+            crate::start::die(ExitReason::NoResources, format_args!("no endpoint for a contended lock: {error:?}"))
+        }
     };
     match place.compare_exchange(0, made.0, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => made,

@@ -31,10 +31,8 @@ impl Write for Line {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let room = LINE - self.used;
         let taken = text.len().min(room);
-        let (Some(to), Some(from)) = (
-            self.bytes.get_mut(self.used..self.used + taken),
-            text.as_bytes().get(..taken),
-        ) else {
+        let (Some(to), Some(from)) = (self.bytes.get_mut(self.used..self.used + taken), text.as_bytes().get(..taken))
+        else {
             return Err(core::fmt::Error);
         };
         to.copy_from_slice(from);
@@ -45,10 +43,7 @@ impl Write for Line {
 
 /// Writes one line to the log that this program was granted; nothing if it was granted none.
 pub fn line(what: Arguments<'_>) {
-    let mut line = Line {
-        bytes: [0; LINE],
-        used: 0,
-    };
+    let mut line = Line { bytes: [0; LINE], used: 0 };
     let _ = line.write_fmt(what);
     line.end();
     let text = line.bytes.get(..line.used).unwrap_or(&[]);
@@ -67,12 +62,7 @@ impl log::Log for KernelLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            line(format_args!(
-                "{} {}: {}",
-                record.level(),
-                record.target(),
-                record.args()
-            ));
+            line(format_args!("{} {}: {}", record.level(), record.target(), record.args()));
         }
     }
 

@@ -73,14 +73,7 @@ impl Mapped {
             return Err(Error::BadArgument);
         }
         let address = reserve(length, PAGE).ok_or(Error::BadAddress)?;
-        let mapping = Mapping {
-            address,
-            length,
-            memory,
-            offset,
-            rights,
-            upper: None,
-        };
+        let mapping = Mapping { address, length, memory, offset, rights, upper: None };
         match memory::map(own::space(), &mapping) {
             Ok(()) => Ok(Mapped { address, length }),
             Err(error) => {

@@ -19,13 +19,7 @@ pub trait Service {
     const ACCEPT: usize = 0;
 
     /// A message; mostly `interface::dispatch(self, arrival, badge, words, attachments)`.
-    fn message(
-        &mut self,
-        arrival: Arrival,
-        badge: u64,
-        words: &Words,
-        attachments: &mut dyn Attachments,
-    ) -> Outcome;
+    fn message(&mut self, arrival: Arrival, badge: u64, words: &Words, attachments: &mut dyn Attachments) -> Outcome;
 
     /// Bits of a notification that was made with this badge.
     fn notified(&mut self, badge: u64, bits: u64) {
@@ -58,31 +52,15 @@ pub struct InService {
 impl InService {
     /// Of the message that was just received: what stands in the message page is copied, since calls of the server's own overwrite it.
     pub fn new(arrival: Arrival) -> InService {
-        let mut now = InService {
-            reply: Handle::NONE,
-            lent: [0; LOANS],
-            received: [Handle::NONE; CAPS],
-        };
-        now.lent
-            .iter_mut()
-            .take(arrival.loans())
-            .enumerate()
-            .for_each(|(i, lent)| *lent = page::lent(i));
-        now.received
-            .iter_mut()
-            .take(arrival.caps())
-            .enumerate()
-            .for_each(|(i, handle)| *handle = page::received(i));
+        let mut now = InService { reply: Handle::NONE, lent: [0; LOANS], received: [Handle::NONE; CAPS] };
+        now.lent.iter_mut().take(arrival.loans()).enumerate().for_each(|(i, lent)| *lent = page::lent(i));
+        now.received.iter_mut().take(arrival.caps()).enumerate().for_each(|(i, handle)| *handle = page::received(i));
         now
     }
 
     /// Of a caller that was kept in `reply` with these buffers.
     pub const fn kept(reply: Handle, lent: [u64; LOANS]) -> InService {
-        InService {
-            reply,
-            lent,
-            received: [Handle::NONE; CAPS],
-        }
+        InService { reply, lent, received: [Handle::NONE; CAPS] }
     }
 }
 
@@ -126,9 +104,7 @@ pub fn answer_kept(place: Handle, response: &Response) -> Result<(), Error> {
 /// Puts a response's capabilities into the message page; how many.
 fn prepare(response: &Response) -> usize {
     let mut caps = [CapArg::default(); CAPS];
-    caps.iter_mut()
-        .zip(&response.gives)
-        .for_each(|(to, give)| *to = cap(give));
+    caps.iter_mut().zip(&response.gives).for_each(|(to, give)| *to = cap(give));
     page::set_send(caps.get(..response.count).unwrap_or(&caps))
 }
 
@@ -175,11 +151,7 @@ fn receive(endpoint: Handle, response: Option<&Response>, wait: Extras) -> Resul
                 && error != Error::Vacant
             {
                 // The capabilities can't go; the caller must not wait for ever.
-                let _ = ipc::reply(
-                    Handle::NONE,
-                    &Response::status(Status::Malformed).words,
-                    Extras::NONE,
-                );
+                let _ = ipc::reply(Handle::NONE, &Response::status(Status::Malformed).words, Extras::NONE);
             }
             ipc::receive(endpoint, wait)
         }
@@ -241,12 +213,7 @@ impl Loop {
         }
         page::set_user(REQUEST_BADGE, received.badge);
         page::set_user(REQUEST_WORD, received.words[0]);
-        let outcome = service.message(
-            received.arrival,
-            received.badge,
-            &received.words,
-            &mut attachments,
-        );
+        let outcome = service.message(received.arrival, received.badge, &received.words, &mut attachments);
         page::set_user(REQUEST_WORD, 0);
         match outcome {
             Outcome::Reply(response) => Some(response),

@@ -72,9 +72,7 @@ const ORDER: Ordering = Ordering::Relaxed;
 
 /// Called by [`entry!`] alone.
 pub fn run(startup: *const Startup, main: fn(&'static Startup)) -> ! {
-    let Some(startup) = checked(startup) else {
-        exit(ExitReason::BadStartup as u64)
-    };
+    let Some(startup) = checked(startup) else { exit(ExitReason::BadStartup as u64) };
     let grants = crate::grants::Grants(startup);
     OWN.process.store(grants.find("self").0, ORDER);
     OWN.space.store(grants.find("space").0, ORDER);

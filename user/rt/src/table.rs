@@ -13,9 +13,7 @@ fn table() -> Handle {
 
 /// Puts `handle` into the table, for the successor. What to store in the vault; `None`: the kernel refused.
 pub fn keep(handle: Handle, rights: Rights) -> Option<u64> {
-    capability::grant(table(), handle, rights, 0)
-        .ok()
-        .map(|theirs| theirs.0)
+    capability::grant(table(), handle, rights, 0).ok().map(|theirs| theirs.0)
 }
 
 /// Takes what a predecessor kept under `word` of the vault. `None` if that is 0 or names nothing.
@@ -31,12 +29,7 @@ pub fn find(word: u64, rights: Rights) -> Option<Handle> {
 ///
 /// # Errors
 /// The kernel's, where it could not be made.
-pub fn notification(
-    word: u64,
-    endpoint: Handle,
-    badge: u64,
-    store: impl FnOnce(u64),
-) -> Result<Handle, Error> {
+pub fn notification(word: u64, endpoint: Handle, badge: u64, store: impl FnOnce(u64)) -> Result<Handle, Error> {
     let rights = Rights::SEND.or(Rights::TRANSFER);
     if let Some(found) = find(word, rights) {
         return Ok(found);

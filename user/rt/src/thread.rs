@@ -104,9 +104,7 @@ fn left(area: u64) -> &'static AtomicU64 {
 /// An area that nobody runs on: an old one, or a new one.
 fn take_area() -> Result<u64, Error> {
     let mut retired = RETIRED.lock();
-    let free = retired
-        .iter()
-        .position(|area| left(*area).load(Ordering::Acquire) == 1);
+    let free = retired.iter().position(|area| left(*area).load(Ordering::Acquire) == 1);
     let area = free.map(|i| retired.swap_remove(i));
     drop(retired);
     match area {

@@ -82,12 +82,7 @@ pub fn identify(handle: Handle) -> Result<Identity, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall4(Op::Identify, handle.0, [0; 4]) };
     let [rights, object, ..] = raw.words;
-    raw.status().map(|kind| Identity {
-        kind,
-        badge: raw.second,
-        rights: Rights(rights as u32),
-        object,
-    })
+    raw.status().map(|kind| Identity { kind, badge: raw.second, rights: Rights(rights as u32), object })
 }
 
 /// A new budget of `frames`, funded by `budget`.
@@ -128,7 +123,5 @@ pub fn budget_info(budget: Handle) -> Result<BudgetInfo, Error> {
 /// `NoBudget`, `NoRight`.
 pub fn budget_transfer(from: Handle, to: Handle, frames: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::BudgetTransfer, from.0, [to.0, frames, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::BudgetTransfer, from.0, [to.0, frames, 0, 0]) }.status().map(drop)
 }

@@ -23,10 +23,7 @@ pub fn guest_enter() -> Result<Stopped, Error> {
     let raw = unsafe { syscall4(Op::GuestEnter, 0, [0; 4]) };
     let [a, b, c, ..] = raw.words;
     let exit = Exit::from_number(raw.status()?).ok_or(Error::NotSupported)?;
-    Ok(Stopped {
-        exit,
-        details: [a, b, c],
-    })
+    Ok(Stopped { exit, details: [a, b, c] })
 }
 
 /// The calling thread's guest half from now on; `NONE` for none.
@@ -65,7 +62,5 @@ pub enum FpuMove {
 /// `NotSupported` if the thread has none; `BadArgument` for a state that the processor refuses.
 pub fn guest_fpu(direction: FpuMove) -> Result<(), Error> {
     // SAFETY: the message page's FPU part is written inside the call.
-    unsafe { syscall4(Op::GuestFpu, 0, [direction as u64, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::GuestFpu, 0, [direction as u64, 0, 0, 0]) }.status().map(drop)
 }

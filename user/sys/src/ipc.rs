@@ -66,11 +66,7 @@ impl Extras {
 #[inline(always)]
 fn received(raw: &Raw) -> Result<Received, Failed> {
     if raw.status >= 0 {
-        return Ok(Received {
-            arrival: Arrival(raw.status as u64),
-            badge: raw.second,
-            words: raw.words,
-        });
+        return Ok(Received { arrival: Arrival(raw.status as u64), badge: raw.second, words: raw.words });
     }
     Err(failed(raw))
 }
@@ -81,14 +77,7 @@ fn failed(raw: &Raw) -> Failed {
         Err(error) => error,
         Ok(_) => Error::BadCall,
     };
-    Failed {
-        error,
-        code: if error == Error::EndpointFailed {
-            raw.second
-        } else {
-            0
-        },
-    }
+    Failed { error, code: if error == Error::EndpointFailed { raw.second } else { 0 } }
 }
 
 /// Sends `words` and waits for the reply.
@@ -142,9 +131,7 @@ pub fn receive(endpoint: Handle, extras: Extras) -> Result<Received, Failed> {
 #[inline(always)]
 pub fn reply(reply: Handle, words: &Words, extras: Extras) -> Result<(), Error> {
     // SAFETY: sends words and capabilities only.
-    unsafe { syscall8(Op::Reply as u64 | extras.0, reply.0, words) }
-        .status()
-        .map(drop)
+    unsafe { syscall8(Op::Reply as u64 | extras.0, reply.0, words) }.status().map(drop)
 }
 
 /// Moves the caller in service into the empty `reply`.
@@ -164,9 +151,7 @@ pub fn keep(reply: Handle) -> Result<(), Error> {
 #[inline(always)]
 pub fn notify(notification: Handle, bits: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::Notify, notification.0, [bits, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::Notify, notification.0, [bits, 0, 0, 0]) }.status().map(drop)
 }
 
 /// Copies from loan number `loan` of the caller waiting at `reply` (`NONE`: in service). Bytes copied; fewer than asked for when a page
@@ -178,9 +163,7 @@ pub fn notify(notification: Handle, bits: u64) -> Result<(), Error> {
 pub fn loan_read(reply: Handle, loan: usize, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
     let words = [loan as u64, offset, to.as_mut_ptr() as u64, to.len() as u64];
     // SAFETY: the kernel writes at most `to.len()` bytes at `to`, which is borrowed for writing.
-    unsafe { syscall4(Op::LoanRead, reply.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::LoanRead, reply.0, words) }.status().map(|n| n as usize)
 }
 
 /// Copies into loan number `loan`; otherwise as [`loan_read`].
@@ -191,9 +174,7 @@ pub fn loan_read(reply: Handle, loan: usize, offset: u64, to: &mut [u8]) -> Resu
 pub fn loan_write(reply: Handle, loan: usize, offset: u64, from: &[u8]) -> Result<usize, Error> {
     let words = [loan as u64, offset, from.as_ptr() as u64, from.len() as u64];
     // SAFETY: the kernel reads at most `from.len()` bytes at `from`.
-    unsafe { syscall4(Op::LoanWrite, reply.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::LoanWrite, reply.0, words) }.status().map(|n| n as usize)
 }
 
 /// As [`loan_read`], to raw memory: for servers that copy into mapped objects.
@@ -212,15 +193,9 @@ pub unsafe fn loan_read_raw(
     length: usize,
 ) -> Result<usize, Error> {
     // SAFETY: promised by the caller.
-    unsafe {
-        syscall4(
-            Op::LoanRead,
-            reply.0,
-            [loan as u64, offset, to as u64, length as u64],
-        )
-    }
-    .status()
-    .map(|n| n as usize)
+    unsafe { syscall4(Op::LoanRead, reply.0, [loan as u64, offset, to as u64, length as u64]) }
+        .status()
+        .map(|n| n as usize)
 }
 
 /// As [`loan_write`], from raw memory.
@@ -239,15 +214,9 @@ pub unsafe fn loan_write_raw(
     length: usize,
 ) -> Result<usize, Error> {
     // SAFETY: promised by the caller.
-    unsafe {
-        syscall4(
-            Op::LoanWrite,
-            reply.0,
-            [loan as u64, offset, from as u64, length as u64],
-        )
-    }
-    .status()
-    .map(|n| n as usize)
+    unsafe { syscall4(Op::LoanWrite, reply.0, [loan as u64, offset, from as u64, length as u64]) }
+        .status()
+        .map(|n| n as usize)
 }
 
 /// A new endpoint, charged to `budget`.
@@ -286,9 +255,7 @@ pub fn reply_create(budget: Handle) -> Result<Handle, Error> {
 /// `NoRight`.
 pub fn fail(endpoint: Handle, code: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::Fail, endpoint.0, [code, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::Fail, endpoint.0, [code, 0, 0, 0]) }.status().map(drop)
 }
 
 /// State of an endpoint.
@@ -312,10 +279,5 @@ pub fn endpoint_info(endpoint: Handle) -> Result<EndpointInfo, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall4(Op::EndpointInfo, endpoint.0, [0; 4]) };
     let [queued, in_service, oldest, receiving, ..] = raw.words;
-    raw.status().map(|_| EndpointInfo {
-        queued,
-        in_service,
-        oldest,
-        receiving,
-    })
+    raw.status().map(|_| EndpointInfo { queued, in_service, oldest, receiving })
 }

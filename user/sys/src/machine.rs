@@ -37,13 +37,7 @@ pub fn port_in(ports: Handle, port: u16, width: Width) -> Result<u32, Error> {
 /// As [`port_in`].
 pub fn port_out(ports: Handle, port: u16, width: Width, value: u32) -> Result<(), Error> {
     // SAFETY: as `port_in`.
-    let raw = unsafe {
-        syscall4(
-            Op::PortOut,
-            ports.0,
-            [u64::from(port), width as u64, u64::from(value), 0],
-        )
-    };
+    let raw = unsafe { syscall4(Op::PortOut, ports.0, [u64::from(port), width as u64, u64::from(value), 0]) };
     raw.status().map(drop)
 }
 
@@ -54,9 +48,7 @@ pub fn port_out(ports: Handle, port: u16, width: Width, value: u32) -> Result<()
 pub fn port_out_string(ports: Handle, port: u16, bytes: &[u8]) -> Result<usize, Error> {
     let words = [u64::from(port), bytes.as_ptr() as u64, bytes.len() as u64, 0];
     // SAFETY: the kernel reads `bytes`.
-    unsafe { syscall4(Op::PortOutString, ports.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::PortOutString, ports.0, words) }.status().map(|n| n as usize)
 }
 
 /// A capability to `count` ports from `first` on.
@@ -85,9 +77,7 @@ pub fn interrupt_narrow(interrupts: Handle, line: u64) -> Result<Handle, Error> 
 /// `Occupied`, `NoRight`.
 pub fn interrupt_bind(interrupt: Handle, notification: Handle, bits: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::InterruptBind, interrupt.0, [notification.0, bits, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::InterruptBind, interrupt.0, [notification.0, bits, 0, 0]) }.status().map(drop)
 }
 
 /// Unmasks the line.
@@ -96,9 +86,7 @@ pub fn interrupt_bind(interrupt: Handle, notification: Handle, bits: u64) -> Res
 /// `NoRight`.
 pub fn interrupt_ack(interrupt: Handle) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall1(Op::InterruptAck, interrupt.0) }
-        .status()
-        .map(drop)
+    unsafe { syscall1(Op::InterruptAck, interrupt.0) }.status().map(drop)
 }
 
 /// A line for the kernel's log.
@@ -107,15 +95,7 @@ pub fn interrupt_ack(interrupt: Handle) -> Result<(), Error> {
 /// `NoRight`.
 pub fn log_write(log: Handle, line: &[u8]) -> Result<(), Error> {
     // SAFETY: the kernel reads `line`.
-    unsafe {
-        syscall4(
-            Op::LogWrite,
-            log.0,
-            [line.as_ptr() as u64, line.len() as u64, 0, 0],
-        )
-    }
-    .status()
-    .map(drop)
+    unsafe { syscall4(Op::LogWrite, log.0, [line.as_ptr() as u64, line.len() as u64, 0, 0]) }.status().map(drop)
 }
 
 /// Reads the log from `position` on. Bytes copied and the next position.
@@ -136,9 +116,7 @@ pub fn log_read(log: Handle, to: &mut [u8], position: u64) -> Result<(usize, u64
 /// `NoRight`; it does not return otherwise.
 pub fn power_off(log: Handle, status: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::PowerOff, log.0, [status, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::PowerOff, log.0, [status, 0, 0, 0]) }.status().map(drop)
 }
 
 /// The machine's figures.
@@ -162,10 +140,5 @@ pub fn machine_info(log: Handle) -> Result<MachineInfo, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall4(Op::MachineInfo, log.0, [0; 4]) };
     let [frames_free, frames, cpus, ticks_per_us, ..] = raw.words;
-    raw.status().map(|_| MachineInfo {
-        frames_free,
-        frames,
-        cpus,
-        ticks_per_us,
-    })
+    raw.status().map(|_| MachineInfo { frames_free, frames, cpus, ticks_per_us })
 }

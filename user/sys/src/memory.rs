@@ -45,20 +45,9 @@ pub struct Mapping {
 /// `Occupied`, `BadArgument`, `BadAddress`, `NoRight`, `NoBudget`.
 pub fn map(space: Handle, m: &Mapping) -> Result<(), Error> {
     let (upper, upper_offset) = m.upper.unwrap_or((Handle::NONE, 0));
-    let words = [
-        m.address,
-        m.length,
-        m.memory.0,
-        m.offset,
-        u64::from(m.rights.0),
-        upper.0,
-        upper_offset,
-        0,
-    ];
+    let words = [m.address, m.length, m.memory.0, m.offset, u64::from(m.rights.0), upper.0, upper_offset, 0];
     // SAFETY: only places where nothing was mapped change.
-    unsafe { syscall8(Op::Map as u64, space.0, &words) }
-        .status()
-        .map(drop)
+    unsafe { syscall8(Op::Map as u64, space.0, &words) }.status().map(drop)
 }
 
 /// Takes mappings away; returns when every CPU has forgotten them.
@@ -70,9 +59,7 @@ pub fn map(space: Handle, m: &Mapping) -> Result<(), Error> {
 /// If `space` is one's own: no reference into the range is alive.
 pub unsafe fn unmap(space: Handle, address: u64, length: u64) -> Result<(), Error> {
     // SAFETY: promised by the caller.
-    whole(length, |done| unsafe {
-        syscall4(Op::Unmap, space.0, [address + done, length - done, 0, 0])
-    })
+    whole(length, |done| unsafe { syscall4(Op::Unmap, space.0, [address + done, length - done, 0, 0]) })
 }
 
 /// Repeats a call that does a bounded piece at a time, until all of `length` is done.
@@ -94,11 +81,7 @@ fn whole(length: u64, mut piece: impl FnMut(u64) -> crate::raw::Raw) -> Result<(
 pub unsafe fn protect(space: Handle, address: u64, length: u64, rights: Rights) -> Result<(), Error> {
     // SAFETY: promised by the caller.
     whole(length, |done| unsafe {
-        syscall4(
-            Op::Protect,
-            space.0,
-            [address + done, length - done, u64::from(rights.0), 0],
-        )
+        syscall4(Op::Protect, space.0, [address + done, length - done, u64::from(rights.0), 0])
     })
 }
 
@@ -109,9 +92,7 @@ pub unsafe fn protect(space: Handle, address: u64, length: u64, rights: Rights) 
 pub fn space_read(space: Handle, address: u64, to: &mut [u8]) -> Result<usize, Error> {
     let words = [address, to.as_mut_ptr() as u64, to.len() as u64, 0];
     // SAFETY: the kernel writes at most `to.len()` bytes at `to`.
-    unsafe { syscall4(Op::SpaceRead, space.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::SpaceRead, space.0, words) }.status().map(|n| n as usize)
 }
 
 /// State of an address space.
@@ -133,11 +114,7 @@ pub fn space_info(space: Handle) -> Result<SpaceInfo, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall4(Op::SpaceInfo, space.0, [0; 4]) };
     let [pages, tables, mappings, ..] = raw.words;
-    raw.status().map(|_| SpaceInfo {
-        pages,
-        tables,
-        mappings,
-    })
+    raw.status().map(|_| SpaceInfo { pages, tables, mappings })
 }
 
 /// A new zero-fill memory of `bytes`.
@@ -169,9 +146,7 @@ pub fn memory_paged(budget: Handle, bytes: u64, pager: Handle, badge: u64) -> Re
 /// No reference to what is cut off is alive in this program.
 pub unsafe fn memory_resize(memory: Handle, bytes: u64) -> Result<(), Error> {
     // SAFETY: promised by the caller.
-    unsafe { syscall4(Op::MemoryResize, memory.0, [bytes, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::MemoryResize, memory.0, [bytes, 0, 0, 0]) }.status().map(drop)
 }
 
 /// Copies out of a memory without a mapping. Bytes copied.
@@ -181,9 +156,7 @@ pub unsafe fn memory_resize(memory: Handle, bytes: u64) -> Result<(), Error> {
 pub fn memory_read(memory: Handle, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
     let words = [offset, to.as_mut_ptr() as u64, to.len() as u64, 0];
     // SAFETY: the kernel writes at most `to.len()` bytes at `to`.
-    unsafe { syscall4(Op::MemoryRead, memory.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::MemoryRead, memory.0, words) }.status().map(|n| n as usize)
 }
 
 /// Copies into a memory without a mapping. Bytes copied.
@@ -196,9 +169,7 @@ pub fn memory_read(memory: Handle, offset: u64, to: &mut [u8]) -> Result<usize, 
 pub unsafe fn memory_write(memory: Handle, offset: u64, from: &[u8]) -> Result<usize, Error> {
     let words = [offset, from.as_ptr() as u64, from.len() as u64, 0];
     // SAFETY: the kernel reads `from`; the rest is promised by the caller.
-    unsafe { syscall4(Op::MemoryWrite, memory.0, words) }
-        .status()
-        .map(|n| n as usize)
+    unsafe { syscall4(Op::MemoryWrite, memory.0, words) }.status().map(|n| n as usize)
 }
 
 /// Shares the present pages of `length` bytes copy on write. Bytes done; call again for the rest.
@@ -208,13 +179,7 @@ pub unsafe fn memory_write(memory: Handle, offset: u64, from: &[u8]) -> Result<u
 ///
 /// # Safety
 /// If this program has the destination mapped: no reference to those bytes is alive.
-pub unsafe fn memory_clone(
-    from: Handle,
-    offset: u64,
-    length: u64,
-    to: Handle,
-    to_offset: u64,
-) -> Result<u64, Error> {
+pub unsafe fn memory_clone(from: Handle, offset: u64, length: u64, to: Handle, to_offset: u64) -> Result<u64, Error> {
     // SAFETY: promised by the caller.
     unsafe { syscall4(Op::MemoryClone, from.0, [offset, length, to.0, to_offset]) }.status()
 }
@@ -237,9 +202,7 @@ pub unsafe fn memory_discard(memory: Handle, offset: u64, length: u64) -> Result
 /// `Occupied`, `Vacant`, `NoRight`.
 pub fn memory_supply(memory: Handle, offset: u64, from: Handle, from_offset: u64) -> Result<(), Error> {
     // SAFETY: fills a page that was missing.
-    unsafe { syscall4(Op::MemorySupply, memory.0, [offset, from.0, from_offset, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::MemorySupply, memory.0, [offset, from.0, from_offset, 0]) }.status().map(drop)
 }
 
 /// A pager's answer: there is no such page.
@@ -248,9 +211,7 @@ pub fn memory_supply(memory: Handle, offset: u64, from: Handle, from_offset: u64
 /// `NoRight`.
 pub fn memory_refuse(memory: Handle, offset: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    unsafe { syscall4(Op::MemoryRefuse, memory.0, [offset, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::MemoryRefuse, memory.0, [offset, 0, 0, 0]) }.status().map(drop)
 }
 
 /// State of a memory.

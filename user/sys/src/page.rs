@@ -51,11 +51,7 @@ pub fn set_send(caps: &[CapArg]) -> usize {
 /// Handle number `i` (below [`CAPS`]) that came with the last message; `NONE` beyond.
 #[inline(always)]
 pub fn received(i: usize) -> Handle {
-    if i < CAPS {
-        place!(read received[i])
-    } else {
-        Handle::NONE
-    }
+    if i < CAPS { place!(read received[i]) } else { Handle::NONE }
 }
 
 /// Buffers that the next call lends; more than [`LOANS`] are cut off. Returns how many.

@@ -24,13 +24,7 @@ pub fn process_create(
     purpose: Purpose,
 ) -> Result<Handle, Error> {
     // SAFETY: no memory of this program is touched.
-    let raw = unsafe {
-        syscall4(
-            Op::ProcessCreate,
-            budget.0,
-            [space.0, death.0, bits, purpose as u64],
-        )
-    };
+    let raw = unsafe { syscall4(Op::ProcessCreate, budget.0, [space.0, death.0, bits, purpose as u64]) };
     raw.status().map(|_| Handle(raw.second))
 }
 
@@ -40,9 +34,7 @@ pub fn process_create(
 /// `NoRight`; `Dead` if it was.
 pub fn kill(process: Handle, reason: u64) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched, unless it kills itself and nothing follows.
-    unsafe { syscall4(Op::Kill, process.0, [reason, 0, 0, 0]) }
-        .status()
-        .map(drop)
+    unsafe { syscall4(Op::Kill, process.0, [reason, 0, 0, 0]) }.status().map(drop)
 }
 
 /// State of a process.
@@ -74,16 +66,7 @@ pub fn process_info(process: Handle) -> Result<ProcessInfo, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall8(Op::ProcessInfo as u64, process.0, &[0; 8]) };
     let [reason, rip, rsp, rbp, fault, cpu, threads, _] = raw.words;
-    raw.status().map(|state| ProcessInfo {
-        state,
-        reason,
-        rip,
-        rsp,
-        rbp,
-        fault,
-        cpu,
-        threads,
-    })
+    raw.status().map(|state| ProcessInfo { state, reason, rip, rsp, rbp, fault, cpu, threads })
 }
 
 /// Ends the calling process.
@@ -151,13 +134,7 @@ pub fn thread_start(thread: Handle) -> Result<(), Error> {
 /// `NoRight`, `BadArgument`.
 pub fn thread_schedule(thread: Handle, priority: u64, cpu: Option<u64>) -> Result<(), Error> {
     // SAFETY: no memory of this program is touched.
-    let raw = unsafe {
-        syscall4(
-            Op::ThreadSchedule,
-            thread.0,
-            [priority, cpu.unwrap_or(u64::MAX), 0, 0],
-        )
-    };
+    let raw = unsafe { syscall4(Op::ThreadSchedule, thread.0, [priority, cpu.unwrap_or(u64::MAX), 0, 0]) };
     raw.status().map(drop)
 }
 
@@ -190,12 +167,7 @@ pub fn thread_info(thread: Handle) -> Result<ThreadInfo, Error> {
     // SAFETY: no memory of this program is touched.
     let raw = unsafe { syscall4(Op::ThreadInfo, thread.0, [0; 4]) };
     let [cpu, priority, used, ..] = raw.words;
-    raw.status().map(|state| ThreadInfo {
-        state,
-        cpu,
-        priority,
-        used,
-    })
+    raw.status().map(|state| ThreadInfo { state, cpu, priority, used })
 }
 
 /// Ends a thread's blocked call, or its next one, with `Interrupted`.

@@ -45,11 +45,7 @@ pub unsafe fn syscall8(operation: u64, a0: u64, w: &Words) -> Raw {
             inlateout("r9") w4, inlateout("r12") w5, inlateout("r13") w6, inlateout("r14") w7,
             lateout("rcx") _, lateout("r11") _, options(nostack));
     }
-    Raw {
-        status,
-        second,
-        words: [w0, w1, w2, w3, w4, w5, w6, w7],
-    }
+    Raw { status, second, words: [w0, w1, w2, w3, w4, w5, w6, w7] }
 }
 
 /// Up to four words in and out.
@@ -69,11 +65,7 @@ pub unsafe fn syscall4(operation: Op, a0: u64, w: [u64; 4]) -> Raw {
             inlateout("r14") 0u64 => _,
             lateout("rcx") _, lateout("r11") _, options(nostack));
     }
-    Raw {
-        status,
-        second,
-        words: [w0, w1, w2, w3, 0, 0, 0, 0],
-    }
+    Raw { status, second, words: [w0, w1, w2, w3, 0, 0, 0, 0] }
 }
 
 /// The first argument alone; no word comes back.
@@ -92,11 +84,7 @@ pub unsafe fn syscall1(operation: Op, a0: u64) -> Raw {
             inlateout("r13") 0u64 => _, inlateout("r14") 0u64 => _,
             lateout("rcx") _, lateout("r11") _, options(nostack));
     }
-    Raw {
-        status,
-        second,
-        words: [0; 8],
-    }
+    Raw { status, second, words: [0; 8] }
 }
 
 /// The calling thread's stack pointer.

@@ -72,11 +72,7 @@ pub fn read(rsdp: Option<u64>, memory: &Physical<'_>) -> Result<Acpi, BadAcpi> {
     let mut acpi = Acpi::default();
     let mut seen = false;
     for entry in root.get(HEADER..).unwrap_or(&[]).chunks_exact(width) {
-        let at = if width == 8 {
-            u64_at(entry, 0)
-        } else {
-            u32_at(entry, 0).map(u64::from)
-        };
+        let at = if width == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
         let Some(found) = at.and_then(|at| table(at, memory)) else {
             continue;
         };
@@ -106,24 +102,15 @@ fn root_table(at: u64, memory: &Physical<'_>) -> Option<(u64, usize)> {
     if !first.starts_with(b"RSD PTR ") || !sums_to_zero(first) {
         return None;
     }
-    let extended = if first.get(15).is_some_and(|revision| *revision >= 2) {
-        memory(at, 36)
-    } else {
-        None
-    };
-    match extended
-        .filter(|bytes| sums_to_zero(bytes))
-        .and_then(|bytes| u64_at(bytes, 24))
-    {
+    let extended = if first.get(15).is_some_and(|revision| *revision >= 2) { memory(at, 36) } else { None };
+    match extended.filter(|bytes| sums_to_zero(bytes)).and_then(|bytes| u64_at(bytes, 24)) {
         Some(xsdt) if xsdt != 0 => Some((xsdt, 8)),
         _ => Some((u64::from(u32_at(first, 16)?), 4)),
     }
 }
 
 fn search(memory: &Physical<'_>) -> Option<(u64, usize)> {
-    (0xe_0000..0x10_0000)
-        .step_by(16)
-        .find_map(|at| root_table(at, memory))
+    (0xe_0000..0x10_0000).step_by(16).find_map(|at| root_table(at, memory))
 }
 
 fn table<'a>(at: u64, memory: &Physical<'a>) -> Option<&'a [u8]> {
@@ -152,20 +139,12 @@ fn madt_entry(acpi: &mut Acpi, kind: u8, entry: &[u8]) -> Option<()> {
         0 => add_cpu(acpi, u32::from(*entry.get(3)?), u32_at(entry, 4)?),
         9 => add_cpu(acpi, u32_at(entry, 4)?, u32_at(entry, 8)?),
         1 => {
-            let io = IoApic {
-                address: u64::from(u32_at(entry, 4)?),
-                first: u32_at(entry, 8)?,
-            };
+            let io = IoApic { address: u64::from(u32_at(entry, 4)?), first: u32_at(entry, 8)? };
             let _ = acpi.io_apics.try_push(io);
         }
         2 => {
             let (line, flags) = (*entry.get(3)?, *entry.get(8)?);
-            let it = Override {
-                line,
-                global: u32_at(entry, 4)?,
-                low: flags & 3 == 3,
-                level: flags >> 2 & 3 == 3,
-            };
+            let it = Override { line, global: u32_at(entry, 4)?, low: flags & 3 == 3, level: flags >> 2 & 3 == 3 };
             let _ = acpi.overrides.try_push(it);
         }
         5 => acpi.local_apic = u64_at(entry, 4)?,
@@ -182,10 +161,7 @@ fn add_cpu(acpi: &mut Acpi, id: u32, flags: u32) {
 
 fn pm_timer(fadt: &[u8]) -> Option<u16> {
     let present = fadt.get(91).is_some_and(|length| *length == 4);
-    u32_at(fadt, 76)
-        .filter(|_| present)
-        .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port != 0)
+    u32_at(fadt, 76).filter(|_| present).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }
 
 #[cfg(test)]
@@ -238,9 +214,7 @@ mod tests {
     }
 
     fn look(m: &[u8], rsdp: Option<u64>) -> Result<Acpi, BadAcpi> {
-        read(rsdp, &|a: u64, n: usize| {
-            m.get(a as usize..(a as usize).checked_add(n)?)
-        })
+        read(rsdp, &|a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?))
     }
 
     #[test]
@@ -249,22 +223,8 @@ mod tests {
             let acpi = look(&image(), rsdp).unwrap();
             assert_eq!(acpi.cpus.as_slice(), [0, 3]);
             assert_eq!(acpi.local_apic, 0xfee0_0000);
-            assert_eq!(
-                acpi.io_apics.as_slice(),
-                [IoApic {
-                    address: 0xfec0_0000,
-                    first: 0
-                }]
-            );
-            assert_eq!(
-                acpi.overrides.as_slice(),
-                [Override {
-                    line: 9,
-                    global: 9,
-                    low: false,
-                    level: true
-                }]
-            );
+            assert_eq!(acpi.io_apics.as_slice(), [IoApic { address: 0xfec0_0000, first: 0 }]);
+            assert_eq!(acpi.overrides.as_slice(), [Override { line: 9, global: 9, low: false, level: true }]);
             assert_eq!(acpi.pm_timer, Some(0x608));
         }
     }

@@ -61,11 +61,7 @@ pub(crate) fn init(machine: &Machine) {
         let mode = if machine.features.x2apic { 3 << 10 } else { 1 << 11 };
         cpu::write_msr(MSR_BASE, base | mode);
     }
-    let registers = if machine.features.x2apic {
-        0
-    } else {
-        PHYSMAP + machine.acpi.local_apic
-    };
+    let registers = if machine.features.x2apic { 0 } else { PHYSMAP + machine.acpi.local_apic };
     REGISTERS.store(registers, Ordering::Relaxed);
     write(LINT0, MASKED);
     write(LINT1, MASKED);
@@ -77,11 +73,7 @@ pub(crate) fn init(machine: &Machine) {
 
 /// This CPU's id among the controllers.
 pub fn id() -> u32 {
-    if REGISTERS.load(Ordering::Relaxed) == 0 {
-        read(ID)
-    } else {
-        read(ID) >> 24
-    }
+    if REGISTERS.load(Ordering::Relaxed) == 0 { read(ID) } else { read(ID) >> 24 }
 }
 
 /// The interrupt in service is done with.

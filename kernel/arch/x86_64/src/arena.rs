@@ -55,23 +55,12 @@ impl<S> Region<S> {
         for start in (0..reserved * PAGE).step_by(paging::reach(1) as usize) {
             paging::descend(tables, root, base + start, 0, Access::default())?;
         }
-        Ok(Region {
-            base,
-            reserved,
-            mapped: 0,
-            length: 0,
-            memory,
-            root,
-            slots: PhantomData,
-        })
+        Ok(Region { base, reserved, mapped: 0, length: 0, memory, root, slots: PhantomData })
     }
 
     /// Where a slot is. A page holds whole slots: none crosses into the next.
     fn place(&self, index: u32) -> *mut S {
-        let (page, within) = (
-            u64::from(index) / Self::PER_PAGE,
-            u64::from(index) % Self::PER_PAGE,
-        );
+        let (page, within) = (u64::from(index) / Self::PER_PAGE, u64::from(index) % Self::PER_PAGE);
         (self.base + page * PAGE + within * size_of::<S>() as u64) as *mut S
     }
 
@@ -83,13 +72,9 @@ impl<S> Region<S> {
             let entry = self.memory.read(frame_of(table)?, paging::index(address, level));
             table = paging::next_table(entry)?;
         }
-        let data = Access {
-            write: true,
-            ..Access::default()
-        };
+        let data = Access { write: true, ..Access::default() };
         let entry = paging::kernel_entry(u64::from(frame.0) * PAGE, data);
-        self.memory
-            .write(frame_of(table)?, paging::index(address, 0), entry);
+        self.memory.write(frame_of(table)?, paging::index(address, 0), entry);
         self.mapped += 1;
         Some(())
     }

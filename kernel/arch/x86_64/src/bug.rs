@@ -95,12 +95,8 @@ fn backtrace(mut frame_pointer: u64) {
             return;
         }
         // SAFETY: two words inside a mapped stack.
-        let (next, address) = unsafe {
-            (
-                (frame_pointer as *const u64).read(),
-                (frame_pointer as *const u64).add(1).read(),
-            )
-        };
+        let (next, address) =
+            unsafe { ((frame_pointer as *const u64).read(), (frame_pointer as *const u64).add(1).read()) };
         uart::last_words(format_args!("  at {address:#x}"));
         if next <= frame_pointer {
             return;

@@ -62,12 +62,7 @@ impl Features {
 
     /// The first feature that the kernel can't do without and this CPU lacks.
     pub fn missing(&self) -> Option<&'static str> {
-        let required = [
-            (self.nx, "NX"),
-            (self.syscall, "SYSCALL"),
-            (self.fsgsbase, "FSGSBASE"),
-            (self.xsave, "XSAVE"),
-        ];
+        let required = [(self.nx, "NX"), (self.syscall, "SYSCALL"), (self.fsgsbase, "FSGSBASE"), (self.xsave, "XSAVE")];
         required.iter().find(|(has, _)| !has).map(|(_, name)| *name)
     }
 
@@ -146,12 +141,9 @@ const CR4_SMAP: u64 = 1 << 21;
 /// The final page tables must be loaded (root with PCID 0): user pages are out of the kernel's reach from here on.
 pub unsafe fn protect(features: &Features) {
     let mut cr4 = CR4_BASE;
-    for (has, bits) in [
-        (features.umip, CR4_UMIP),
-        (features.smep, CR4_SMEP),
-        (features.smap, CR4_SMAP),
-        (features.pcid, CR4_PCIDE),
-    ] {
+    for (has, bits) in
+        [(features.umip, CR4_UMIP), (features.smep, CR4_SMEP), (features.smap, CR4_SMAP), (features.pcid, CR4_PCIDE)]
+    {
         if has {
             cr4 |= bits;
         }

@@ -10,14 +10,8 @@ pub struct Format;
 
 /// The two halves that programs see.
 pub const LAYOUT: Layout = Layout {
-    guest: Window {
-        start: 0,
-        end: sal_abi::x86_64::GUEST_END,
-    },
-    native: Window {
-        start: sal_abi::x86_64::NATIVE_START,
-        end: sal_abi::x86_64::NATIVE_END,
-    },
+    guest: Window { start: 0, end: sal_abi::x86_64::GUEST_END },
+    native: Window { start: sal_abi::x86_64::NATIVE_START, end: sal_abi::x86_64::NATIVE_END },
 };
 
 fn physical(frame: Frame) -> u64 {
@@ -61,24 +55,13 @@ impl PageFormat for Format {
         let Some((physical, access)) = paging::decode(word) else {
             return Decoded::Absent;
         };
-        let rights = [
-            (true, Rights::READ),
-            (access.write, Rights::WRITE),
-            (access.execute, Rights::EXECUTE),
-        ];
-        let rights = rights
-            .iter()
-            .filter(|(has, _)| *has)
-            .fold(Rights::NONE, |all, (_, right)| all.or(*right));
+        let rights = [(true, Rights::READ), (access.write, Rights::WRITE), (access.execute, Rights::EXECUTE)];
+        let rights = rights.iter().filter(|(has, _)| *has).fold(Rights::NONE, |all, (_, right)| all.or(*right));
         Decoded::Leaf(Leaf {
             frame: frame(physical),
             rights,
             who: if access.user { Who::User } else { Who::Kernel },
-            cache: if access.device {
-                Cache::Device
-            } else {
-                Cache::Normal
-            },
+            cache: if access.device { Cache::Device } else { Cache::Normal },
         })
     }
 }
@@ -89,20 +72,11 @@ mod tests {
 
     #[test]
     fn a_leaf_is_decoded_as_it_was_made() {
-        let others = [
-            Rights::READ,
-            Rights::READ.or(Rights::WRITE),
-            Rights::READ.or(Rights::EXECUTE),
-        ];
+        let others = [Rights::READ, Rights::READ.or(Rights::WRITE), Rights::READ.or(Rights::EXECUTE)];
         for rights in others {
             for who in [Who::User, Who::Kernel] {
                 for cache in [Cache::Normal, Cache::Device] {
-                    let leaf = Leaf {
-                        frame: Frame(0x12345),
-                        rights,
-                        who,
-                        cache,
-                    };
+                    let leaf = Leaf { frame: Frame(0x12345), rights, who, cache };
                     assert_eq!(Format::decode(0, Format::leaf(leaf)), Decoded::Leaf(leaf));
                 }
             }
@@ -112,10 +86,7 @@ mod tests {
     #[test]
     fn a_node_is_one_above_the_last_level_only() {
         for level in 1..4 {
-            assert_eq!(
-                Format::decode(level, Format::node(Frame(77))),
-                Decoded::Node(Frame(77))
-            );
+            assert_eq!(Format::decode(level, Format::node(Frame(77))), Decoded::Node(Frame(77)));
             assert_eq!(Format::decode(level, 0), Decoded::Absent);
         }
         let used = Format::node(Frame(77)) | paging::ACCESSED | paging::DIRTY;

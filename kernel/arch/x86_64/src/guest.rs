@@ -31,12 +31,8 @@ pub fn inside() -> bool {
 #[inline(always)]
 pub unsafe fn enter(block: *mut GuestRegisters) -> Result<(), BadBase> {
     // SAFETY: pinned and mapped by the caller's promise; volatile, since user mode may write at the same time.
-    let (fs, gs) = unsafe {
-        (
-            (&raw const (*block).fs_base).read_volatile(),
-            (&raw const (*block).gs_base).read_volatile(),
-        )
-    };
+    let (fs, gs) =
+        unsafe { ((&raw const (*block).fs_base).read_volatile(), (&raw const (*block).gs_base).read_volatile()) };
     if fs >= GUEST_END || gs >= GUEST_END {
         return Err(BadBase);
     }

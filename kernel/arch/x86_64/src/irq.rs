@@ -51,16 +51,9 @@ pub fn accept(machine: &Machine, vector: u64) -> Interrupt {
 
 /// Old controllers off, every line masked.
 pub(crate) fn init(machine: &Machine) {
-    for (port, value) in [
-        (0x20, 0x11),
-        (0xa0, 0x11),
-        (0x21, 0x20),
-        (0xa1, 0x28),
-        (0x21, 4),
-        (0xa1, 2),
-        (0x21, 1),
-        (0xa1, 1),
-    ] {
+    for (port, value) in
+        [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)]
+    {
         port::out8(port, value);
     }
     port::out8(0x21, 0xff);
@@ -114,16 +107,9 @@ fn locate(acpi: &Acpi, line: u32) -> Result<(&IoApic, u32, u32), BadLine> {
         Some(o) => (o.global, o.low, o.level),
         None => (line, line >= 16, line >= 16),
     };
-    let io = acpi
-        .io_apics
-        .iter()
-        .find(|io| global.checked_sub(io.first).is_some_and(|pin| pin < pins(io)));
+    let io = acpi.io_apics.iter().find(|io| global.checked_sub(io.first).is_some_and(|pin| pin < pins(io)));
     let io = io.ok_or(BadLine)?;
-    Ok((
-        io,
-        global - io.first,
-        u32::from(low) << 13 | u32::from(level) << 15,
-    ))
+    Ok((io, global - io.first, u32::from(low) << 13 | u32::from(level) << 15))
 }
 
 fn pins(io: &IoApic) -> u32 {
@@ -135,10 +121,7 @@ fn write(io: &IoApic, register: u32, value: u32) {
 }
 
 fn access(io: &IoApic, register: u32, value: Option<u32>) -> u32 {
-    let (index, data) = (
-        (PHYSMAP + io.address) as *mut u32,
-        (PHYSMAP + io.address + 16) as *mut u32,
-    );
+    let (index, data) = ((PHYSMAP + io.address) as *mut u32, (PHYSMAP + io.address + 16) as *mut u32);
     // SAFETY: the start mapped the registers of every I/O APIC, uncached.
     REGISTERS.with(|()| unsafe {
         index.write_volatile(register);

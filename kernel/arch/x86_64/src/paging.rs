@@ -63,11 +63,7 @@ pub const fn kernel_entry(physical: u64, access: Access) -> u64 {
 
 /// The table that an entry above the last level leads to.
 pub const fn next_table(e: u64) -> Option<u64> {
-    if e & PRESENT != 0 && e & LARGE == 0 {
-        Some(e & ADDRESS)
-    } else {
-        None
-    }
+    if e & PRESENT != 0 && e & LARGE == 0 { Some(e & ADDRESS) } else { None }
 }
 
 /// An entry that leads to the next table; rights are decided in the last level.
@@ -80,12 +76,8 @@ pub const fn decode(e: u64) -> Option<(u64, Access)> {
     if e & PRESENT == 0 {
         return None;
     }
-    let access = Access {
-        write: e & WRITE != 0,
-        execute: e & NO_EXECUTE == 0,
-        user: e & USER != 0,
-        device: e & NO_CACHE != 0,
-    };
+    let access =
+        Access { write: e & WRITE != 0, execute: e & NO_EXECUTE == 0, user: e & USER != 0, device: e & NO_CACHE != 0 };
     Some((e & ADDRESS, access))
 }
 
@@ -216,32 +208,21 @@ mod tests {
     #[test]
     fn a_range_with_ragged_ends_is_mapped_exactly() {
         let mut t = Tables::default();
-        let (va, pa, length) = (
-            0xffff_c000_0000_0000 + 0x1ff000,
-            0x1ff000,
-            0x4000_0000 + 0x60_3000,
-        );
+        let (va, pa, length) = (0xffff_c000_0000_0000 + 0x1ff000, 0x1ff000, 0x4000_0000 + 0x60_3000);
         map(&mut t, 0, va, pa, length, Access::default(), 2).unwrap();
         for offset in [0, 0x1000, 0x20_0000, 0x4000_0000, length - 1] {
             assert_eq!(look(&t, 0, va + offset), Some(pa + offset), "{offset:#x}");
         }
         assert_eq!(look(&t, 0, va - 1), None);
         assert_eq!(look(&t, 0, va + length), None);
-        assert_eq!(
-            map(&mut t, 0, va + 0x20_1000, 0, 4096, Access::default(), 0),
-            Err(MapError::Occupied)
-        );
+        assert_eq!(map(&mut t, 0, va + 0x20_1000, 0, 4096, Access::default(), 0), Err(MapError::Occupied));
     }
 
     #[test]
     fn an_entry_keeps_what_it_allows() {
         for bits in 0..16 {
-            let access = Access {
-                write: bits & 1 != 0,
-                execute: bits & 2 != 0,
-                user: bits & 4 != 0,
-                device: bits & 8 != 0,
-            };
+            let access =
+                Access { write: bits & 1 != 0, execute: bits & 2 != 0, user: bits & 4 != 0, device: bits & 8 != 0 };
             assert_eq!(decode(entry(0x1234_5000, access)), Some((0x1234_5000, access)));
         }
         assert_eq!(decode(0), None);

@@ -111,22 +111,10 @@ pub(crate) unsafe fn init(cpu: usize) {
         tables.task.ist[ist] = layout::stack(cpu, ist + 1).1;
     }
     let task = &raw const tables.task as u64;
-    tables.gdt = [
-        0,
-        0,
-        0x00af_9b00_0000_ffff,
-        0x00cf_9300_0000_ffff,
-        0,
-        0x00cf_f300_0000_ffff,
-        0x00af_fb00_0000_ffff,
-        0,
-        0,
-        0,
-    ];
-    tables.gdt[8] = (size_of::<TaskState>() as u64 - 1)
-        | (task & 0xff_ffff) << 16
-        | 0x89 << 40
-        | (task >> 24 & 0xff) << 56;
+    tables.gdt =
+        [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0, 0];
+    tables.gdt[8] =
+        (size_of::<TaskState>() as u64 - 1) | (task & 0xff_ffff) << 16 | 0x89 << 40 | (task >> 24 & 0xff) << 56;
     tables.gdt[9] = task >> 32;
     // SAFETY: the table holds what the selectors name, and stays for ever.
     unsafe { load(&tables.gdt, area) }
@@ -138,10 +126,7 @@ unsafe fn load(gdt: &[u64; 10], area: &'static PerCpu) {
         limit: u16,
         base: u64,
     }
-    let pointer = Pointer {
-        limit: size_of_val(gdt) as u16 - 1,
-        base: gdt.as_ptr() as u64,
-    };
+    let pointer = Pointer { limit: size_of_val(gdt) as u16 - 1, base: gdt.as_ptr() as u64 };
     // SAFETY: the caller's: the table is complete; CS is reloaded by a far return to the next instruction.
     unsafe {
         asm!(

@@ -26,9 +26,7 @@ impl PhysicalMemory {
     /// Once, for the owner of `machine.free`: it uses only frames from there (and page tables of roots made of them), never the image's.
     pub unsafe fn new(machine: &Machine) -> PhysicalMemory {
         let end = machine.ram.iter().map(|s| s.end / PAGE).max().unwrap_or(0);
-        PhysicalMemory {
-            limit: u32::try_from(end).unwrap_or(u32::MAX),
-        }
+        PhysicalMemory { limit: u32::try_from(end).unwrap_or(u32::MAX) }
     }
 
     /// Where byte `offset` of `frame` is, if `length` bytes from there lie in the frame.
@@ -67,8 +65,7 @@ unsafe fn move_bytes(to: *mut u8, from: *const u8, length: usize) {
 impl Ram for PhysicalMemory {
     #[inline(always)]
     fn read(&self, frame: Frame, index: usize) -> u64 {
-        self.word(frame, index)
-            .map_or(0, |word| word.load(Ordering::Relaxed))
+        self.word(frame, index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
@@ -128,14 +125,7 @@ impl Carver {
     /// # Safety
     /// Nobody else uses the range.
     pub unsafe fn new(machine: &Machine) -> Carver {
-        Carver {
-            rest: machine
-                .free
-                .iter()
-                .copied()
-                .max_by_key(|s| s.length())
-                .unwrap_or_default(),
-        }
+        Carver { rest: machine.free.iter().copied().max_by_key(|s| s.length()).unwrap_or_default() }
     }
 
     /// The range without what was taken.

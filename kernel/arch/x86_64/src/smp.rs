@@ -29,11 +29,7 @@ static DOOR: AtomicUsize = AtomicUsize::new(0);
 /// Starts every CPU; says how many run, this one included. CPUs are numbered in the order of [`Machine::cpu_ids`].
 pub fn start_all(machine: &'static Machine) -> usize {
     let page = TRAMPOLINE..TRAMPOLINE + layout::PAGE;
-    if machine
-        .boot
-        .module
-        .is_some_and(|m| m.start < page.end && m.end > page.start)
-    {
+    if machine.boot.module.is_some_and(|m| m.start < page.end && m.end > page.start) {
         log!("the loader put the boot image where other CPUs must start; going on with 1");
         return 1;
     }
@@ -82,10 +78,7 @@ fn start_one(cpu: usize, id: u32) -> bool {
         return true;
     }
     apic::send_startup(id, TRAMPOLINE);
-    wait(cpu, PATIENCE_NS)
-        || DOOR
-            .compare_exchange(2 * cpu, 0, Ordering::AcqRel, Ordering::Acquire)
-            .is_err()
+    wait(cpu, PATIENCE_NS) || DOOR.compare_exchange(2 * cpu, 0, Ordering::AcqRel, Ordering::Acquire).is_err()
 }
 
 /// Waits until the CPU has come in, at most `ns`.

@@ -15,30 +15,17 @@ pub struct TooMany;
 /// # Errors
 /// `TooMany` if the pieces don't fit.
 pub fn add(out: &mut Spans, span: Span, holes: &[Span]) -> Result<(), TooMany> {
-    let mut rest = Span {
-        start: span.start.next_multiple_of(4096),
-        end: span.end & !4095,
-    };
+    let mut rest = Span { start: span.start.next_multiple_of(4096), end: span.end & !4095 };
     while rest.start < rest.end {
-        let taken = out
-            .iter()
-            .chain(holes)
-            .filter(|h| h.start < rest.end && h.end > rest.start && h.start < h.end);
+        let taken = out.iter().chain(holes).filter(|h| h.start < rest.end && h.end > rest.start && h.start < h.end);
         let Some(hole) = taken.min_by_key(|h| h.start).copied() else {
             return out.try_push(rest).map_err(|_| TooMany);
         };
-        let head = Span {
-            start: rest.start,
-            end: hole.start & !4095,
-        };
+        let head = Span { start: rest.start, end: hole.start & !4095 };
         if head.start < head.end {
             out.try_push(head).map_err(|_| TooMany)?;
         }
-        rest.start = hole
-            .end
-            .checked_next_multiple_of(4096)
-            .unwrap_or(rest.end)
-            .max(rest.start);
+        rest.start = hole.end.checked_next_multiple_of(4096).unwrap_or(rest.end).max(rest.start);
     }
     Ok(())
 }
@@ -49,10 +36,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn span(start: u64, length: u64) -> Span {
-        Span {
-            start,
-            end: start + length,
-        }
+        Span { start, end: start + length }
     }
 
     proptest! {

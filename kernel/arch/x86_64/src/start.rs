@@ -62,24 +62,10 @@ unsafe extern "Rust" {
 
 /// Text, read-only data and data of the image, as physical addresses.
 pub fn image() -> [Span; 3] {
-    let [text, rodata, data, end] = [
-        &raw const image_text_start,
-        &raw const image_rodata_start,
-        &raw const image_data_start,
-        &raw const image_end,
-    ]
-    .map(|p| p as u64 - layout::IMAGE);
-    [
-        Span {
-            start: text,
-            end: rodata,
-        },
-        Span {
-            start: rodata,
-            end: data,
-        },
-        Span { start: data, end },
-    ]
+    let [text, rodata, data, end] =
+        [&raw const image_text_start, &raw const image_rodata_start, &raw const image_data_start, &raw const image_end]
+            .map(|p| p as u64 - layout::IMAGE);
+    [Span { start: text, end: rodata }, Span { start: rodata, end: data }, Span { start: data, end }]
 }
 
 /// Bytes of physical memory through the identity map.
@@ -157,33 +143,18 @@ pub(crate) unsafe fn init_cpu(machine: &Machine, cpu: usize) {
 /// Sorts memory into RAM and free RAM.
 fn survey(boot: BootInfo, features: Features) -> Machine {
     let [text, rodata, data] = image();
-    let first_mib = Span {
-        start: 0,
-        end: 1 << 20,
-    };
+    let first_mib = Span { start: 0, end: 1 << 20 };
     let mut holes = Spans::new();
-    holes.extend([
-        first_mib,
-        Span {
-            start: first_mib.end,
-            end: data.end,
-        },
-    ]);
+    holes.extend([first_mib, Span { start: first_mib.end, end: data.end }]);
     holes.extend(boot.module);
     for (span, _) in boot.ranges.iter().filter(|(_, usage)| *usage != Use::Free) {
         holes.push(*span);
     }
     let (mut ram, mut free) = (Spans::new(), Spans::new());
-    let constant = [Span {
-        start: text.start,
-        end: rodata.end,
-    }];
+    let constant = [Span { start: text.start, end: rodata.end }];
     let mut fits = spans::add(&mut ram, first_mib, &[]);
     for (span, usage) in &boot.ranges {
-        let span = Span {
-            start: span.start,
-            end: span.end.min(layout::PHYSMAP_LIMIT),
-        };
+        let span = Span { start: span.start, end: span.end.min(layout::PHYSMAP_LIMIT) };
         if *usage != Use::Reserved {
             fits = fits.and_then(|()| spans::add(&mut ram, span, &constant));
         }
@@ -198,16 +169,7 @@ fn survey(boot: BootInfo, features: Features) -> Machine {
         Ok(acpi) => acpi,
         Err(error) => refuse(format_args!("ACPI tables: {error:?}")),
     };
-    Machine {
-        cpu_ids: cpu_ids(&acpi),
-        boot,
-        features,
-        ram,
-        free,
-        acpi,
-        root: 0,
-        start_root: 0,
-    }
+    Machine { cpu_ids: cpu_ids(&acpi), boot, features, ram, free, acpi, root: 0, start_root: 0 }
 }
 
 /// The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
@@ -247,27 +209,14 @@ impl TableMemory for BootFrames<'_> {
 
 fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     let low = machine.free.iter_mut().filter(|s| s.start < IDENTITY_END);
-    let from = low
-        .max_by_key(|s| s.end.min(IDENTITY_END) - s.start)
-        .ok_or(MapError::NoFrame)?;
+    let from = low.max_by_key(|s| s.end.min(IDENTITY_END) - s.start).ok_or(MapError::NoFrame)?;
     let mut frames = BootFrames { from };
     let root = frames.frame().ok_or(MapError::NoFrame)?;
     map_image(&mut frames, root)?;
     let top_level = if machine.features.pages_1g { 2 } else { 1 };
-    let data = Access {
-        write: true,
-        ..Access::default()
-    };
+    let data = Access { write: true, ..Access::default() };
     for span in &machine.ram {
-        paging::map(
-            &mut frames,
-            root,
-            layout::PHYSMAP + span.start,
-            span.start,
-            span.length(),
-            data,
-            top_level,
-        )?;
+        paging::map(&mut frames, root, layout::PHYSMAP + span.start, span.start, span.length(), data, top_level)?;
     }
     for i in 0..layout::ARENA_ROOTS {
         paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, data)?;
@@ -287,30 +236,14 @@ fn start_root(memory: &mut impl TableMemory, root: u64) -> Result<u64, MapError>
     for slot in (0..PAGE).step_by(8) {
         memory.write(copy + slot, memory.read(root + slot));
     }
-    let code = Access {
-        execute: true,
-        write: true,
-        ..Access::default()
-    };
-    paging::map(
-        memory,
-        copy,
-        layout::TRAMPOLINE,
-        layout::TRAMPOLINE,
-        PAGE,
-        code,
-        0,
-    )?;
+    let code = Access { execute: true, write: true, ..Access::default() };
+    paging::map(memory, copy, layout::TRAMPOLINE, layout::TRAMPOLINE, PAGE, code, 0)?;
     Ok(copy)
 }
 
 /// Interrupt controllers, uncached, at their place in the physical map.
 fn map_devices(memory: &mut impl TableMemory, root: u64, acpi: &Acpi) -> Result<(), MapError> {
-    let device = Access {
-        write: true,
-        device: true,
-        ..Access::default()
-    };
+    let device = Access { write: true, device: true, ..Access::default() };
     let addresses = acpi.io_apics.iter().map(|io| io.address).chain([acpi.local_apic]);
     for page in addresses.map(|address| address & !(PAGE - 1)) {
         paging::map(memory, root, layout::PHYSMAP + page, page, PAGE, device, 0)?;
@@ -319,37 +252,17 @@ fn map_devices(memory: &mut impl TableMemory, root: u64, acpi: &Acpi) -> Result<
 }
 
 fn map_image(memory: &mut impl TableMemory, root: u64) -> Result<(), MapError> {
-    let accesses = [
-        Access {
-            execute: true,
-            ..Access::default()
-        },
-        Access::default(),
-        Access {
-            write: true,
-            ..Access::default()
-        },
-    ];
+    let accesses =
+        [Access { execute: true, ..Access::default() }, Access::default(), Access { write: true, ..Access::default() }];
     for (span, access) in image().into_iter().zip(accesses) {
-        paging::map(
-            memory,
-            root,
-            layout::IMAGE + span.start,
-            span.start,
-            span.length(),
-            access,
-            0,
-        )?;
+        paging::map(memory, root, layout::IMAGE + span.start, span.start, span.length(), access, 0)?;
     }
     Ok(())
 }
 
 /// Maps the stacks of `cpu`, each above a page that stays unmapped.
 pub(crate) fn map_stacks(memory: &mut impl TableMemory, root: u64, cpu: usize) -> Result<(), MapError> {
-    let data = Access {
-        write: true,
-        ..Access::default()
-    };
+    let data = Access { write: true, ..Access::default() };
     for which in 0..layout::STACK_PAGES.len() {
         let (bottom, top) = layout::stack(cpu, which);
         for page in (bottom..top).step_by(PAGE as usize) {
@@ -363,11 +276,7 @@ pub(crate) fn map_stacks(memory: &mut impl TableMemory, root: u64, cpu: usize) -
 /// Logs what was found, in a few lines.
 pub fn report(machine: &Machine) {
     let mib = |spans: &Spans| spans.iter().map(|s| s.length()).sum::<u64>() >> 20;
-    log!(
-        "memory: {} MiB RAM, {} MiB free",
-        mib(&machine.ram),
-        mib(&machine.free)
-    );
+    log!("memory: {} MiB RAM, {} MiB free", mib(&machine.ram), mib(&machine.free));
     if let Some(module) = machine.boot.module {
         log!("boot image: {} bytes at {:#x}", module.length(), module.start);
     }
@@ -377,10 +286,7 @@ pub fn report(machine: &Machine) {
         log!("warning: the processor does not promise an invariant time-stamp counter");
     }
     if machine.acpi.more_cpus > 0 {
-        log!(
-            "warning: {} more CPUs than the {MAX_CPUS} that this kernel can use",
-            machine.acpi.more_cpus
-        );
+        log!("warning: {} more CPUs than the {MAX_CPUS} that this kernel can use", machine.acpi.more_cpus);
     }
     for name in machine.features.unprotected() {
         log!("warning: the processor lacks the protection {name}");

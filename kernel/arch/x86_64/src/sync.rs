@@ -15,10 +15,7 @@ unsafe impl<T: Send> Sync for Spin<T> {}
 
 impl<T> Spin<T> {
     pub(crate) const fn new(value: T) -> Spin<T> {
-        Spin {
-            taken: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
-        }
+        Spin { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
     /// Runs `f` on the value alone. Must not be nested on the same lock.

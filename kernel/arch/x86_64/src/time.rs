@@ -79,14 +79,8 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
         return Err(NoClock::Stopped);
     }
     TSC_HZ.store(tsc_hz, Ordering::Relaxed);
-    SCALE.store(
-        ((u128::from(NS) << 32) / u128::from(tsc_hz)) as u64,
-        Ordering::Relaxed,
-    );
-    TIMER_SCALE.store(
-        ((u128::from(timer_hz) << 32) / u128::from(NS)) as u64,
-        Ordering::Relaxed,
-    );
+    SCALE.store(((u128::from(NS) << 32) / u128::from(tsc_hz)) as u64, Ordering::Relaxed);
+    TIMER_SCALE.store(((u128::from(timer_hz) << 32) / u128::from(NS)) as u64, Ordering::Relaxed);
     USE_DEADLINE.store(machine.features.tsc_deadline, Ordering::Relaxed);
     ZERO.store(cpu::tsc(), Ordering::Relaxed);
     Ok(())
@@ -95,11 +89,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
 /// A measured frequency, rounded to whole MHz where it is within 100 parts in a million of one: clocks are made so.
 fn whole_mhz(hz: u64) -> u64 {
     let rounded = (hz + 500_000) / 1_000_000 * 1_000_000;
-    if rounded.abs_diff(hz) * 10_000 <= hz {
-        rounded
-    } else {
-        hz
-    }
+    if rounded.abs_diff(hz) * 10_000 <= hz { rounded } else { hz }
 }
 
 fn scale(value: u64, by: &AtomicU64) -> u64 {
@@ -122,11 +112,7 @@ pub fn tsc_rate() -> (u64, u64) {
 pub fn set_timer(at: Option<u64>) {
     let deadline = USE_DEADLINE.load(Ordering::Relaxed);
     let Some(at) = at else {
-        return if deadline {
-            apic::timer_at(0)
-        } else {
-            apic::timer_after(0)
-        };
+        return if deadline { apic::timer_at(0) } else { apic::timer_after(0) };
     };
     if deadline {
         let (hz, zero) = tsc_rate();

@@ -65,11 +65,7 @@ static GATES: Gates = Gates(UnsafeCell::new([[0; 2]; 256]));
 
 fn gate(handler: u64, ist: u64, ring: u64) -> [u64; 2] {
     let kind = 0x8e | ring << 5;
-    let low = handler & 0xffff
-        | u64::from(KERNEL_CODE) << 16
-        | ist << 32
-        | kind << 40
-        | (handler >> 16 & 0xffff) << 48;
+    let low = handler & 0xffff | u64::from(KERNEL_CODE) << 16 | ist << 32 | kind << 40 | (handler >> 16 & 0xffff) << 48;
     [low, handler >> 32]
 }
 
@@ -110,10 +106,7 @@ pub(crate) unsafe fn init() {
         limit: u16,
         base: u64,
     }
-    let pointer = Pointer {
-        limit: 4095,
-        base: GATES.0.get() as u64,
-    };
+    let pointer = Pointer { limit: 4095, base: GATES.0.get() as u64 };
     let star = u64::from(USER_DATA - 8) << 48 | u64::from(KERNEL_CODE) << 32;
     // SAFETY: the table is complete; these registers exist on every CPU with SYSCALL, which was checked.
     unsafe {
@@ -130,11 +123,7 @@ pub(crate) unsafe fn init() {
 #[inline(always)]
 pub fn current() -> *mut Frame {
     let area = percpu::current();
-    if area.thread.get().is_null() {
-        area.save.get()
-    } else {
-        area.thread.get()
-    }
+    if area.thread.get().is_null() { area.save.get() } else { area.thread.get() }
 }
 
 /// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays: see [`switch_segments`].

@@ -80,7 +80,13 @@ impl<H: MemoryHardware> Kernel<H> {
     }
 
     /// An answer that waits for other CPUs if they may remember what has changed.
-    fn after_shot(&self, cpu: &Cpu<H>, answer: Answer, what: Shootdown, roots: Option<[u64; 2]>) -> Result<After, Error> {
+    fn after_shot(
+        &self,
+        cpu: &Cpu<H>,
+        answer: Answer,
+        what: Shootdown,
+        roots: Option<[u64; 2]>,
+    ) -> Result<After, Error> {
         match self.shoot(cpu, what, roots) {
             Some(shot) => Ok(After::ReturnAcknowledged(answer, shot)),
             None => give(answer),
@@ -175,8 +181,7 @@ impl<H: MemoryHardware> Kernel<H> {
         let memory = self.memory_cap(args, args.handle(), Rights::READ)?;
         let to = self.own_space(args)?;
         let (offset, own, length) = (args.word(0), args.word(1), args.word(2));
-        let done =
-            self.in_state(cpu, |s| s.vm.memory_to_space(&mut s.budgets, (memory, offset), (to, own), length))?;
+        let done = self.in_state(cpu, |s| s.vm.memory_to_space(&mut s.budgets, (memory, offset), (to, own), length))?;
         self.done(cpu, done)
     }
 
@@ -208,8 +213,8 @@ impl<H: MemoryHardware> Kernel<H> {
         let to = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
         let from = self.memory_cap(args, Handle(args.word(1)), Rights::READ.or(Rights::WRITE))?;
         let (offset, source) = (args.word(0), args.word(2));
-        let what = self
-            .in_state(cpu, |s| s.vm.supply(&mut s.budgets, (to, offset), (from, source), SupplyMode::Move))?;
+        let what =
+            self.in_state(cpu, |s| s.vm.supply(&mut s.budgets, (to, offset), (from, source), SupplyMode::Move))?;
         self.after_shot(cpu, Answer::default(), what, None)
     }
 

@@ -16,13 +16,7 @@ impl<H: MemoryHardware> Kernel<H> {
         Ok(BudgetId(self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)?.object))
     }
 
-    fn made(
-        &self,
-        registry: &mut Registry<H::Vm>,
-        args: &Args,
-        kind: Kind,
-        object: u64,
-    ) -> Result<After, Error> {
+    fn made(&self, registry: &mut Registry<H::Vm>, args: &Args, kind: Kind, object: u64) -> Result<After, Error> {
         let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
         self.endow(registry, args.process, cap).map(|h| After::Return(Answer::handle(h)))
     }

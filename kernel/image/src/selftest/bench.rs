@@ -40,10 +40,7 @@ pub(crate) fn handled(event: u64) -> bool {
 pub(super) fn guest_round_trip(world: &mut World) {
     world.native(&raw const program_enter);
     world.guest(&raw const program_loop).rbx = TURNS;
-    for (slot, value) in ROOTS
-        .iter()
-        .zip([world.native_root, world.guest_root, world.block as u64])
-    {
+    for (slot, value) in ROOTS.iter().zip([world.native_root, world.guest_root, world.block as u64]) {
         slot.store(value, Ordering::Relaxed);
     }
     assert_eq!(go().event, INVALID_OPCODE, "the guest has finished");

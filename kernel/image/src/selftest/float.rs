@@ -41,8 +41,5 @@ pub(super) fn state_is_kept(world: &mut World) {
     unsafe { fpu::restore(&fpu::initial()) };
     fpu::save(&mut state);
     assert_eq!(state.0[XMM0..XMM0 + 16], [0; 16]);
-    log!(
-        "selftest: FPU state is kept, rubbish is made loadable, components {:#x}",
-        fpu::components()
-    );
+    log!("selftest: FPU state is kept, rubbish is made loadable, components {:#x}", fpu::components());
 }

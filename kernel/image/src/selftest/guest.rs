@@ -14,11 +14,7 @@ unsafe extern "C" {
 
 /// What the way out makes of a rip that the processor would choke on in the kernel. A fault taken in user mode instead (QEMU's own emulation
 /// is so lenient) shows by its address: CR2, left by an earlier page fault.
-const BAD_RIP: Event = Event {
-    event: 13,
-    error: 0,
-    address: 0,
-};
+const BAD_RIP: Event = Event { event: 13, error: 0, address: 0 };
 
 /// Enters the guest with the registers in the block and runs it until it traps.
 fn run(world: &mut World) -> Event {
@@ -44,25 +40,16 @@ pub(super) fn a_guest_runs_and_stops(world: &mut World) {
     world.native(&raw const program_syscalls);
     world.thread.fs_base = 0;
     trap::load_fs_base(0x5000);
-    *world.guest(&raw const program_syscalls) = GuestRegisters {
-        fs_base: 0x7000,
-        gs_base: 0x8000,
-        ..*world.guest(&raw const program_syscalls)
-    };
+    *world.guest(&raw const program_syscalls) =
+        GuestRegisters { fs_base: 0x7000, gs_base: 0x8000, ..*world.guest(&raw const program_syscalls) };
     assert_eq!(run(world).event, trap::SYSCALL);
     assert_eq!(trap::read_fs_base(), 0x7000);
     leave(world);
     assert_eq!(trap::read_fs_base(), 0x5000);
     // SAFETY: the guest doesn't run now.
     let block = unsafe { &mut *world.block };
-    assert_eq!(
-        (block.rax, block.r15, block.fs_base, block.gs_base),
-        (1, 16, 0x7000, 0x8000)
-    );
-    assert_eq!(
-        world.thread.rax, 0,
-        "the thread's own registers are not the guest's"
-    );
+    assert_eq!((block.rax, block.r15, block.fs_base, block.gs_base), (1, 16, 0x7000, 0x8000));
+    assert_eq!(world.thread.rax, 0, "the thread's own registers are not the guest's");
     block.rax = 200;
     assert_eq!(go().event, trap::SYSCALL, "the thread itself runs");
     assert_eq!((world.thread.rax, guest::inside()), (1, false));
@@ -90,17 +77,9 @@ pub(super) fn hostile_registers_do_no_harm(world: &mut World) {
     leave(world);
     // SAFETY: the guest doesn't run now.
     let flags = unsafe { (*world.block).rflags };
-    assert_eq!(
-        flags & 0x0003_7200,
-        0x200,
-        "IF is on; IOPL, NT, RF, VM are off: {flags:#x}"
-    );
+    assert_eq!(flags & 0x0003_7200, 0x200, "IF is on; IOPL, NT, RF, VM are off: {flags:#x}");
     world.guest(&raw const program_flags).rip = GUEST_LAST + PAGE - 2;
-    assert_eq!(
-        run(world).event,
-        trap::SYSCALL,
-        "a system call by the last two bytes of the guest half"
-    );
+    assert_eq!(run(world).event, trap::SYSCALL, "a system call by the last two bytes of the guest half");
     assert_eq!(go(), BAD_RIP, "can't go on behind it");
     leave(world);
     for (fs, gs) in [(GUEST_END, 0), (0, u64::MAX)] {
@@ -110,9 +89,6 @@ pub(super) fn hostile_registers_do_no_harm(world: &mut World) {
         assert_eq!(unsafe { guest::enter(world.block) }, Err(guest::BadBase));
         assert!(!guest::inside());
     }
-    assert_eq!(
-        world.guest(&raw const program_touch).rip,
-        GUEST + offset(&raw const program_touch)
-    );
+    assert_eq!(world.guest(&raw const program_touch).rip, GUEST + offset(&raw const program_touch));
     log!("selftest: hostile guest registers do no harm");
 }

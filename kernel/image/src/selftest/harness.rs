@@ -50,11 +50,7 @@ pub(super) fn go() -> Event {
     // SAFETY: `trapped` comes back here with the same stack and callee-saved registers.
     unsafe { selftest_go() };
     let [event, error, address] = LAST.each_ref().map(|w| w.load(Ordering::Relaxed));
-    Event {
-        event,
-        error,
-        address,
-    }
+    Event { event, error, address }
 }
 
 /// The boot CPU's part of `kernel_entry`: back to the test that runs, if one does.
@@ -75,11 +71,7 @@ struct OwnStack([u8; STACK]);
 static mut OWN_STACK: OwnStack = OwnStack([0; STACK]);
 
 /// Calls `test` on a stack that no trap uses.
-pub(super) fn on_own_stack(
-    found: &'static Machine,
-    cpus: usize,
-    test: fn(&'static Machine, usize) -> !,
-) -> ! {
+pub(super) fn on_own_stack(found: &'static Machine, cpus: usize, test: fn(&'static Machine, usize) -> !) -> ! {
     // SAFETY: the boot CPU alone comes here, once; `test` never returns.
     unsafe {
         let top = (&raw mut OWN_STACK).cast::<u8>().add(STACK);

@@ -44,11 +44,7 @@ pub(super) fn the_clock_and_the_timer_agree(found: &Machine) {
     }
     assert!(early < MS / 20, "{early} ns early");
     time::set_timer(Some(time::now_ns().saturating_sub(1)));
-    assert_eq!(
-        next_interrupt(found),
-        Interrupt::Timer,
-        "a deadline that has passed comes at once"
-    );
+    assert_eq!(next_interrupt(found), Interrupt::Timer, "a deadline that has passed comes at once");
     log!("selftest: timer interrupts arrive, at most {early} ns early, {late} ns late");
 }
 
@@ -57,11 +53,7 @@ pub(super) fn every_cpu_answers_a_kick(found: &Machine, cpus: usize) {
         for round in 1..=3 {
             apic::send(found.cpu_ids[cpu], apic::KICK_VECTOR);
             time::set_timer(Some(time::now_ns() + 5000 * MS));
-            assert_eq!(
-                next_interrupt(found),
-                Interrupt::Kick,
-                "CPU {cpu} does not kick back"
-            );
+            assert_eq!(next_interrupt(found), Interrupt::Kick, "CPU {cpu} does not kick back");
             assert_eq!(kicks.load(Ordering::Acquire), round);
         }
     }
@@ -80,11 +72,7 @@ pub(super) fn the_uart_line_arrives(found: &Machine) {
     }
     time::set_timer(Some(time::now_ns() + MS));
     port::out8(COM1_INTERRUPTS, TRANSMITTER_EMPTY);
-    assert_eq!(
-        next_interrupt(found),
-        Interrupt::Timer,
-        "a line stays masked until it is unmasked"
-    );
+    assert_eq!(next_interrupt(found), Interrupt::Timer, "a line stays masked until it is unmasked");
     port::out8(COM1_INTERRUPTS, 0);
     log!("selftest: line {COM1_LINE} arrives, and is masked until answered");
 }

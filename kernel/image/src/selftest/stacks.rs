@@ -8,11 +8,7 @@ pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
     for cpu in 0..found.cpu_ids.len() {
         for which in 0..STACK_PAGES.len() {
             let (bottom, top) = layout::stack(cpu, which);
-            assert_eq!(
-                world.entry(found.root, bottom - PAGE),
-                0,
-                "guard below stack {which} of CPU {cpu}"
-            );
+            assert_eq!(world.entry(found.root, bottom - PAGE), 0, "guard below stack {which} of CPU {cpu}");
             for page in (bottom..top).step_by(PAGE as usize) {
                 let (_, access) = paging::decode(world.entry(found.root, page)).expect("a stack page");
                 assert!(access.write && !access.execute && !access.user);
@@ -28,15 +24,9 @@ pub(super) fn the_image_is_never_writable_and_executable(world: &mut World, foun
     for (span, rights) in start::image().into_iter().zip(expected) {
         for page in (span.start..span.end).step_by(PAGE as usize) {
             let (at, access) = paging::decode(world.entry(found.root, layout::IMAGE + page)).expect("mapped");
-            assert_eq!(
-                (at, (access.write, access.execute), access.user),
-                (page, rights, false)
-            );
+            assert_eq!((at, (access.write, access.execute), access.user), (page, rights, false));
             let constant = !rights.0;
-            assert!(
-                !constant || world.entry(found.root, layout::PHYSMAP + page) == 0,
-                "{page:#x} twice"
-            );
+            assert!(!constant || world.entry(found.root, layout::PHYSMAP + page) == 0, "{page:#x} twice");
         }
     }
     log!("selftest: the image is never writable and executable");
@@ -45,10 +35,7 @@ pub(super) fn the_image_is_never_writable_and_executable(world: &mut World, foun
 /// Calls itself until the stack is used up: must end as a bug that names the guard page.
 pub(super) fn overflow() {
     log!("selftest: running over the end of the kernel stack");
-    log!(
-        "selftest: {} calls came back: the guard page is missing",
-        deeper(1)
-    );
+    log!("selftest: {} calls came back: the guard page is missing", deeper(1));
 }
 
 #[expect(unconditional_recursion, reason = "this is the test")]

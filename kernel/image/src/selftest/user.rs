@@ -22,20 +22,12 @@ pub(super) fn a_syscall_keeps_registers(world: &mut World) {
     world.native(&raw const program_syscalls);
     assert_eq!(go().event, trap::SYSCALL);
     let f = world.thread;
-    let rest = [
-        f.rbx, f.rdx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8, f.r9, f.r10, f.r12, f.r13, f.r14, f.r15,
-    ];
+    let rest = [f.rbx, f.rdx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8, f.r9, f.r10, f.r12, f.r13, f.r14, f.r15];
     assert_eq!((f.rax, rest), (1, [2, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16]));
     world.thread.rax = 100;
     assert_eq!(go().event, trap::SYSCALL);
-    let expected = Frame {
-        rax: 118,
-        rip: f.rip + 8,
-        rcx: f.rip + 8,
-        rflags: world.thread.rflags,
-        r11: world.thread.r11,
-        ..f
-    };
+    let expected =
+        Frame { rax: 118, rip: f.rip + 8, rcx: f.rip + 8, rflags: world.thread.rflags, r11: world.thread.r11, ..f };
     assert_eq!(world.thread, expected);
     assert_eq!(go().event, INVALID_OPCODE);
     log!("selftest: a system call keeps registers, and its result arrives");
@@ -48,24 +40,14 @@ pub(super) fn exceptions_are_caught(world: &mut World) {
     world.thread.jump(at + 2);
     assert_eq!(go().event, trap::SYSCALL);
     assert_eq!(world.thread.rdi, 0x3333, "rcx and r11 survive an exception");
-    for (address, error) in [
-        (0x1234, BY_USER),
-        (layout::PHYSMAP, BY_USER | PROTECTION),
-        (layout::IMAGE + 0x20_0000, BY_USER),
-    ] {
+    for (address, error) in
+        [(0x1234, BY_USER), (layout::PHYSMAP, BY_USER | PROTECTION), (layout::IMAGE + 0x20_0000, BY_USER)]
+    {
         world.native(&raw const program_touch);
         world.thread.rdi = address;
         let e = go();
         let allowed = error | (e.error & PROTECTION);
-        assert_eq!(
-            e,
-            Event {
-                event: trap::PAGE_FAULT,
-                error: allowed,
-                address
-            },
-            "{address:#x}"
-        );
+        assert_eq!(e, Event { event: trap::PAGE_FAULT, error: allowed, address }, "{address:#x}");
     }
     assert_eq!(world.thread.rip, NATIVE + offset(&raw const program_touch));
     log!("selftest: exceptions in user mode are caught, kernel addresses are out of reach");

@@ -48,13 +48,7 @@ impl World {
         };
         let (native_root, guest_root) = (root(), root());
         let block = (PHYSMAP + frames.frame().expect("a frame")) as *mut GuestRegisters;
-        let mut world = World {
-            frames,
-            native_root,
-            guest_root,
-            thread: Frame::default(),
-            block,
-        };
+        let mut world = World { frames, native_root, guest_root, thread: Frame::default(), block };
         world.place(native_root, NATIVE, PAGE as usize - 2);
         world.place(guest_root, GUEST, PAGE as usize - 2);
         world.place(guest_root, GUEST_LAST, PAGE as usize - 2);
@@ -77,11 +71,7 @@ impl World {
             core::ptr::copy_nonoverlapping(start, page, length);
             page.add(at).cast::<[u8; 2]>().write_unaligned([0x0f, 0x05]);
         }
-        let code = Access {
-            execute: true,
-            user: true,
-            ..Access::default()
-        };
+        let code = Access { execute: true, user: true, ..Access::default() };
         paging::map(&mut self.frames, root, address, frame, PAGE, code, 0).expect("a mapping");
     }
 
@@ -105,11 +95,7 @@ impl World {
     pub(super) fn guest(&mut self, program: *const u8) -> &mut GuestRegisters {
         // SAFETY: a frame of our own; the guest doesn't run now.
         let block = unsafe { &mut *self.block };
-        *block = GuestRegisters {
-            rip: GUEST + offset(program),
-            rflags: 2,
-            ..GuestRegisters::default()
-        };
+        *block = GuestRegisters { rip: GUEST + offset(program), rflags: 2, ..GuestRegisters::default() };
         block
     }
 }

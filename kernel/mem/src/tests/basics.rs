@@ -20,10 +20,7 @@ impl World {
     }
 
     fn with(frames: u32, limit: u64) -> World {
-        World {
-            vm: machine(frames),
-            money: Budgets(vec![Budget { limit, used: 0 }; 2]),
-        }
+        World { vm: machine(frames), money: Budgets(vec![Budget { limit, used: 0 }; 2]) }
     }
 
     fn ok(&self) {
@@ -38,19 +35,11 @@ impl World {
     }
 
     fn guest(&mut self) -> SpaceId {
-        self.vm
-            .space_create(&mut self.money, A, SpaceKind::Guest)
-            .unwrap()
+        self.vm.space_create(&mut self.money, A, SpaceKind::Guest).unwrap()
     }
 
     fn map(&mut self, space: SpaceId, address: u64, pages: u64, memory: (MemoryId, u64), rights: Rights) {
-        let request = MapRequest {
-            address,
-            length: pages * PAGE,
-            rights,
-            lower: memory,
-            upper: None,
-        };
+        let request = MapRequest { address, length: pages * PAGE, rights, lower: memory, upper: None };
         self.vm.map(&mut self.money, space, &request).unwrap();
         self.ok();
     }
@@ -79,14 +68,8 @@ fn zero_fill_is_filled_once_and_keeps_what_is_written() {
     w.poke(s, 0x40_0008, 7).unwrap();
     assert_eq!(w.peek(s, 0x40_0008), Ok(7));
     assert_eq!(w.vm.memory(m).unwrap().info().present, 1);
-    assert_eq!(
-        w.vm.fault(&mut w.money, s, 0x40_0000, Access::Execute),
-        Outcome::Denied
-    );
-    assert_eq!(
-        w.vm.fault(&mut w.money, s, 0x3f_ffff, Access::Read),
-        Outcome::NotMapped
-    );
+    assert_eq!(w.vm.fault(&mut w.money, s, 0x40_0000, Access::Execute), Outcome::Denied);
+    assert_eq!(w.vm.fault(&mut w.money, s, 0x3f_ffff, Access::Read), Outcome::NotMapped);
 }
 
 #[test]
@@ -96,13 +79,7 @@ fn a_thousand_mappings_come_and_go_in_any_order() {
     let order = |i: u64| i * 389 % 1000;
     for i in (0..1000).map(order) {
         let address = 0x40_0000 + i * 2 * PAGE;
-        let request = MapRequest {
-            address,
-            length: PAGE,
-            rights: RW,
-            lower: (m, address),
-            upper: None,
-        };
+        let request = MapRequest { address, length: PAGE, rights: RW, lower: (m, address), upper: None };
         w.vm.map(&mut w.money, s, &request).unwrap();
         if i % 50 == 0 {
             w.ok();
@@ -120,10 +97,7 @@ fn a_thousand_mappings_come_and_go_in_any_order() {
         assert_eq!(w.peek(s, address), Err(Outcome::NotMapped));
     }
     let info = w.vm.space(s).unwrap().info();
-    assert_eq!(
-        (info.mappings, info.records, info.tables, info.pages),
-        (0, 0, 2, 0)
-    );
+    assert_eq!((info.mappings, info.records, info.tables, info.pages), (0, 0, 2, 0));
 }
 
 #[test]
@@ -132,26 +106,20 @@ fn long_operations_end_piece_by_piece() {
     let (m, s, copy) = (w.memory(1 << 20), w.guest(), w.memory(1 << 20));
     w.map(s, 0x40_0000, 4000, (m, 0), RW);
     for page in 0..4000 {
-        let outcome =
-            w.vm.fault(&mut w.money, s, 0x40_0000 + page * PAGE, Access::Write);
+        let outcome = w.vm.fault(&mut w.money, s, 0x40_0000 + page * PAGE, Access::Write);
         assert_eq!(outcome, Outcome::Mapped(Shootdown::None));
     }
     let (mut done, mut calls) = (0, 0);
     while done < 4000 * PAGE {
         let rest = 4000 * PAGE - done;
-        done +=
-            w.vm.clone_range(&mut w.money, (m, done), rest, (copy, done))
-                .unwrap()
-                .bytes;
+        done += w.vm.clone_range(&mut w.money, (m, done), rest, (copy, done)).unwrap().bytes;
         calls += 1;
     }
     w.ok();
     assert!(calls > 2);
     let mut done = 0;
     while done < 4000 * PAGE {
-        let piece =
-            w.vm.unmap(&mut w.money, s, 0x40_0000 + done, 4000 * PAGE - done)
-                .unwrap();
+        let piece = w.vm.unmap(&mut w.money, s, 0x40_0000 + done, 4000 * PAGE - done).unwrap();
         assert_eq!(piece.shootdown, Shootdown::All);
         assert!(piece.bytes <= WORK * PAGE);
         done += piece.bytes;
@@ -177,8 +145,7 @@ fn ending_a_sharing_is_seen_by_every_mapping() {
         if via == Access::Write {
             w.poke(one, 0x40_0000, 10 + round).unwrap();
         } else {
-            w.vm.memory_write(&mut w.money, m, 0, &(10 + round).to_le_bytes())
-                .unwrap();
+            w.vm.memory_write(&mut w.money, m, 0, &(10 + round).to_le_bytes()).unwrap();
         }
         assert_eq!(w.peek(two, 0x90_0000), Ok(10 + round), "round {round}");
         w.ok();

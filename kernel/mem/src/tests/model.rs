@@ -13,14 +13,7 @@ use std::format;
 use std::vec;
 use std::vec::Vec;
 
-const GUEST_PAGES: [u64; 6] = [
-    0x400,
-    0x410,
-    0x5f0,
-    0x200 * 0x200 - 8,
-    0x7_ffff_ffb0,
-    0x7_ffff_ff00,
-];
+const GUEST_PAGES: [u64; 6] = [0x400, 0x410, 0x5f0, 0x200 * 0x200 - 8, 0x7_ffff_ffb0, 0x7_ffff_ff00];
 const MEMORY_PAGES: [u64; 6] = [0, 3, 500, 520, (1 << 18) - 5, 1 << 34];
 const NATIVE: u64 = 0xffff_8000_0000_0000;
 const LONGEST: u64 = 24;
@@ -85,40 +78,17 @@ impl World {
     fn new(frames: u32, limit: u64) -> World {
         let vm = machine(frames);
         let money = Budgets(vec![Budget { limit, used: 0 }; 2]);
-        let mut world = World {
-            vm,
-            money,
-            memories: vec![],
-            spaces: vec![],
-            mappings: vec![],
-            pins: vec![],
-            counter: 0,
-            short: 0,
-        };
-        let kind = Kind::Fixed {
-            first: Frame(2),
-            cache: Cache::Normal,
-        };
+        let mut world =
+            World { vm, money, memories: vec![], spaces: vec![], mappings: vec![], pins: vec![], counter: 0, short: 0 };
+        let kind = Kind::Fixed { first: Frame(2), cache: Cache::Normal };
         let id = world.vm.memory_create(budget(0), kind, 2 * PAGE).unwrap();
-        let pages = (0..2)
-            .map(|p| (p, world.vm.ram().read(Frame(2 + p as u32), 0)))
-            .collect();
-        world.memories.push(ModelMemory {
-            id,
-            kind,
-            length: 2,
-            pages,
-            asked: BTreeSet::new(),
-            closed: false,
-        });
+        let pages = (0..2).map(|p| (p, world.vm.ram().read(Frame(2 + p as u32), 0))).collect();
+        world.memories.push(ModelMemory { id, kind, length: 2, pages, asked: BTreeSet::new(), closed: false });
         world
     }
 
     fn at(&mut self, id: MemoryId) -> &mut ModelMemory {
-        self.memories
-            .iter_mut()
-            .find(|m| m.id == id)
-            .expect("a memory of the model")
+        self.memories.iter_mut().find(|m| m.id == id).expect("a memory of the model")
     }
 
     fn open(&self, n: u16) -> Option<MemoryId> {
@@ -132,11 +102,7 @@ impl World {
 
     fn address(kind: SpaceKind, n: u16) -> u64 {
         let page = pick(n, &GUEST_PAGES) * PAGE;
-        if kind == SpaceKind::Native {
-            NATIVE + page % (1 << 39)
-        } else {
-            page
-        }
+        if kind == SpaceKind::Native { NATIVE + page % (1 << 39) } else { page }
     }
 
     /// An error is one of those expected (then nothing may have changed), or a shortage.
@@ -155,15 +121,7 @@ impl World {
             5 => self.unmap(a, b, c),
             6 => self.protect(a, b, c, d),
             7..=11 => self.touch(a, b, Access::Write),
-            12 | 13 => self.touch(
-                a,
-                b,
-                if c.is_multiple_of(4) {
-                    Access::Execute
-                } else {
-                    Access::Read
-                },
-            ),
+            12 | 13 => self.touch(a, b, if c.is_multiple_of(4) { Access::Execute } else { Access::Read }),
             14 | 15 => self.clone_range(a, b, c, d),
             16 => self.discard(a, b, c),
             17 => self.resize(a, b),
@@ -182,10 +140,7 @@ impl World {
             return;
         }
         let kind = match a % 3 {
-            0 => Kind::Paged {
-                endpoint: u64::from(b),
-                badge: 9,
-            },
+            0 => Kind::Paged { endpoint: u64::from(b), badge: 9 },
             _ => Kind::ZeroFill,
         };
         let length = [(1 << 34) + 30, 600, 5, 1][c as usize % 4];
@@ -206,11 +161,7 @@ impl World {
         if self.spaces.len() > 3 {
             return;
         }
-        let kind = if a.is_multiple_of(3) {
-            SpaceKind::Native
-        } else {
-            SpaceKind::Guest
-        };
+        let kind = if a.is_multiple_of(3) { SpaceKind::Native } else { SpaceKind::Guest };
         match self.vm.space_create(&mut self.money, budget(b), kind) {
             Ok(id) => self.spaces.push((id, kind)),
             Err(e) => self.failed(e, false),
@@ -226,40 +177,16 @@ impl World {
         let lower = (lower, pick(d, &MEMORY_PAGES) * PAGE);
         let upper = self.open(d / 8).filter(|_| c.is_multiple_of(3));
         // Half of the private mappings have the upper at offset = address.
-        let upper = upper.map(|u| {
-            (
-                u,
-                if d.is_multiple_of(2) {
-                    start % (1 << 47)
-                } else {
-                    pick(c, &MEMORY_PAGES) * PAGE
-                },
-            )
-        });
-        let request = MapRequest {
-            address: start,
-            length,
-            rights: rights(a / 16 + d / 16),
-            lower,
-            upper,
-        };
+        let upper =
+            upper.map(|u| (u, if d.is_multiple_of(2) { start % (1 << 47) } else { pick(c, &MEMORY_PAGES) * PAGE }));
+        let request = MapRequest { address: start, length, rights: rights(a / 16 + d / 16), lower, upper };
         let end = start + length;
-        let taken = self
-            .mappings
-            .iter()
-            .any(|m| m.space == space && m.start < end && start < m.end);
+        let taken = self.mappings.iter().any(|m| m.space == space && m.start < end && start < m.end);
         let bad = upper.is_some_and(|(u, _)| u == lower.0 || self.at(u).kind != Kind::ZeroFill);
         match self.vm.map(&mut self.money, space, &request) {
             Ok(()) => {
                 assert!(!taken && !bad);
-                self.mappings.push(ModelMapping {
-                    space,
-                    start,
-                    end,
-                    rights: request.rights,
-                    lower,
-                    upper,
-                });
+                self.mappings.push(ModelMapping { space, start, end, rights: request.rights, lower, upper });
             }
             Err(e) => self.failed(e, taken || bad),
         }
@@ -280,9 +207,7 @@ impl World {
             }
         }
         let inside = |m: &ModelMapping| m.space == space && start <= m.start && m.end <= end;
-        (0..self.mappings.len())
-            .filter(|&i| inside(&self.mappings[i]))
-            .collect()
+        (0..self.mappings.len()).filter(|&i| inside(&self.mappings[i])).collect()
     }
 
     fn unmap(&mut self, a: u16, b: u16, c: u16) {
@@ -320,10 +245,7 @@ impl World {
 
     /// What an access ends with, and what it changes in the model if frames suffice.
     fn expect(&self, space: SpaceId, address: u64, access: Access) -> Expect {
-        let found = self
-            .mappings
-            .iter()
-            .find(|m| m.space == space && m.start <= address && address < m.end);
+        let found = self.mappings.iter().find(|m| m.space == space && m.start <= address && address < m.end);
         let Some(m) = found else { return Expect::NotMapped };
         if !m.rights.has(access.right()) {
             return Expect::Denied;
@@ -357,11 +279,7 @@ impl World {
 
     /// The content that a page gets when a write makes it present.
     fn below(&self, space: SpaceId, address: u64) -> u64 {
-        let m = self
-            .mappings
-            .iter()
-            .find(|m| m.space == space && m.start <= address && address < m.end)
-            .unwrap();
+        let m = self.mappings.iter().find(|m| m.space == space && m.start <= address && address < m.end).unwrap();
         let page = (m.lower.1 + address - m.start) / PAGE;
         let lower = self.memories.iter().find(|x| x.id == m.lower.0).unwrap();
         lower.pages.get(&page).copied().unwrap_or(0)
@@ -409,25 +327,12 @@ impl World {
         let (Some(from), Some(to)) = (self.open(a), self.open(a / 16)) else {
             return;
         };
-        let (first, target) = (
-            pick(b, &MEMORY_PAGES),
-            pick(if c.is_multiple_of(2) { b } else { d }, &MEMORY_PAGES),
-        );
-        let pages = if c.is_multiple_of(5) {
-            1 << 18
-        } else {
-            u64::from(c) % 40
-        };
+        let (first, target) = (pick(b, &MEMORY_PAGES), pick(if c.is_multiple_of(2) { b } else { d }, &MEMORY_PAGES));
+        let pages = if c.is_multiple_of(5) { 1 << 18 } else { u64::from(c) % 40 };
         let overlap = from == to && first < target + pages && target < first + pages;
         let destination = self.at(to).clone();
-        let bad =
-            overlap || target + pages > destination.length || matches!(destination.kind, Kind::Fixed { .. });
-        let result = self.vm.clone_range(
-            &mut self.money,
-            (from, first * PAGE),
-            pages * PAGE,
-            (to, target * PAGE),
-        );
+        let bad = overlap || target + pages > destination.length || matches!(destination.kind, Kind::Fixed { .. });
+        let result = self.vm.clone_range(&mut self.money, (from, first * PAGE), pages * PAGE, (to, target * PAGE));
         match result {
             Ok(done) => {
                 assert!(!bad);
@@ -445,11 +350,7 @@ impl World {
     fn discard(&mut self, a: u16, b: u16, c: u16) {
         let Some(id) = self.open(a) else { return };
         let first = pick(b, &MEMORY_PAGES);
-        let pages = if c.is_multiple_of(5) {
-            1 << 35
-        } else {
-            u64::from(c) % 40
-        };
+        let pages = if c.is_multiple_of(5) { 1 << 35 } else { u64::from(c) % 40 };
         let fixed = matches!(self.at(id).kind, Kind::Fixed { .. });
         match self.vm.discard(&mut self.money, id, first * PAGE, pages * PAGE) {
             Ok(done) => {
@@ -484,16 +385,10 @@ impl World {
             return;
         };
         let asked = self.at(to).asked.iter().next().copied();
-        let to_page = asked
-            .filter(|_| !b.is_multiple_of(4))
-            .unwrap_or_else(|| pick(b, &MEMORY_PAGES));
+        let to_page = asked.filter(|_| !b.is_multiple_of(4)).unwrap_or_else(|| pick(b, &MEMORY_PAGES));
         let held = self.at(from).pages.keys().nth(d as usize % 5).copied();
         let from_page = held.unwrap_or_else(|| pick(d, &MEMORY_PAGES));
-        let mode = if c.is_multiple_of(2) {
-            SupplyMode::Move
-        } else {
-            SupplyMode::Share
-        };
+        let mode = if c.is_multiple_of(2) { SupplyMode::Move } else { SupplyMode::Share };
         let value = self.at(from).pages.get(&from_page).copied();
         let fixed = matches!(self.at(from).kind, Kind::Fixed { .. }) && mode == SupplyMode::Move;
         let target = self.at(to);
@@ -502,12 +397,7 @@ impl World {
             || target.pages.contains_key(&to_page)
             || to_page >= target.length
             || matches!(target.kind, Kind::Fixed { .. });
-        match self.vm.supply(
-            &mut self.money,
-            (to, to_page * PAGE),
-            (from, from_page * PAGE),
-            mode,
-        ) {
+        match self.vm.supply(&mut self.money, (to, to_page * PAGE), (from, from_page * PAGE), mode) {
             Ok(_) => {
                 assert!(!bad);
                 if mode == SupplyMode::Move {
@@ -540,18 +430,12 @@ impl World {
         let value = self.counter;
         let memory = self.at(id).clone();
         let missing = matches!(memory.kind, Kind::Paged { .. }) && !memory.pages.contains_key(&page);
-        match self
-            .vm
-            .memory_write(&mut self.money, id, page * PAGE, &value.to_le_bytes())
-        {
+        match self.vm.memory_write(&mut self.money, id, page * PAGE, &value.to_le_bytes()) {
             Ok(done) if done.bytes == 0 => assert!(page >= memory.length),
             Ok(_) => {
                 self.at(id).pages.insert(page, value);
                 let mut back = [0; 8];
-                assert_eq!(
-                    self.vm.memory_read(&mut self.money, id, page * PAGE, &mut back),
-                    Ok(8)
-                );
+                assert_eq!(self.vm.memory_read(&mut self.money, id, page * PAGE, &mut back), Ok(8));
                 assert_eq!(u64::from_le_bytes(back), value);
             }
             Err(Error::Absent) => {
@@ -577,16 +461,12 @@ impl World {
         match self.vm.pin(&mut self.money, budget(c), space, address) {
             Ok((frame, _)) => {
                 let below = self.below(space, address);
-                let Expect::Page(id, page) = expect else {
-                    panic!("pinned, not {expect:?}")
-                };
+                let Expect::Page(id, page) = expect else { panic!("pinned, not {expect:?}") };
                 self.at(id).pages.entry(page).or_insert(below);
                 self.pins.push((frame, budget(c)));
             }
             Err(Error::Absent) => {
-                let Expect::Ask(id, page, _) = expect else {
-                    panic!("asked, not {expect:?}")
-                };
+                let Expect::Ask(id, page, _) = expect else { panic!("asked, not {expect:?}") };
                 self.at(id).asked.insert(page);
             }
             Err(e) => self.failed(e, true),
@@ -620,11 +500,7 @@ impl World {
     /// Closed memories that nothing maps are gone.
     fn sweep_closed(&mut self) {
         let mappings = &self.mappings;
-        let used = |id: MemoryId| {
-            mappings
-                .iter()
-                .any(|m| m.lower.0 == id || m.upper.is_some_and(|u| u.0 == id))
-        };
+        let used = |id: MemoryId| mappings.iter().any(|m| m.lower.0 == id || m.upper.is_some_and(|u| u.0 == id));
         self.memories.retain(|m| !m.closed || used(m.id));
     }
 
@@ -634,20 +510,16 @@ impl World {
         for memory in &self.memories {
             let object = self.vm.memory(memory.id).unwrap();
             let (mut pages, mut asked) = (BTreeMap::new(), BTreeSet::new());
-            object
-                .tree
-                .walk(&self.vm.ram, &mut |_, _| (), &mut |page, entry| match entry {
-                    Entry::Present(frame) => {
-                        pages.insert(page, self.vm.ram().read(frame, 0));
-                    }
-                    _ => {
-                        asked.insert(page);
-                    }
-                });
+            object.tree.walk(&self.vm.ram, &mut |_, _| (), &mut |page, entry| match entry {
+                Entry::Present(frame) => {
+                    pages.insert(page, self.vm.ram().read(frame, 0));
+                }
+                _ => {
+                    asked.insert(page);
+                }
+            });
             if matches!(memory.kind, Kind::Fixed { .. }) {
-                pages = (0..2)
-                    .map(|p| (p, self.vm.ram().read(Frame(2 + p as u32), 0)))
-                    .collect();
+                pages = (0..2).map(|p| (p, self.vm.ram().read(Frame(2 + p as u32), 0))).collect();
             }
             assert_eq!(pages, memory.pages, "{:?}", memory.id);
             assert_eq!(asked, memory.asked, "{:?}", memory.id);

@@ -31,9 +31,7 @@ pub(super) fn file_call<T>(
                 RemoteResult::Failed(error) => Err(error.into()),
                 _ => Err(sal_vfs::Errno::EIO),
             };
-            let done = ctx.files(buffers, 0, |vfs, c, user| {
-                vfs.complete(c, *op, answer, Some(user))
-            })?;
+            let done = ctx.files(buffers, 0, |vfs, c, user| vfs.complete(c, *op, answer, Some(user)))?;
             return Ok(Gave::Completed(done?));
         }
         Progress::None => {}
@@ -89,17 +87,10 @@ fn at_once<T>(
 const MAX_RW: u64 = 0x7fff_f000;
 
 fn one(address: u64, length: u64) -> Result<[GuestBuffer; 1], Errno> {
-    if length != 0
-        && address
-            .checked_add(length.min(MAX_RW))
-            .is_none_or(|end| end > crate::mm::USER_END)
-    {
+    if length != 0 && address.checked_add(length.min(MAX_RW)).is_none_or(|end| end > crate::mm::USER_END) {
         return Err(Errno::EFAULT);
     }
-    Ok([GuestBuffer {
-        address,
-        length: length.min(MAX_RW),
-    }])
+    Ok([GuestBuffer { address, length: length.min(MAX_RW) }])
 }
 
 /// `IOV_MAX`
@@ -138,25 +129,16 @@ fn write_from(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer]) -> Answer {
         }
     };
     if matches!(ctx.me()?.progress, Progress::Answered(..)) {
-        let answer = number(
-            ctx,
-            buffers,
-            |_, _, _| Err::<FileOutcome<usize>, _>(sal_vfs::Errno::EIO),
-            |n| n as u64,
-        );
+        let answer = number(ctx, buffers, |_, _, _| Err::<FileOutcome<usize>, _>(sal_vfs::Errno::EIO), |n| n as u64);
         return with_signals(ctx, answer);
     }
-    let outcome = ctx.files(buffers, progress.done as u64, |vfs, c, user| {
-        vfs.write(c, fd, user, &mut progress)
-    })?;
+    let outcome = ctx.files(buffers, progress.done as u64, |vfs, c, user| vfs.write(c, fd, user, &mut progress))?;
     let answer = match outcome {
         Ok(FileOutcome::Done(n)) => Ok(Outcome::Value(n as u64)),
         Ok(FileOutcome::Block(on)) => {
             let keep = Progress::Write(progress);
             match later(ctx, on, keep, Errno::RESTART_SYS) {
-                Err(error) if error.is_restart() && progress.done > 0 => {
-                    Ok(Outcome::Value(progress.done as u64))
-                }
+                Err(error) if error.is_restart() && progress.done > 0 => Ok(Outcome::Value(progress.done as u64)),
                 answer => answer,
             }
         }
@@ -173,8 +155,7 @@ fn with_signals(ctx: &mut Ctx, answer: Answer) -> Answer {
         Err(Errno::EFBIG) => SIGXFSZ,
         answer => return answer,
     };
-    ctx.os
-        .send_task(ctx.task, SigInfo::from_kernel(signal), ctx.platform)?;
+    ctx.os.send_task(ctx.task, SigInfo::from_kernel(signal), ctx.platform)?;
     answer
 }
 
@@ -199,21 +180,11 @@ pub(super) fn writev(ctx: &mut Ctx, [fd, at, count, ..]: Args) -> Answer {
 }
 
 fn pread_into(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer], offset: i64) -> Answer {
-    number(
-        ctx,
-        buffers,
-        |vfs, c, user| vfs.pread(c, fd, user, offset),
-        |n| n as u64,
-    )
+    number(ctx, buffers, |vfs, c, user| vfs.pread(c, fd, user, offset), |n| n as u64)
 }
 
 fn pwrite_from(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer], offset: i64) -> Answer {
-    let answer = number(
-        ctx,
-        buffers,
-        |vfs, c, user| vfs.pwrite(c, fd, user, offset),
-        |n| n as u64,
-    );
+    let answer = number(ctx, buffers, |vfs, c, user| vfs.pwrite(c, fd, user, offset), |n| n as u64);
     with_signals(ctx, answer)
 }
 
@@ -239,11 +210,7 @@ pub(super) fn pwritev(ctx: &mut Ctx, [fd, at, count, offset, ..]: Args) -> Answe
 
 /// `RWF_*`: only `RWF_HIPRI`, `RWF_DSYNC`, `RWF_SYNC`, which change nothing here.
 fn check_rwf(flags: u64) -> Result<(), Errno> {
-    if flags & !7 == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EOPNOTSUPP)
-    }
+    if flags & !7 == 0 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
 }
 
 pub(super) fn preadv2(ctx: &mut Ctx, [fd, at, count, offset, high, flags]: Args) -> Answer {
@@ -265,12 +232,7 @@ pub(super) fn pwritev2(ctx: &mut Ctx, [fd, at, count, offset, high, flags]: Args
 fn open_at(ctx: &mut Ctx, directory: i32, path: u64, flags: u32, mode: u32) -> Answer {
     let path = ctx.mem.get_path(path)?;
     let tid = ctx.me()?.tid;
-    let answer = number(
-        ctx,
-        &[],
-        |vfs, c, _| vfs.open(c, directory, &path, flags, mode),
-        |fd| fd as u64,
-    );
+    let answer = number(ctx, &[], |vfs, c, _| vfs.open(c, directory, &path, flags, mode), |fd| fd as u64);
     match answer {
         Ok(Outcome::Value(fd)) if flags & g::O_NOCTTY == 0 => acquire_tty(ctx, fd as i32)?,
         Err(error) if error.is_restart() => ctx.vfs.abandon_open(tid),
@@ -304,13 +266,7 @@ pub(super) fn openat(ctx: &mut Ctx, [directory, path, flags, mode, ..]: Args) ->
 }
 
 pub(super) fn creat(ctx: &mut Ctx, [path, mode, ..]: Args) -> Answer {
-    open_at(
-        ctx,
-        g::AT_FDCWD,
-        path,
-        g::O_CREAT | g::O_WRONLY | g::O_TRUNC,
-        mode as u32,
-    )
+    open_at(ctx, g::AT_FDCWD, path, g::O_CREAT | g::O_WRONLY | g::O_TRUNC, mode as u32)
 }
 
 pub(super) fn close(ctx: &mut Ctx, [fd, ..]: Args) -> Answer {
@@ -329,19 +285,12 @@ pub(super) fn close_range(ctx: &mut Ctx, [first, last, flags, ..]: Args) -> Answ
         ctx.vfs.table_release(table, tgid);
         ctx.me_mut()?.files.table = own;
     }
-    at_once(ctx, |vfs, c| {
-        vfs.close_range(c, first as u32, last as u32, flags & !UNSHARE)
-    })?;
+    at_once(ctx, |vfs, c| vfs.close_range(c, first as u32, last as u32, flags & !UNSHARE))?;
     DONE
 }
 
 pub(super) fn lseek(ctx: &mut Ctx, [fd, offset, whence, ..]: Args) -> Answer {
-    number(
-        ctx,
-        &[],
-        |vfs, c, _| vfs.lseek(c, fd as i32, offset as i64, whence as u32),
-        |at| at,
-    )
+    number(ctx, &[], |vfs, c, _| vfs.lseek(c, fd as i32, offset as i64, whence as u32), |at| at)
 }
 
 fn descriptor(fd: i32) -> Answer {
@@ -357,9 +306,7 @@ pub(super) fn dup2(ctx: &mut Ctx, [fd, to, ..]: Args) -> Answer {
 }
 
 pub(super) fn dup3(ctx: &mut Ctx, [fd, to, flags, ..]: Args) -> Answer {
-    descriptor(at_once(ctx, |vfs, c| {
-        vfs.dup3(c, fd as i32, to as i32, flags as u32)
-    })?)
+    descriptor(at_once(ctx, |vfs, c| vfs.dup3(c, fd as i32, to as i32, flags as u32))?)
 }
 
 pub(super) fn pipe(ctx: &mut Ctx, [at, ..]: Args) -> Answer {
@@ -413,13 +360,7 @@ fn record_lock(ctx: &mut Ctx, fd: i32, command: u32, at: u64) -> Answer {
         g::F_UNLCK => None,
         _ => return Err(Errno::EINVAL),
     };
-    let lock = Flock {
-        kind,
-        whence: (head >> 16) as u16 as u32,
-        start: start as i64,
-        len: len as i64,
-        pid: 0,
-    };
+    let lock = Flock { kind, whence: (head >> 16) as u16 as u32, start: start as i64, len: len as i64, pid: 0 };
     if command == g::F_GETLK {
         let found = at_once(ctx, |vfs, c| vfs.get_lock(c, fd, &lock))?;
         let kind = match found.kind {
@@ -429,10 +370,8 @@ fn record_lock(ctx: &mut Ctx, fd: i32, command: u32, at: u64) -> Answer {
         };
         ctx.mem.write(at, &(kind as u16).to_le_bytes())?;
         if found.kind.is_some() {
-            ctx.mem
-                .write(at.wrapping_add(2), &(found.whence as u16).to_le_bytes())?;
-            ctx.mem
-                .put_words(at.wrapping_add(8), &[found.start as u64, found.len as u64])?;
+            ctx.mem.write(at.wrapping_add(2), &(found.whence as u16).to_le_bytes())?;
+            ctx.mem.put_words(at.wrapping_add(8), &[found.start as u64, found.len as u64])?;
             ctx.mem.put_u32(at.wrapping_add(24), found.pid)?;
         }
         return DONE;
@@ -462,9 +401,7 @@ pub(super) fn ftruncate(ctx: &mut Ctx, [fd, size, ..]: Args) -> Answer {
 }
 
 pub(super) fn fallocate(ctx: &mut Ctx, [fd, mode, offset, length, ..]: Args) -> Answer {
-    let answer = unit(ctx, |vfs, c| {
-        vfs.fallocate(c, fd as i32, mode as u32, offset as i64, length as i64)
-    });
+    let answer = unit(ctx, |vfs, c| vfs.fallocate(c, fd as i32, mode as u32, offset as i64, length as i64));
     with_signals(ctx, answer)
 }
 
@@ -508,21 +445,12 @@ pub(super) fn sync_file_range(ctx: &mut Ctx, args: Args) -> Answer {
 
 pub(super) fn getdents64(ctx: &mut Ctx, [fd, at, length, ..]: Args) -> Answer {
     let buffers = one(at, length)?;
-    number(
-        ctx,
-        &buffers,
-        |vfs, c, user| vfs.getdents(c, fd as i32, user),
-        |n| n as u64,
-    )
+    number(ctx, &buffers, |vfs, c, user| vfs.getdents(c, fd as i32, user), |n| n as u64)
 }
 
 /// A file offset that the program passed by pointer.
 fn offset_at(ctx: &mut Ctx, at: u64) -> Result<Option<i64>, Errno> {
-    Ok(if at == 0 {
-        None
-    } else {
-        Some(ctx.mem.get_u64(at)? as i64)
-    })
+    Ok(if at == 0 { None } else { Some(ctx.mem.get_u64(at)? as i64) })
 }
 
 fn put_offset(ctx: &mut Ctx, at: u64, offset: Option<i64>) -> Result<(), Errno> {
@@ -536,12 +464,7 @@ pub(super) fn sendfile(ctx: &mut Ctx, [output, input, offset, count, ..]: Args) 
     let mut from = offset_at(ctx, offset)?;
     let count = count.min(MAX_RW) as usize;
     let (output, input) = (output as i32, input as i32);
-    let answer = number(
-        ctx,
-        &[],
-        |vfs, c, _| vfs.sendfile(c, output, input, from.as_mut(), count),
-        |n| n as u64,
-    );
+    let answer = number(ctx, &[], |vfs, c, _| vfs.sendfile(c, output, input, from.as_mut(), count), |n| n as u64);
     if let Ok(Outcome::Value(_)) = answer {
         put_offset(ctx, offset, from)?;
     }

@@ -81,14 +81,7 @@ fn deadline(ctx: &mut Ctx, at: u64, operation: u32) -> Result<Option<u64>, Errno
     }))
 }
 
-fn wait(
-    ctx: &mut Ctx,
-    key: FutexKey,
-    address: u64,
-    value: u32,
-    bits: u32,
-    (timeout, operation): (u64, u32),
-) -> Answer {
+fn wait(ctx: &mut Ctx, key: FutexKey, address: u64, value: u32, bits: u32, (timeout, operation): (u64, u32)) -> Answer {
     if bits == 0 {
         return Err(Errno::EINVAL);
     }
@@ -102,11 +95,7 @@ fn wait(
             let ended = if ctx.past(deadline) {
                 Errno::ETIMEDOUT
             } else if ctx.interrupted() {
-                if deadline.is_some() {
-                    Errno::RESTART_NO_HAND
-                } else {
-                    Errno::RESTART_SYS
-                }
+                if deadline.is_some() { Errno::RESTART_NO_HAND } else { Errno::RESTART_SYS }
             } else {
                 return ctx.block(&[], deadline, Progress::Futex { deadline });
             };
@@ -127,11 +116,7 @@ fn wait(
             }
             if ctx.interrupted() {
                 ctx.me_mut()?.progress = Progress::Deadline(deadline);
-                return Err(if deadline.is_some() {
-                    Errno::RESTART_NO_HAND
-                } else {
-                    Errno::RESTART_SYS
-                });
+                return Err(if deadline.is_some() { Errno::RESTART_NO_HAND } else { Errno::RESTART_SYS });
             }
             let task = ctx.os.tasks.get_mut(id).ok_or(Errno::ESRCH)?;
             ctx.os.futexes.enter(id, task, key, bits);
@@ -143,13 +128,7 @@ fn wait(
 fn wake(ctx: &mut Ctx, key: FutexKey, count: u32, bits: u32) -> Answer {
     // As Linux does: at least one.
     let count = (count as i32).max(1) as u64;
-    Ok(Outcome::Value(ctx.os.futexes.wake(
-        key,
-        count,
-        bits,
-        &mut ctx.os.tasks,
-        ctx.platform,
-    )))
+    Ok(Outcome::Value(ctx.os.futexes.wake(key, count, bits, &mut ctx.os.tasks, ctx.platform)))
 }
 
 fn requeue(ctx: &mut Ctx, (from, to): (FutexKey, FutexKey), wake: u32, move_: u32) -> Answer {
@@ -157,21 +136,13 @@ fn requeue(ctx: &mut Ctx, (from, to): (FutexKey, FutexKey), wake: u32, move_: u3
         return Err(Errno::EINVAL);
     }
     let os = &mut *ctx.os;
-    let woken = os
-        .futexes
-        .wake(from, wake as u64, u32::MAX, &mut os.tasks, ctx.platform);
+    let woken = os.futexes.wake(from, wake as u64, u32::MAX, &mut os.tasks, ctx.platform);
     let moved = os.futexes.requeue(from, to, move_ as u64, &mut os.tasks);
     Ok(Outcome::Value(woken + moved))
 }
 
 /// `FUTEX_WAKE_OP`: changes the second word, wakes at the first, and at the second if its old value compares.
-fn wake_op(
-    ctx: &mut Ctx,
-    (first, second): (FutexKey, FutexKey),
-    word: u64,
-    counts: (u32, u32),
-    code: u32,
-) -> Answer {
+fn wake_op(ctx: &mut Ctx, (first, second): (FutexKey, FutexKey), word: u64, counts: (u32, u32), code: u32) -> Answer {
     let (operation, compare) = (code >> 28 & 0xf, code >> 24 & 0xf);
     let sign_extend = |bits: u32| ((bits << 20) as i32 >> 20) as u32;
     let (mut argument, against) = (sign_extend(code >> 12 & 0xfff), sign_extend(code & 0xfff) as i32);
@@ -203,13 +174,9 @@ fn wake_op(
     };
     let os = &mut *ctx.os;
     let count = |n: u32| (n as i32).max(1) as u64;
-    let mut woken = os
-        .futexes
-        .wake(first, count(counts.0), u32::MAX, &mut os.tasks, ctx.platform);
+    let mut woken = os.futexes.wake(first, count(counts.0), u32::MAX, &mut os.tasks, ctx.platform);
     if holds {
-        woken += os
-            .futexes
-            .wake(second, count(counts.1), u32::MAX, &mut os.tasks, ctx.platform);
+        woken += os.futexes.wake(second, count(counts.1), u32::MAX, &mut os.tasks, ctx.platform);
     }
     Ok(Outcome::Value(woken))
 }

@@ -30,11 +30,7 @@ fn change(ctx: &mut Ctx, edit: impl FnOnce(&mut Credentials) -> Result<(), Errno
     } else {
         new.caps
     };
-    task.files.cred = sal_vfs::Cred {
-        uid: new.uid[3],
-        gid: new.gid[3],
-        groups: new.groups.clone(),
-    };
+    task.files.cred = sal_vfs::Cred { uid: new.uid[3], gid: new.gid[3], groups: new.groups.clone() };
     task.credentials = new;
     Ok(())
 }
@@ -144,33 +140,25 @@ pub(super) fn setgid(ctx: &mut Ctx, [id, ..]: Args) -> Answer {
 
 pub(super) fn setreuid(ctx: &mut Ctx, [real, effective, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETUID);
-    change(ctx, |c| {
-        set_two(&mut c.uid, real as u32, effective as u32, privileged)
-    })?;
+    change(ctx, |c| set_two(&mut c.uid, real as u32, effective as u32, privileged))?;
     DONE
 }
 
 pub(super) fn setregid(ctx: &mut Ctx, [real, effective, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETGID);
-    change(ctx, |c| {
-        set_two(&mut c.gid, real as u32, effective as u32, privileged)
-    })?;
+    change(ctx, |c| set_two(&mut c.gid, real as u32, effective as u32, privileged))?;
     DONE
 }
 
 pub(super) fn setresuid(ctx: &mut Ctx, [a, b, c, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETUID);
-    change(ctx, |cred| {
-        set_three(&mut cred.uid, [a as u32, b as u32, c as u32], privileged)
-    })?;
+    change(ctx, |cred| set_three(&mut cred.uid, [a as u32, b as u32, c as u32], privileged))?;
     DONE
 }
 
 pub(super) fn setresgid(ctx: &mut Ctx, [a, b, c, ..]: Args) -> Answer {
     let privileged = ctx.me()?.credentials.can(CAP_SETGID);
-    change(ctx, |cred| {
-        set_three(&mut cred.gid, [a as u32, b as u32, c as u32], privileged)
-    })?;
+    change(ctx, |cred| set_three(&mut cred.gid, [a as u32, b as u32, c as u32], privileged))?;
     DONE
 }
 
@@ -224,10 +212,7 @@ pub(super) fn setgroups(ctx: &mut Ctx, [count, at, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let bytes = ctx.mem.get_vec(at, count as usize * 4)?;
-    let groups = bytes
-        .chunks_exact(4)
-        .map(|c| u32::from_le_bytes(c.try_into().unwrap_or_default()))
-        .collect();
+    let groups = bytes.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap_or_default())).collect();
     change(ctx, |c| {
         c.groups = groups;
         Ok(())
@@ -258,19 +243,13 @@ pub(super) fn capget(ctx: &mut Ctx, [header, data, ..]: Args) -> Answer {
         words => words?,
     };
     let pid = ctx.mem.get_u32(header.wrapping_add(4))?;
-    let id = if pid == 0 {
-        ctx.task
-    } else {
-        *ctx.os.tids.get(&pid).ok_or(Errno::ESRCH)?
-    };
+    let id = if pid == 0 { ctx.task } else { *ctx.os.tids.get(&pid).ok_or(Errno::ESRCH)? };
     let caps = ctx.os.tasks.get(id).ok_or(Errno::ESRCH)?.credentials.caps;
     if data == 0 {
         return DONE;
     }
-    let bytes: Vec<u8> = (0..words)
-        .flat_map(|w| caps.map(|set| (set >> (32 * w)) as u32))
-        .flat_map(u32::to_le_bytes)
-        .collect();
+    let bytes: Vec<u8> =
+        (0..words).flat_map(|w| caps.map(|set| (set >> (32 * w)) as u32)).flat_map(u32::to_le_bytes).collect();
     ctx.mem.write(data, &bytes)?;
     DONE
 }
@@ -298,18 +277,12 @@ pub(super) fn capset(ctx: &mut Ctx, [header, data, ..]: Args) -> Answer {
 }
 
 fn process(ctx: &Ctx, pid: u64) -> Result<GroupId, Errno> {
-    if pid == 0 {
-        ctx.group_id()
-    } else {
-        ctx.os.tgids.get(&(pid as u32)).copied().ok_or(Errno::ESRCH)
-    }
+    if pid == 0 { ctx.group_id() } else { ctx.os.tgids.get(&(pid as u32)).copied().ok_or(Errno::ESRCH) }
 }
 
 pub(super) fn getpgid(ctx: &mut Ctx, [pid, ..]: Args) -> Answer {
     let id = process(ctx, pid)?;
-    Ok(Outcome::Value(
-        ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.pgid as u64,
-    ))
+    Ok(Outcome::Value(ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.pgid as u64))
 }
 
 pub(super) fn getpgrp(ctx: &mut Ctx, _: Args) -> Answer {
@@ -318,9 +291,7 @@ pub(super) fn getpgrp(ctx: &mut Ctx, _: Args) -> Answer {
 
 pub(super) fn getsid(ctx: &mut Ctx, [pid, ..]: Args) -> Answer {
     let id = process(ctx, pid)?;
-    Ok(Outcome::Value(
-        ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.sid as u64,
-    ))
+    Ok(Outcome::Value(ctx.os.groups.get(id).ok_or(Errno::ESRCH)?.sid as u64))
 }
 
 pub(super) fn setpgid(ctx: &mut Ctx, [pid, pgid, ..]: Args) -> Answer {
@@ -345,11 +316,7 @@ pub(super) fn setpgid(ctx: &mut Ctx, [pid, pgid, ..]: Args) -> Answer {
         return Err(Errno::EPERM);
     }
     let pgid = if pgid == 0 { group.tgid } else { pgid as u32 };
-    let known = ctx
-        .os
-        .groups
-        .iter()
-        .any(|(_, g)| g.pgid == pgid && g.sid == my_sid);
+    let known = ctx.os.groups.iter().any(|(_, g)| g.pgid == pgid && g.sid == my_sid);
     if pgid != group.tgid && !known {
         return Err(Errno::EPERM);
     }

@@ -19,14 +19,8 @@ pub(crate) const VERSION: &str = "#1 SMP Salamandra";
 const NAME: usize = 65;
 
 pub(super) fn uname(ctx: &mut Ctx, [at, ..]: Args) -> Answer {
-    let names: [&[u8]; 6] = [
-        b"Linux",
-        &ctx.os.hostname,
-        RELEASE.as_bytes(),
-        VERSION.as_bytes(),
-        b"x86_64",
-        &ctx.os.domainname,
-    ];
+    let names: [&[u8]; 6] =
+        [b"Linux", &ctx.os.hostname, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", &ctx.os.domainname];
     let mut bytes = Vec::with_capacity(6 * NAME);
     for (index, name) in names.iter().enumerate() {
         bytes.extend(name.iter().take(NAME - 1));
@@ -65,21 +59,7 @@ pub(super) fn sysinfo(ctx: &mut Ctx, [at, ..]: Args) -> Answer {
     let memory = ctx.platform.memory();
     let uptime = ctx.platform.now() / SECOND;
     let processes = ctx.os.tasks.len().min(u16::MAX as usize) as u64;
-    let words = [
-        uptime,
-        0,
-        0,
-        0,
-        memory.total,
-        memory.free,
-        memory.files,
-        0,
-        0,
-        0,
-        processes,
-        0,
-        0,
-    ];
+    let words = [uptime, 0, 0, 0, memory.total, memory.free, memory.files, 0, 0, 0, processes, 0, 0];
     ctx.mem.put_words(at, &words)?;
     ctx.mem.put_u64(at.wrapping_add(104), 1)?;
     DONE
@@ -99,11 +79,7 @@ pub(super) fn getrusage(ctx: &mut Ctx, [who, at, ..]: Args) -> Answer {
     let usage = match who as i32 {
         RUSAGE_CHILDREN => ctx.group()?.children_usage,
         0 => own_usage(ctx)?,
-        1 => Usage {
-            cpu: ctx.platform.cpu_time(ctx.task),
-            faults: ctx.me()?.faults,
-            resident: 0,
-        },
+        1 => Usage { cpu: ctx.platform.cpu_time(ctx.task), faults: ctx.me()?.faults, resident: 0 },
         _ => return Err(Errno::EINVAL),
     };
     put_usage(ctx, at, usage)?;
@@ -116,17 +92,8 @@ fn own_usage(ctx: &mut Ctx) -> Result<Usage, Errno> {
     let space = ctx.mm()?.space;
     let resident = ctx.platform.space_resident(space);
     let group = ctx.group()?;
-    let live: u64 = group
-        .threads
-        .iter()
-        .filter_map(|t| ctx.os.tasks.get(*t))
-        .map(|t| t.faults)
-        .sum();
-    Ok(Usage {
-        cpu,
-        faults: group.usage.faults + live,
-        resident: resident.max(group.usage.resident),
-    })
+    let live: u64 = group.threads.iter().filter_map(|t| ctx.os.tasks.get(*t)).map(|t| t.faults).sum();
+    Ok(Usage { cpu, faults: group.usage.faults + live, resident: resident.max(group.usage.resident) })
 }
 
 pub(super) fn getrlimit(ctx: &mut Ctx, [resource, at, ..]: Args) -> Answer {
@@ -144,10 +111,7 @@ pub(super) fn prlimit64(ctx: &mut Ctx, [pid, resource, new, old, ..]: Args) -> A
         0 => ctx.group_id()?,
         pid => *ctx.os.tgids.get(&pid).ok_or(Errno::ESRCH)?,
     };
-    let resource = usize::try_from(resource as u32)
-        .ok()
-        .filter(|r| *r < LIMITS)
-        .ok_or(Errno::EINVAL)?;
+    let resource = usize::try_from(resource as u32).ok().filter(|r| *r < LIMITS).ok_or(Errno::EINVAL)?;
     let wanted = if new == 0 {
         None
     } else {
@@ -155,12 +119,7 @@ pub(super) fn prlimit64(ctx: &mut Ctx, [pid, resource, new, old, ..]: Args) -> A
         Some(Limit { soft, hard })
     };
     let may_raise = ctx.me()?.credentials.can(CAP_SYS_RESOURCE);
-    let place = ctx
-        .os
-        .groups
-        .get_mut(id)
-        .and_then(|g| g.limits.get_mut(resource))
-        .ok_or(Errno::ESRCH)?;
+    let place = ctx.os.groups.get_mut(id).and_then(|g| g.limits.get_mut(resource)).ok_or(Errno::ESRCH)?;
     let before = *place;
     if let Some(limit) = wanted {
         if limit.soft > limit.hard {
@@ -191,9 +150,7 @@ pub(super) fn getrandom(ctx: &mut Ctx, [at, length, flags, ..]: Args) -> Answer 
     let mut done = 0;
     let mut buffer = [0; PAGE as usize / 16];
     while done < length {
-        let piece = buffer
-            .get_mut(..(length - done).min(PAGE / 16) as usize)
-            .unwrap_or_default();
+        let piece = buffer.get_mut(..(length - done).min(PAGE / 16) as usize).unwrap_or_default();
         ctx.platform.random(piece);
         match ctx.mem.write(at.wrapping_add(done), piece) {
             Ok(()) => done += piece.len() as u64,

@@ -46,14 +46,7 @@ pub(super) fn mmap(ctx: &mut Ctx, [address, length, prot, flags, fd, offset]: Ar
     };
     let limit = ctx.group()?.limit(g::RLIMIT_AS);
     commit_check(ctx, &backing, wanted, length)?;
-    let request = MapRequest {
-        place,
-        length,
-        protection: wanted,
-        allowed,
-        backing,
-        label,
-    };
+    let request = MapRequest { place, length, protection: wanted, allowed, backing, label };
     let (mm, platform) = ctx.mm_mut()?;
     let mapped = mm.map(request, limit, platform);
     ctx.sweep_objects();
@@ -68,28 +61,13 @@ fn anonymous(ctx: &mut Ctx, shared: bool, length: u64) -> Result<Below, Errno> {
     }
     let length = crate::mm::pages(length).ok_or(Errno::ENOMEM)?;
     let object = ctx.platform.shared_create(length)?;
-    let known = Arc::new(Object {
-        id: object,
-        place: None,
-        path: b"/dev/zero (deleted)".to_vec(),
-        device: 0,
-        inode: 0,
-    });
+    let known =
+        Arc::new(Object { id: object, place: None, path: b"/dev/zero (deleted)".to_vec(), device: 0, inode: 0 });
     ctx.os.objects.insert(object, known.clone());
-    Ok((
-        Backing::Shared { object, offset: 0 },
-        Label::Object(known),
-        Protection::all(),
-    ))
+    Ok((Backing::Shared { object, offset: 0 }, Label::Object(known), Protection::all()))
 }
 
-fn file(
-    ctx: &mut Ctx,
-    fd: i32,
-    prot: u32,
-    shared: bool,
-    (offset, length): (u64, u64),
-) -> Result<Below, Errno> {
+fn file(ctx: &mut Ctx, fd: i32, prot: u32, shared: bool, (offset, length): (u64, u64)) -> Result<Below, Errno> {
     offset.checked_add(length).ok_or(Errno::EOVERFLOW)?;
     let found = ctx.files(&[], 0, |vfs, c, _| {
         let target = vfs.map_target(c, fd, prot, shared)?;
@@ -111,11 +89,7 @@ fn file(
     };
     let (object, _) = object_of(ctx.os, ctx.vfs, place, path, stat)?;
     let id = object.id;
-    let backing = if shared {
-        Backing::Shared { object: id, offset }
-    } else {
-        Backing::Private { object: id, offset }
-    };
+    let backing = if shared { Backing::Shared { object: id, offset } } else { Backing::Private { object: id, offset } };
     let mut allowed = Protection::all();
     allowed.set(Protection::WRITE, !shared || writable);
     Ok((backing, Label::Object(object), allowed))
@@ -219,14 +193,8 @@ fn check_mapped(ctx: &mut Ctx, address: u64, length: u64) -> Answer {
     }
     let mm = ctx.mm()?;
     let start = address / PAGE * PAGE;
-    let end = mm
-        .range(start, length.saturating_add(address - start))
-        .map_err(|_| Errno::ENOMEM)?;
-    if mm.areas.covers(start, end) {
-        DONE
-    } else {
-        Err(Errno::ENOMEM)
-    }
+    let end = mm.range(start, length.saturating_add(address - start)).map_err(|_| Errno::ENOMEM)?;
+    if mm.areas.covers(start, end) { DONE } else { Err(Errno::ENOMEM) }
 }
 
 /// Nothing is ever paged out: memory is locked as it is.
@@ -240,11 +208,7 @@ pub(super) fn munlock(ctx: &mut Ctx, [address, length, ..]: Args) -> Answer {
 
 pub(super) fn mlockall(_: &mut Ctx, [flags, ..]: Args) -> Answer {
     let known = (g::MCL_CURRENT | g::MCL_FUTURE | g::MCL_ONFAULT) as u64;
-    if flags == 0 || flags & !known != 0 {
-        Err(Errno::EINVAL)
-    } else {
-        DONE
-    }
+    if flags == 0 || flags & !known != 0 { Err(Errno::EINVAL) } else { DONE }
 }
 
 pub(super) fn munlockall(_: &mut Ctx, _: Args) -> Answer {

@@ -54,10 +54,7 @@ fn missing(ctx: &mut Ctx, _: Args) -> Answer {
 pub(crate) fn entry(number: u64) -> Entry {
     match TABLE.get(number as usize) {
         Some(entry) => *entry,
-        None => Entry {
-            name: "",
-            handler: missing,
-        },
+        None => Entry { name: "", handler: missing },
     }
 }
 

@@ -61,11 +61,7 @@ fn look(
 
 /// A path that `AT_EMPTY_PATH` lets be a null pointer or empty.
 fn path_or_empty(ctx: &mut Ctx, at: u64, flags: u32) -> Result<Vec<u8>, Errno> {
-    if at == 0 && flags & g::AT_EMPTY_PATH != 0 {
-        Ok(Vec::new())
-    } else {
-        ctx.mem.get_path(at)
-    }
+    if at == 0 && flags & g::AT_EMPTY_PATH != 0 { Ok(Vec::new()) } else { ctx.mem.get_path(at) }
 }
 
 fn stat_at(ctx: &mut Ctx, directory: i32, path: u64, at: u64, flags: u32) -> Answer {
@@ -100,13 +96,7 @@ fn statx_bytes(s: &Stat) -> [u8; 256] {
             place.copy_from_slice(value);
         }
     };
-    for (at, value) in [
-        (0, STATX_MASK),
-        (4, s.blksize),
-        (16, s.nlink),
-        (20, s.uid),
-        (24, s.gid),
-    ] {
+    for (at, value) in [(0, STATX_MASK), (4, s.blksize), (16, s.nlink), (20, s.uid), (24, s.gid)] {
         put(at, &value.to_le_bytes());
     }
     put(28, &(s.mode as u16).to_le_bytes());
@@ -150,9 +140,7 @@ fn access_at(ctx: &mut Ctx, directory: i32, path: u64, mask: u32, flags: u32) ->
     if flags & g::AT_EACCESS == 0 {
         (cred.uid, cred.gid) = (task.credentials.uid[0], task.credentials.gid[0]);
     }
-    unit(ctx, |vfs, c| {
-        vfs.access(&sal_vfs::Ctx { cred: &cred, ..*c }, directory, &path, mask, flags)
-    })
+    unit(ctx, |vfs, c| vfs.access(&sal_vfs::Ctx { cred: &cred, ..*c }, directory, &path, mask, flags))
 }
 
 pub(super) fn access(ctx: &mut Ctx, [path, mask, ..]: Args) -> Answer {
@@ -179,21 +167,15 @@ fn on_path(
 }
 
 pub(super) fn mkdir(ctx: &mut Ctx, [path, mode, ..]: Args) -> Answer {
-    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| {
-        vfs.mkdir(c, d, p, mode as u32)
-    })
+    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| vfs.mkdir(c, d, p, mode as u32))
 }
 
 pub(super) fn mkdirat(ctx: &mut Ctx, [directory, path, mode, ..]: Args) -> Answer {
-    on_path(ctx, directory as i32, path, |vfs, c, d, p| {
-        vfs.mkdir(c, d, p, mode as u32)
-    })
+    on_path(ctx, directory as i32, path, |vfs, c, d, p| vfs.mkdir(c, d, p, mode as u32))
 }
 
 pub(super) fn rmdir(ctx: &mut Ctx, [path, ..]: Args) -> Answer {
-    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| {
-        vfs.unlink(c, d, p, g::AT_REMOVEDIR)
-    })
+    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| vfs.unlink(c, d, p, g::AT_REMOVEDIR))
 }
 
 pub(super) fn unlink(ctx: &mut Ctx, [path, ..]: Args) -> Answer {
@@ -201,9 +183,7 @@ pub(super) fn unlink(ctx: &mut Ctx, [path, ..]: Args) -> Answer {
 }
 
 pub(super) fn unlinkat(ctx: &mut Ctx, [directory, path, flags, ..]: Args) -> Answer {
-    on_path(ctx, directory as i32, path, |vfs, c, d, p| {
-        vfs.unlink(c, d, p, flags as u32)
-    })
+    on_path(ctx, directory as i32, path, |vfs, c, d, p| vfs.unlink(c, d, p, flags as u32))
 }
 
 /// A call on two paths.
@@ -218,45 +198,31 @@ fn on_two(
 }
 
 pub(super) fn rename(ctx: &mut Ctx, [from, to, ..]: Args) -> Answer {
-    on_two(ctx, from, to, |vfs, c, a, b| {
-        vfs.rename(c, g::AT_FDCWD, a, g::AT_FDCWD, b, 0)
-    })
+    on_two(ctx, from, to, |vfs, c, a, b| vfs.rename(c, g::AT_FDCWD, a, g::AT_FDCWD, b, 0))
 }
 
 pub(super) fn renameat(ctx: &mut Ctx, [fromfd, from, tofd, to, ..]: Args) -> Answer {
-    on_two(ctx, from, to, |vfs, c, a, b| {
-        vfs.rename(c, fromfd as i32, a, tofd as i32, b, 0)
-    })
+    on_two(ctx, from, to, |vfs, c, a, b| vfs.rename(c, fromfd as i32, a, tofd as i32, b, 0))
 }
 
 pub(super) fn renameat2(ctx: &mut Ctx, [fromfd, from, tofd, to, flags, _]: Args) -> Answer {
-    on_two(ctx, from, to, |vfs, c, a, b| {
-        vfs.rename(c, fromfd as i32, a, tofd as i32, b, flags as u32)
-    })
+    on_two(ctx, from, to, |vfs, c, a, b| vfs.rename(c, fromfd as i32, a, tofd as i32, b, flags as u32))
 }
 
 pub(super) fn link(ctx: &mut Ctx, [from, to, ..]: Args) -> Answer {
-    on_two(ctx, from, to, |vfs, c, a, b| {
-        vfs.link(c, g::AT_FDCWD, a, g::AT_FDCWD, b, 0)
-    })
+    on_two(ctx, from, to, |vfs, c, a, b| vfs.link(c, g::AT_FDCWD, a, g::AT_FDCWD, b, 0))
 }
 
 pub(super) fn linkat(ctx: &mut Ctx, [fromfd, from, tofd, to, flags, _]: Args) -> Answer {
-    on_two(ctx, from, to, |vfs, c, a, b| {
-        vfs.link(c, fromfd as i32, a, tofd as i32, b, flags as u32)
-    })
+    on_two(ctx, from, to, |vfs, c, a, b| vfs.link(c, fromfd as i32, a, tofd as i32, b, flags as u32))
 }
 
 pub(super) fn symlink(ctx: &mut Ctx, [target, path, ..]: Args) -> Answer {
-    on_two(ctx, target, path, |vfs, c, t, p| {
-        vfs.symlink(c, t, g::AT_FDCWD, p)
-    })
+    on_two(ctx, target, path, |vfs, c, t, p| vfs.symlink(c, t, g::AT_FDCWD, p))
 }
 
 pub(super) fn symlinkat(ctx: &mut Ctx, [target, directory, path, ..]: Args) -> Answer {
-    on_two(ctx, target, path, |vfs, c, t, p| {
-        vfs.symlink(c, t, directory as i32, p)
-    })
+    on_two(ctx, target, path, |vfs, c, t, p| vfs.symlink(c, t, directory as i32, p))
 }
 
 fn readlink_at(ctx: &mut Ctx, directory: i32, path: u64, at: u64, size: u64) -> Answer {
@@ -283,28 +249,20 @@ pub(super) fn readlinkat(ctx: &mut Ctx, [directory, path, at, size, ..]: Args) -
 }
 
 pub(super) fn chmod(ctx: &mut Ctx, [path, mode, ..]: Args) -> Answer {
-    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| {
-        vfs.chmod(c, d, p, mode as u32, 0)
-    })
+    on_path(ctx, g::AT_FDCWD, path, |vfs, c, d, p| vfs.chmod(c, d, p, mode as u32, 0))
 }
 
 pub(super) fn fchmod(ctx: &mut Ctx, [fd, mode, ..]: Args) -> Answer {
-    unit(ctx, |vfs, c| {
-        vfs.chmod(c, fd as i32, b"", mode as u32, g::AT_EMPTY_PATH)
-    })
+    unit(ctx, |vfs, c| vfs.chmod(c, fd as i32, b"", mode as u32, g::AT_EMPTY_PATH))
 }
 
 pub(super) fn fchmodat(ctx: &mut Ctx, [directory, path, mode, ..]: Args) -> Answer {
-    on_path(ctx, directory as i32, path, |vfs, c, d, p| {
-        vfs.chmod(c, d, p, mode as u32, 0)
-    })
+    on_path(ctx, directory as i32, path, |vfs, c, d, p| vfs.chmod(c, d, p, mode as u32, 0))
 }
 
 fn chown_at(ctx: &mut Ctx, directory: i32, path: &[u8], [uid, gid]: [u64; 2], flags: u32) -> Answer {
     let keep = |id: u64| Some(id as u32).filter(|id| *id != u32::MAX);
-    unit(ctx, |vfs, c| {
-        vfs.chown(c, directory, path, keep(uid), keep(gid), flags)
-    })
+    unit(ctx, |vfs, c| vfs.chown(c, directory, path, keep(uid), keep(gid), flags))
 }
 
 pub(super) fn chown(ctx: &mut Ctx, [path, uid, gid, ..]: Args) -> Answer {
@@ -331,9 +289,7 @@ pub(super) fn mknod(ctx: &mut Ctx, [path, mode, dev, ..]: Args) -> Answer {
 }
 
 pub(super) fn mknodat(ctx: &mut Ctx, [directory, path, mode, dev, ..]: Args) -> Answer {
-    on_path(ctx, directory as i32, path, |vfs, c, d, p| {
-        vfs.mknod(c, d, p, mode as u32, dev)
-    })
+    on_path(ctx, directory as i32, path, |vfs, c, d, p| vfs.mknod(c, d, p, mode as u32, dev))
 }
 
 pub(super) fn truncate(ctx: &mut Ctx, [path, size, ..]: Args) -> Answer {
@@ -380,30 +336,17 @@ fn set_time(seconds: u64, nanoseconds: u64) -> Result<SetTime, Errno> {
     Ok(match nanoseconds {
         UTIME_NOW => SetTime::Now,
         UTIME_OMIT => SetTime::Keep,
-        n if n < 1_000_000_000 => SetTime::At(Time {
-            sec: seconds as i64,
-            nsec: n as u32,
-        }),
+        n if n < 1_000_000_000 => SetTime::At(Time { sec: seconds as i64, nsec: n as u32 }),
         _ => return Err(Errno::EINVAL),
     })
 }
 
 fn set_times(ctx: &mut Ctx, directory: i32, path: u64, times: [SetTime; 2], flags: u32) -> Answer {
     // A null path: the descriptor itself (futimens).
-    let path = if path == 0 {
-        Vec::new()
-    } else {
-        ctx.mem.get_path(path)?
-    };
-    let flags = if path.is_empty() {
-        flags | g::AT_EMPTY_PATH
-    } else {
-        flags
-    };
+    let path = if path == 0 { Vec::new() } else { ctx.mem.get_path(path)? };
+    let flags = if path.is_empty() { flags | g::AT_EMPTY_PATH } else { flags };
     let [atime, mtime] = times;
-    unit(ctx, |vfs, c| {
-        vfs.utimens(c, directory, &path, atime, mtime, flags)
-    })
+    unit(ctx, |vfs, c| vfs.utimens(c, directory, &path, atime, mtime, flags))
 }
 
 pub(super) fn utimensat(ctx: &mut Ctx, [directory, path, times, flags, ..]: Args) -> Answer {
@@ -456,8 +399,7 @@ fn put_statfs(ctx: &mut Ctx, at: u64, ask: impl FnOnce(&mut Files, &sal_vfs::Ctx
         Gave::Later(outcome) => return Ok(outcome),
     };
     let words = [
-        s.kind, s.bsize, s.blocks, s.bfree, s.bavail, s.files, s.ffree, s.fsid, s.namelen, s.bsize, s.flags,
-        0, 0, 0, 0,
+        s.kind, s.bsize, s.blocks, s.bfree, s.bavail, s.files, s.ffree, s.fsid, s.namelen, s.bsize, s.flags, 0, 0, 0, 0,
     ];
     ctx.mem.put_words(at, &words)?;
     DONE
@@ -474,21 +416,12 @@ pub(super) fn fstatfs(ctx: &mut Ctx, [fd, at, ..]: Args) -> Answer {
 
 /// mount(2): new file systems of the types that there are.
 pub(super) fn mount(ctx: &mut Ctx, [source, target, kind, flags, ..]: Args) -> Answer {
-    let special = g::MS_REMOUNT
-        | g::MS_BIND
-        | g::MS_MOVE
-        | g::MS_SHARED
-        | g::MS_PRIVATE
-        | g::MS_SLAVE
-        | g::MS_UNBINDABLE;
+    let special =
+        g::MS_REMOUNT | g::MS_BIND | g::MS_MOVE | g::MS_SHARED | g::MS_PRIVATE | g::MS_SLAVE | g::MS_UNBINDABLE;
     if flags as u32 & special != 0 {
         return Err(Errno::EINVAL);
     }
-    let source = if source == 0 {
-        b"none".to_vec()
-    } else {
-        ctx.mem.get_path(source)?
-    };
+    let source = if source == 0 { b"none".to_vec() } else { ctx.mem.get_path(source)? };
     let target = ctx.mem.get_path(target)?;
     let kind = match ctx.mem.get_path(kind)?.as_slice() {
         b"tmpfs" | b"ramfs" => MountKind::Tmpfs,

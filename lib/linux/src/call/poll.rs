@@ -37,11 +37,7 @@ type Deadline = Option<u64>;
 fn scan(ctx: &mut Ctx, asked: &[Asked], new_deadline: Deadline) -> Result<Scan, Errno> {
     let (deadline, answer) = match ctx.take_progress() {
         Progress::Deadline(deadline) => (deadline, None),
-        Progress::PollAnswered {
-            deadline,
-            ready,
-            epoch,
-        } => (deadline, Some((ready, epoch))),
+        Progress::PollAnswered { deadline, ready, epoch } => (deadline, Some((ready, epoch))),
         _ => (new_deadline, None),
     };
     let looks = look(ctx, asked)?;
@@ -78,11 +74,7 @@ fn look(ctx: &mut Ctx, asked: &[Asked]) -> Result<Vec<Readiness>, Errno> {
     let looks = ctx.files(&[], 0, |vfs, c, _| {
         let one = |a: &Asked| {
             if a.fd < 0 {
-                return Ok(Readiness {
-                    ready: Events::empty(),
-                    wait: None,
-                    ask: None,
-                });
+                return Ok(Readiness { ready: Events::empty(), wait: None, ask: None });
             }
             vfs.poll(c, a.fd, Events::from_bits_truncate(a.events & 0xffff))
         };
@@ -93,14 +85,8 @@ fn look(ctx: &mut Ctx, asked: &[Asked]) -> Result<Vec<Readiness>, Errno> {
 
 fn ask(ctx: &mut Ctx, tty: u32, events: u32, deadline: Deadline, epoch: u64) -> Result<Outcome, Errno> {
     ctx.me_mut()?.progress = Progress::PollAsked { deadline, epoch };
-    let request = RemoteRequest::Poll {
-        events: events as u16,
-    };
-    Ok(Outcome::Remote(RemoteCall {
-        server: Server::Tty(tty),
-        request,
-        buffers: Vec::new(),
-    }))
+    let request = RemoteRequest::Poll { events: events as u16 };
+    Ok(Outcome::Remote(RemoteCall { server: Server::Tty(tty), request, buffers: Vec::new() }))
 }
 
 fn wait(ctx: &mut Ctx, looks: &[Readiness], tty: Option<u32>, deadline: Deadline) -> Result<Outcome, Errno> {
@@ -140,10 +126,7 @@ fn poll_list(ctx: &mut Ctx, at: u64, count: u64, deadline: Deadline) -> Answer {
     let asked: Vec<Asked> = bytes
         .chunks_exact(8)
         .map(|c| u64::from_le_bytes(c.try_into().unwrap_or_default()))
-        .map(|word| Asked {
-            fd: word as i32,
-            events: (word >> 32) as u32 & 0xffff,
-        })
+        .map(|word| Asked { fd: word as i32, events: (word >> 32) as u32 & 0xffff })
         .collect();
     let holds = match scan(ctx, &asked, deadline)? {
         Scan::Later(outcome) => return Ok(outcome),
@@ -151,10 +134,7 @@ fn poll_list(ctx: &mut Ctx, at: u64, count: u64, deadline: Deadline) -> Answer {
     };
     unmask(ctx)?;
     for (index, ready) in holds.iter().enumerate() {
-        ctx.mem.write(
-            at.wrapping_add(index as u64 * 8 + 6),
-            &(*ready as u16).to_le_bytes(),
-        )?;
+        ctx.mem.write(at.wrapping_add(index as u64 * 8 + 6), &(*ready as u16).to_le_bytes())?;
     }
     Ok(Outcome::Value(holds.iter().filter(|h| **h != 0).count() as u64))
 }
@@ -193,14 +173,8 @@ fn read_mask(ctx: &mut Ctx, at: u64, size: u64) -> Result<SigSet, Errno> {
 
 /// What makes a descriptor readable, writable, exceptional for select (fs/select.c).
 const SETS: [(u32, u32); 3] = [
-    (
-        g::POLLIN | g::POLLRDNORM,
-        g::POLLIN | g::POLLRDNORM | g::POLLHUP | g::POLLERR,
-    ),
-    (
-        g::POLLOUT | g::POLLWRNORM,
-        g::POLLOUT | g::POLLWRNORM | g::POLLERR,
-    ),
+    (g::POLLIN | g::POLLRDNORM, g::POLLIN | g::POLLRDNORM | g::POLLHUP | g::POLLERR),
+    (g::POLLOUT | g::POLLWRNORM, g::POLLOUT | g::POLLWRNORM | g::POLLERR),
     (g::POLLPRI, g::POLLPRI),
 ];
 
@@ -211,31 +185,19 @@ fn select_sets(ctx: &mut Ctx, count: u64, at: [u64; 3], deadline: Deadline) -> A
     if count as i32 as i64 != count as i64 && count > u32::MAX as u64 || (count as i32) < 0 {
         return Err(Errno::EINVAL);
     }
-    let count = (count as u32 as u64)
-        .min(ctx.group()?.limit(g::RLIMIT_NOFILE))
-        .min(SELECT_MOST);
+    let count = (count as u32 as u64).min(ctx.group()?.limit(g::RLIMIT_NOFILE)).min(SELECT_MOST);
     let bytes = count.div_ceil(64) as usize * 8;
     let mut sets: [Vec<u8>; 3] = Default::default();
     for (set, at) in sets.iter_mut().zip(at) {
-        *set = if at == 0 {
-            alloc::vec![0; bytes]
-        } else {
-            ctx.mem.get_vec(at, bytes)?
-        };
+        *set = if at == 0 { alloc::vec![0; bytes] } else { ctx.mem.get_vec(at, bytes)? };
     }
     let named = |fd: u64, set: &Vec<u8>| set.get(fd as usize / 8).is_some_and(|b| b >> (fd % 8) & 1 == 1);
     let mut asked = Vec::new();
     for fd in 0..count {
-        let events = sets
-            .iter()
-            .zip(SETS)
-            .filter(|(set, _)| named(fd, set))
-            .fold(0, |all, (_, (wants, _))| all | wants);
+        let events =
+            sets.iter().zip(SETS).filter(|(set, _)| named(fd, set)).fold(0, |all, (_, (wants, _))| all | wants);
         if events != 0 {
-            asked.push(Asked {
-                fd: fd as i32,
-                events,
-            });
+            asked.push(Asked { fd: fd as i32, events });
         }
     }
     let holds = match scan(ctx, &asked, deadline)? {
@@ -253,11 +215,7 @@ fn put_sets(ctx: &mut Ctx, asked: &[Asked], holds: &[u32], at: [u64; 3], bytes: 
     let mut total = 0;
     for (address, (wants, counts)) in at.into_iter().zip(SETS).filter(|(at, _)| *at != 0) {
         let mut set = alloc::vec![0u8; bytes];
-        for (item, _) in asked
-            .iter()
-            .zip(holds)
-            .filter(|(a, h)| a.events & wants != 0 && **h & counts != 0)
-        {
+        for (item, _) in asked.iter().zip(holds).filter(|(a, h)| a.events & wants != 0 && **h & counts != 0) {
             if let Some(byte) = set.get_mut(item.fd as usize / 8) {
                 *byte |= 1 << (item.fd % 8);
                 total += 1;

@@ -39,31 +39,15 @@ pub(super) fn clone3(ctx: &mut Ctx, [at, size, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let rest = ctx.mem.get_vec(at, size as usize)?;
-    if rest
-        .get(known as usize..)
-        .unwrap_or_default()
-        .iter()
-        .any(|b| *b != 0)
-    {
+    if rest.get(known as usize..).unwrap_or_default().iter().any(|b| *b != 0) {
         return Err(Errno::E2BIG);
     }
     let mut words = [0u64; 11];
     for (word, bytes) in words.iter_mut().zip(rest.chunks_exact(8)) {
         *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
     }
-    let [
-        flags,
-        _pidfd,
-        child_tid,
-        parent_tid,
-        exit_signal,
-        stack,
-        stack_size,
-        tls,
-        set_tid,
-        set_tid_size,
-        _cgroup,
-    ] = words;
+    let [flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, _cgroup] =
+        words;
     let signal_bits = flags & (g::CSIGNAL | g::CLONE_DETACHED) as u64 != 0;
     if signal_bits || set_tid != 0 || set_tid_size != 0 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
@@ -72,30 +56,16 @@ pub(super) fn clone3(ctx: &mut Ctx, [at, size, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let stack = stack.checked_add(stack_size).ok_or(Errno::EINVAL)?;
-    ctx.clone_task(CloneRequest {
-        flags,
-        exit_signal,
-        stack,
-        parent_tid,
-        child_tid,
-        tls,
-    })
+    ctx.clone_task(CloneRequest { flags, exit_signal, stack, parent_tid, child_tid, tls })
 }
 
 pub(super) fn fork(ctx: &mut Ctx, _: Args) -> Answer {
-    ctx.clone_task(CloneRequest {
-        exit_signal: SIGCHLD as u64,
-        ..Default::default()
-    })
+    ctx.clone_task(CloneRequest { exit_signal: SIGCHLD as u64, ..Default::default() })
 }
 
 pub(super) fn vfork(ctx: &mut Ctx, _: Args) -> Answer {
     let flags = (g::CLONE_VM | g::CLONE_VFORK) as u64;
-    ctx.clone_task(CloneRequest {
-        flags,
-        exit_signal: SIGCHLD as u64,
-        ..Default::default()
-    })
+    ctx.clone_task(CloneRequest { flags, exit_signal: SIGCHLD as u64, ..Default::default() })
 }
 
 /// One argument or environment string at most (`MAX_ARG_STRLEN`), and all of them.
@@ -128,13 +98,7 @@ fn exec(ctx: &mut Ctx, directory: i32, [path, argv, envp]: [u64; 3], flags: u32)
         // As Linux since 5.18: programs count on argv[0].
         arguments.push(Vec::new());
     }
-    ctx.exec(ExecRequest {
-        directory,
-        path,
-        flags,
-        arguments,
-        environment,
-    })
+    ctx.exec(ExecRequest { directory, path, flags, arguments, environment })
 }
 
 pub(super) fn execve(ctx: &mut Ctx, [path, argv, envp, ..]: Args) -> Answer {
@@ -157,8 +121,7 @@ pub(super) fn exit(ctx: &mut Ctx, [status, ..]: Args) -> Answer {
 
 pub(super) fn exit_group(ctx: &mut Ctx, [status, ..]: Args) -> Answer {
     let id = ctx.group_id()?;
-    ctx.os
-        .end_group(id, ExitStatus::Exited(status as u8), ctx.platform);
+    ctx.os.end_group(id, ExitStatus::Exited(status as u8), ctx.platform);
     ctx.exit_thread();
     Ok(Outcome::Exit)
 }
@@ -203,35 +166,19 @@ fn change(ctx: &mut Ctx, child: GroupId, options: u32) -> Option<Change> {
             ExitStatus::Exited(c) => (code::CLD_EXITED, c as i32, end.wait_status()),
             ExitStatus::Killed(s) => (code::CLD_KILLED, s as i32, end.wait_status()),
         },
-        (
-            None,
-            JobState::Stopped {
-                signal,
-                reported: false,
-            },
-        ) if options & g::WSTOPPED != 0 => (code::CLD_STOPPED, signal as i32, (signal as u32) << 8 | 0x7f),
+        (None, JobState::Stopped { signal, reported: false }) if options & g::WSTOPPED != 0 => {
+            (code::CLD_STOPPED, signal as i32, (signal as u32) << 8 | 0x7f)
+        }
         (None, JobState::Continued) if options & g::WCONTINUED != 0 => {
             (code::CLD_CONTINUED, crate::signal::SIGCONT as i32, 0xffff)
         }
         _ => return None,
     };
-    let uid = group
-        .threads
-        .first()
-        .and_then(|t| ctx.os.tasks.get(*t))
-        .map_or(group.uid, |t| t.credentials.uid[0]);
+    let uid = group.threads.first().and_then(|t| ctx.os.tasks.get(*t)).map_or(group.uid, |t| t.credentials.uid[0]);
     let mut usage = group.usage;
     usage.add(group.children_usage);
     usage.cpu = cpu + group.children_usage.cpu;
-    Some(Change {
-        child,
-        pid: group.tgid,
-        uid,
-        code,
-        status,
-        word,
-        usage,
-    })
+    Some(Change { child, pid: group.tgid, uid, code, status, word, usage })
 }
 
 /// The change is told: it is not told again.
@@ -257,12 +204,7 @@ fn wait(ctx: &mut Ctx, which: Which, options: u32) -> Result<Result<Option<Chang
         .children
         .iter()
         .copied()
-        .filter(|c| {
-            ctx.os
-                .groups
-                .get(*c)
-                .is_some_and(|g| which.takes(g) && is_waitable(g, options))
-        })
+        .filter(|c| ctx.os.groups.get(*c).is_some_and(|g| which.takes(g) && is_waitable(g, options)))
         .collect();
     for child in &candidates {
         if let Some(found) = change(ctx, *child, options) {
@@ -346,9 +288,8 @@ pub(super) fn waitid(ctx: &mut Ctx, [kind, id, info, options, usage, _]: Args) -
 
 /// The fields of `siginfo_t` that waitid sets; the others stay.
 fn put_child_info(ctx: &mut Ctx, at: u64, found: Option<&Change>) -> Result<(), Errno> {
-    let (signal, code, pid, uid, status) = found.map_or((0, 0, 0, 0, 0), |c| {
-        (SIGCHLD as u32, c.code as u32, c.pid, c.uid, c.status as u32)
-    });
+    let (signal, code, pid, uid, status) =
+        found.map_or((0, 0, 0, 0, 0), |c| (SIGCHLD as u32, c.code as u32, c.pid, c.uid, c.status as u32));
     for (offset, value) in [(0, signal), (4, 0), (8, code), (16, pid), (20, uid), (24, status)] {
         ctx.mem.put_u32(at.wrapping_add(offset), value)?;
     }
@@ -385,11 +326,7 @@ pub(super) fn set_robust_list(ctx: &mut Ctx, [head, length, ..]: Args) -> Answer
 }
 
 pub(super) fn get_robust_list(ctx: &mut Ctx, [tid, head, length, ..]: Args) -> Answer {
-    let id = if tid == 0 {
-        ctx.task
-    } else {
-        *ctx.os.tids.get(&(tid as u32)).ok_or(Errno::ESRCH)?
-    };
+    let id = if tid == 0 { ctx.task } else { *ctx.os.tids.get(&(tid as u32)).ok_or(Errno::ESRCH)? };
     let list = ctx.os.tasks.get(id).ok_or(Errno::ESRCH)?.robust_list;
     ctx.mem.put_u64(head, list)?;
     ctx.mem.put_u64(length, ROBUST_HEAD)?;

@@ -12,11 +12,7 @@ use linux_raw_sys::general as g;
 const CAP_SYS_NICE: u32 = 23;
 
 fn thread(ctx: &Ctx, tid: u64) -> Result<TaskId, Errno> {
-    if tid == 0 {
-        Ok(ctx.task)
-    } else {
-        ctx.os.tids.get(&(tid as u32)).copied().ok_or(Errno::ESRCH)
-    }
+    if tid == 0 { Ok(ctx.task) } else { ctx.os.tids.get(&(tid as u32)).copied().ok_or(Errno::ESRCH) }
 }
 
 /// The shell's native thread gives way whenever it waits for the lock; nothing more is promised.
@@ -89,11 +85,7 @@ pub(super) fn sched_getparam(ctx: &mut Ctx, [tid, at, ..]: Args) -> Answer {
 
 pub(super) fn sched_setparam(ctx: &mut Ctx, [tid, at, ..]: Args) -> Answer {
     thread(ctx, tid)?;
-    if ctx.mem.get_u32(at)? == 0 {
-        DONE
-    } else {
-        Err(Errno::EINVAL)
-    }
+    if ctx.mem.get_u32(at)? == 0 { DONE } else { Err(Errno::EINVAL) }
 }
 
 pub(super) fn sched_get_priority_max(_: &mut Ctx, [policy, ..]: Args) -> Answer {
@@ -117,12 +109,7 @@ fn named(ctx: &Ctx, which: u64, who: u64) -> Result<Vec<TaskId>, Errno> {
     let group = ctx.group()?;
     let who = who as u32;
     let threads_of = |wanted: &dyn Fn(&crate::task::Group) -> bool| -> Vec<TaskId> {
-        ctx.os
-            .groups
-            .iter()
-            .filter(|(_, g)| wanted(g))
-            .flat_map(|(_, g)| g.threads.iter().copied())
-            .collect()
+        ctx.os.groups.iter().filter(|(_, g)| wanted(g)).flat_map(|(_, g)| g.threads.iter().copied()).collect()
     };
     let found = match which as u32 {
         g::PRIO_PROCESS if who == 0 => alloc::vec![ctx.task],
@@ -132,35 +119,17 @@ fn named(ctx: &Ctx, which: u64, who: u64) -> Result<Vec<TaskId>, Errno> {
             threads_of(&|g| g.pgid == pgid)
         }
         g::PRIO_USER => {
-            let uid = if who == 0 {
-                ctx.me()?.credentials.uid[0]
-            } else {
-                who
-            };
-            ctx.os
-                .tasks
-                .iter()
-                .filter(|(_, t)| t.credentials.uid[0] == uid)
-                .map(|(id, _)| id)
-                .collect()
+            let uid = if who == 0 { ctx.me()?.credentials.uid[0] } else { who };
+            ctx.os.tasks.iter().filter(|(_, t)| t.credentials.uid[0] == uid).map(|(id, _)| id).collect()
         }
         _ => return Err(Errno::EINVAL),
     };
-    if found.is_empty() {
-        Err(Errno::ESRCH)
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
 }
 
 pub(super) fn getpriority(ctx: &mut Ctx, [which, who, ..]: Args) -> Answer {
     let threads = named(ctx, which, who)?;
-    let nice = threads
-        .iter()
-        .filter_map(|t| ctx.os.tasks.get(*t))
-        .map(|t| t.nice)
-        .min()
-        .ok_or(Errno::ESRCH)?;
+    let nice = threads.iter().filter_map(|t| ctx.os.tasks.get(*t)).map(|t| t.nice).min().ok_or(Errno::ESRCH)?;
     Ok(Outcome::Value((20 - nice as i64) as u64))
 }
 

@@ -20,10 +20,7 @@ fn check_set(size: u64) -> Result<(), Errno> {
 }
 
 fn signal_number(signal: u64) -> Result<u8, Errno> {
-    u8::try_from(signal as u32)
-        .ok()
-        .filter(|s| (1..=SIGMAX).contains(s))
-        .ok_or(Errno::EINVAL)
+    u8::try_from(signal as u32).ok().filter(|s| (1..=SIGMAX).contains(s)).ok_or(Errno::EINVAL)
 }
 
 pub(super) fn rt_sigaction(ctx: &mut Ctx, [signal, new, old, size, ..]: Args) -> Answer {
@@ -34,12 +31,7 @@ pub(super) fn rt_sigaction(ctx: &mut Ctx, [signal, new, old, size, ..]: Args) ->
         if signal == SIGKILL || signal == SIGSTOP {
             return Err(Errno::EINVAL);
         }
-        Some(SigAction {
-            handler,
-            flags,
-            restorer,
-            mask: SigSet(mask).blockable(),
-        })
+        Some(SigAction { handler, flags, restorer, mask: SigSet(mask).blockable() })
     } else {
         None
     };
@@ -53,10 +45,7 @@ pub(super) fn rt_sigaction(ctx: &mut Ctx, [signal, new, old, size, ..]: Args) ->
         }
     }
     if old != 0 {
-        ctx.mem.put_words(
-            old,
-            &[before.handler, before.flags, before.restorer, before.mask.0],
-        )?;
+        ctx.mem.put_words(old, &[before.handler, before.flags, before.restorer, before.mask.0])?;
     }
     DONE
 }
@@ -107,8 +96,7 @@ pub(super) fn rt_sigpending(ctx: &mut Ctx, [at, size, ..]: Args) -> Answer {
     let pending = ctx.me()?.pending.set.or(ctx.group()?.pending.set);
     let visible = pending.0 & ctx.me()?.blocked.0;
     let bytes = visible.to_le_bytes();
-    ctx.mem
-        .write(at, bytes.get(..size as usize).unwrap_or_default())?;
+    ctx.mem.write(at, bytes.get(..size as usize).unwrap_or_default())?;
     DONE
 }
 
@@ -152,11 +140,7 @@ pub(super) fn rt_sigtimedwait(ctx: &mut Ctx, [set, info, timeout, size, ..]: Arg
     task.awaited = SigSet::default();
     let others = SigSet(!wanted.0);
     let found = match task.pending.take(others) {
-        None => ctx
-            .os
-            .groups
-            .get_mut(id)
-            .and_then(|group| group.pending.take(others)),
+        None => ctx.os.groups.get_mut(id).and_then(|group| group.pending.take(others)),
         found => found,
     };
     if let Some(found) = found {
@@ -186,18 +170,13 @@ pub(super) fn sigaltstack(ctx: &mut Ctx, [new, old, ..]: Args) -> Answer {
         let stack = match flags as u32 & !g::SS_AUTODISARM {
             g::SS_DISABLE => AltStack::default(),
             0 | g::SS_ONSTACK if size < g::MINSIGSTKSZ as u64 => return Err(Errno::ENOMEM),
-            0 | g::SS_ONSTACK => AltStack {
-                base,
-                size,
-                flags: flags as u32 & g::SS_AUTODISARM,
-            },
+            0 | g::SS_ONSTACK => AltStack { base, size, flags: flags as u32 & g::SS_AUTODISARM },
             _ => return Err(Errno::EINVAL),
         };
         ctx.me_mut()?.alt_stack = stack;
     }
     if old != 0 {
-        ctx.mem
-            .put_words(old, &[before.base, before.state(sp) as u64, before.size])?;
+        ctx.mem.put_words(old, &[before.base, before.state(sp) as u64, before.size])?;
     }
     DONE
 }
@@ -215,19 +194,11 @@ fn send(ctx: &mut Ctx, target: GroupId, signal: u8, info: SigInfo) -> Result<(),
 }
 
 fn check_number(signal: u64) -> Result<u8, Errno> {
-    u8::try_from(signal as u32)
-        .ok()
-        .filter(|s| *s <= SIGMAX)
-        .ok_or(Errno::EINVAL)
+    u8::try_from(signal as u32).ok().filter(|s| *s <= SIGMAX).ok_or(Errno::EINVAL)
 }
 
 fn info_from_me(ctx: &Ctx, signal: u8, code: i32) -> Result<SigInfo, Errno> {
-    Ok(SigInfo::from_user(
-        signal,
-        code,
-        ctx.group()?.tgid,
-        ctx.me()?.credentials.uid[0],
-    ))
+    Ok(SigInfo::from_user(signal, code, ctx.group()?.tgid, ctx.me()?.credentials.uid[0]))
 }
 
 pub(super) fn kill(ctx: &mut Ctx, [pid, signal, ..]: Args) -> Answer {
@@ -237,13 +208,7 @@ pub(super) fn kill(ctx: &mut Ctx, [pid, signal, ..]: Args) -> Answer {
     let targets: Vec<GroupId> = match pid as i32 {
         pid if pid > 0 => ctx.os.tgids.get(&(pid as u32)).copied().into_iter().collect(),
         0 => with_zombies(ctx, ctx.group()?.pgid),
-        -1 => ctx
-            .os
-            .groups
-            .iter()
-            .map(|(id, _)| id)
-            .filter(|id| *id != me && ctx.os.init != Some(*id))
-            .collect(),
+        -1 => ctx.os.groups.iter().map(|(id, _)| id).filter(|id| *id != me && ctx.os.init != Some(*id)).collect(),
         i32::MIN => return Err(Errno::ESRCH),
         pgid => with_zombies(ctx, pgid.unsigned_abs()),
     };
@@ -262,23 +227,14 @@ pub(super) fn kill(ctx: &mut Ctx, [pid, signal, ..]: Args) -> Answer {
 }
 
 fn with_zombies(ctx: &Ctx, pgid: u32) -> Vec<GroupId> {
-    ctx.os
-        .groups
-        .iter()
-        .filter(|(_, g)| g.pgid == pgid)
-        .map(|(id, _)| id)
-        .collect()
+    ctx.os.groups.iter().filter(|(_, g)| g.pgid == pgid).map(|(id, _)| id).collect()
 }
 
 fn thread(ctx: &Ctx, tgid: Option<u32>, tid: u32) -> Result<TaskId, Errno> {
     let id = *ctx.os.tids.get(&tid).ok_or(Errno::ESRCH)?;
     let group = ctx.os.tasks.get(id).map(|t| t.group).ok_or(Errno::ESRCH)?;
     let owner = ctx.os.groups.get(group).ok_or(Errno::ESRCH)?.tgid;
-    if tgid.is_some_and(|t| t != owner) {
-        Err(Errno::ESRCH)
-    } else {
-        Ok(id)
-    }
+    if tgid.is_some_and(|t| t != owner) { Err(Errno::ESRCH) } else { Ok(id) }
 }
 
 fn send_thread(ctx: &mut Ctx, id: TaskId, signal: u8, info: SigInfo) -> Answer {
@@ -298,10 +254,7 @@ pub(super) fn tkill(ctx: &mut Ctx, [tid, signal, ..]: Args) -> Answer {
     if tid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    let (id, info) = (
-        thread(ctx, None, tid as u32)?,
-        info_from_me(ctx, signal, code::TKILL)?,
-    );
+    let (id, info) = (thread(ctx, None, tid as u32)?, info_from_me(ctx, signal, code::TKILL)?);
     send_thread(ctx, id, signal, info)
 }
 
@@ -310,10 +263,7 @@ pub(super) fn tgkill(ctx: &mut Ctx, [tgid, tid, signal, ..]: Args) -> Answer {
     if tid as i32 <= 0 || tgid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    let (id, info) = (
-        thread(ctx, Some(tgid as u32), tid as u32)?,
-        info_from_me(ctx, signal, code::TKILL)?,
-    );
+    let (id, info) = (thread(ctx, Some(tgid as u32), tid as u32)?, info_from_me(ctx, signal, code::TKILL)?);
     send_thread(ctx, id, signal, info)
 }
 
@@ -321,11 +271,7 @@ pub(super) fn tgkill(ctx: &mut Ctx, [tgid, tid, signal, ..]: Args) -> Answer {
 fn queued_info(ctx: &mut Ctx, at: u64, signal: u8, to_self: bool) -> Result<SigInfo, Errno> {
     const { assert!(SIGINFO_BYTES >= 48) };
     let info = SigInfo::from_words(signal, ctx.mem.get_words(at)?);
-    if (info.code >= 0 || info.code == code::TKILL) && !to_self {
-        Err(Errno::EPERM)
-    } else {
-        Ok(info)
-    }
+    if (info.code >= 0 || info.code == code::TKILL) && !to_self { Err(Errno::EPERM) } else { Ok(info) }
 }
 
 pub(super) fn rt_sigqueueinfo(ctx: &mut Ctx, [pid, signal, info, ..]: Args) -> Answer {

@@ -59,18 +59,10 @@ const CLOCK_TAI: u32 = 11;
 fn cpu_clock(ctx: &mut Ctx, id: u32) -> Result<u64, Errno> {
     let pid = !((id as i32) >> 3) as u32;
     if id & 4 != 0 {
-        let task = if pid == 0 {
-            ctx.task
-        } else {
-            *ctx.os.tids.get(&pid).ok_or(Errno::EINVAL)?
-        };
+        let task = if pid == 0 { ctx.task } else { *ctx.os.tids.get(&pid).ok_or(Errno::EINVAL)? };
         return Ok(ctx.platform.cpu_time(task));
     }
-    let group = if pid == 0 {
-        ctx.group_id()?
-    } else {
-        *ctx.os.tgids.get(&pid).ok_or(Errno::EINVAL)?
-    };
+    let group = if pid == 0 { ctx.group_id()? } else { *ctx.os.tgids.get(&pid).ok_or(Errno::EINVAL)? };
     Ok(ctx.os.group_cpu(group, ctx.platform))
 }
 
@@ -102,11 +94,7 @@ fn set_wall(ctx: &mut Ctx, ns: u64) -> Answer {
 
 pub(super) fn clock_settime(ctx: &mut Ctx, [id, at, ..]: Args) -> Answer {
     let ns = timespec(ctx, at)?;
-    if id as u32 == g::CLOCK_REALTIME {
-        set_wall(ctx, ns)
-    } else {
-        Err(Errno::EINVAL)
-    }
+    if id as u32 == g::CLOCK_REALTIME { set_wall(ctx, ns) } else { Err(Errno::EINVAL) }
 }
 
 pub(super) fn settimeofday(ctx: &mut Ctx, [tv, ..]: Args) -> Answer {
@@ -183,11 +171,7 @@ pub(super) fn clock_nanosleep(ctx: &mut Ctx, [id, flags, request, rest, ..]: Arg
                 g::CLOCK_PROCESS_CPUTIME_ID => return Err(Errno::EOPNOTSUPP),
                 id => clock(ctx, id)?,
             };
-            let distance = if absolute {
-                wanted.saturating_sub(base)
-            } else {
-                wanted
-            };
+            let distance = if absolute { wanted.saturating_sub(base) } else { wanted };
             ctx.platform.now().saturating_add(distance)
         }
     };
@@ -222,12 +206,7 @@ pub(super) fn alarm(ctx: &mut Ctx, [seconds, ..]: Args) -> Answer {
 
 fn put_timer(ctx: &mut Ctx, at: u64, value: u64, interval: u64) -> Result<(), Errno> {
     let micro = value.div_ceil(1000);
-    let words = [
-        interval / SECOND,
-        interval % SECOND / 1000,
-        micro / 1_000_000,
-        micro % 1_000_000,
-    ];
+    let words = [interval / SECOND, interval % SECOND / 1000, micro / 1_000_000, micro % 1_000_000];
     ctx.mem.put_words(at, &words)
 }
 
@@ -236,11 +215,7 @@ pub(super) fn setitimer(ctx: &mut Ctx, [which, new, old, ..]: Args) -> Answer {
         // Timers of processor time come with the accounting that they need.
         return Err(if which <= 2 { Errno::ENOSYS } else { Errno::EINVAL });
     }
-    let (interval, value) = if new == 0 {
-        (0, 0)
-    } else {
-        (timeval(ctx, new)?, timeval(ctx, new.wrapping_add(16))?)
-    };
+    let (interval, value) = if new == 0 { (0, 0) } else { (timeval(ctx, new)?, timeval(ctx, new.wrapping_add(16))?) };
     let (left, old_interval) = set_timer(ctx, value, interval)?;
     if old != 0 {
         put_timer(ctx, old, left, old_interval)?;
@@ -253,11 +228,7 @@ pub(super) fn getitimer(ctx: &mut Ctx, [which, at, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let now = ctx.platform.now();
-    let timer = if which as u32 == g::ITIMER_REAL {
-        ctx.group()?.real_timer
-    } else {
-        IntervalTimer::default()
-    };
+    let timer = if which as u32 == g::ITIMER_REAL { ctx.group()?.real_timer } else { IntervalTimer::default() };
     put_timer(ctx, at, remaining(timer, now), timer.interval)?;
     DONE
 }

@@ -91,12 +91,7 @@ fn other(ctx: &mut Ctx, fd: i32, request: u32, argument: u64) -> Answer {
         ctx.mem.put_u32(argument, bytes as u32)?;
         return DONE;
     }
-    super::file::number(
-        ctx,
-        &[],
-        |vfs, c, _| vfs.ioctl(c, fd, request, argument),
-        |v| v as u64,
-    )
+    super::file::number(ctx, &[], |vfs, c, _| vfs.ioctl(c, fd, request, argument), |v| v as u64)
 }
 
 fn foreground(ctx: &mut Ctx, tty: u32, at: u64) -> Answer {
@@ -156,8 +151,7 @@ fn line(ctx: &mut Ctx, tty: u32, request: u32, argument: u64) -> Answer {
     if let Progress::Answered(_, result) = ctx.take_progress() {
         return match result {
             RemoteResult::Bytes(value, bytes) => {
-                ctx.mem
-                    .write(argument, bytes.get(..brings.min(bytes.len())).unwrap_or_default())?;
+                ctx.mem.write(argument, bytes.get(..brings.min(bytes.len())).unwrap_or_default())?;
                 Ok(Outcome::Value(value))
             }
             RemoteResult::Failed(error) => Err(error),
@@ -173,12 +167,7 @@ fn line(ctx: &mut Ctx, tty: u32, request: u32, argument: u64) -> Answer {
     let plain = if sends == 0 && brings == 0 { argument } else { 0 };
     Ok(Outcome::Remote(RemoteCall {
         server: Server::Tty(tty),
-        request: RemoteRequest::Ioctl {
-            request,
-            argument: plain,
-            data,
-            answer: brings,
-        },
+        request: RemoteRequest::Ioctl { request, argument: plain, data, answer: brings },
         buffers: Vec::new(),
     }))
 }

@@ -112,10 +112,7 @@ pub(crate) fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Er
         match item.p_type {
             abi::PT_LOAD => {
                 let segment = loadable(&item, size)?;
-                if segments
-                    .last()
-                    .is_some_and(|l| l.address + l.memory_size > segment.address)
-                {
+                if segments.last().is_some_and(|l| l.address + l.memory_size > segment.address) {
                     return Err(Errno::ENOEXEC);
                 }
                 if (item.p_offset..item.p_offset + item.p_filesz).contains(&header.table) {
@@ -132,23 +129,12 @@ pub(crate) fn image(header: Header, table: &[u8], size: u64) -> Result<Image, Er
     if segments.is_empty() {
         return Err(Errno::ENOEXEC);
     }
-    Ok(Image {
-        header,
-        segments,
-        interpreter,
-        headers_at,
-    })
+    Ok(Image { header, segments, interpreter, headers_at })
 }
 
 fn loadable(item: &ProgramHeader, size: u64) -> Result<Segment, Errno> {
-    let in_file = item
-        .p_offset
-        .checked_add(item.p_filesz)
-        .is_some_and(|end| end <= size);
-    let in_memory = item
-        .p_vaddr
-        .checked_add(item.p_memsz)
-        .is_some_and(|end| end <= USER_END);
+    let in_file = item.p_offset.checked_add(item.p_filesz).is_some_and(|end| end <= size);
+    let in_memory = item.p_vaddr.checked_add(item.p_memsz).is_some_and(|end| end <= USER_END);
     let congruent = item.p_vaddr % PAGE == item.p_offset % PAGE;
     if !in_file || !in_memory || item.p_filesz > item.p_memsz || (item.p_filesz != 0 && !congruent) {
         return Err(Errno::ENOEXEC);
@@ -167,10 +153,7 @@ fn loadable(item: &ProgramHeader, size: u64) -> Result<Segment, Errno> {
 }
 
 fn interpreter_name(item: &ProgramHeader, size: u64) -> Result<(u64, u64), Errno> {
-    let in_file = item
-        .p_offset
-        .checked_add(item.p_filesz)
-        .is_some_and(|end| end <= size);
+    let in_file = item.p_offset.checked_add(item.p_filesz).is_some_and(|end| end <= size);
     if !in_file || !(2..=PAGE).contains(&item.p_filesz) {
         return Err(Errno::ENOEXEC);
     }

@@ -65,11 +65,7 @@ const STACK_GAP: u64 = 1 << 20;
 const MAX_ARGUMENTS: u64 = 6 << 20;
 
 /// Loads into a fresh space. On an error nothing is left.
-pub(crate) fn load(
-    request: &Request,
-    vfs: &mut Vfs<Store>,
-    platform: &mut dyn Platform,
-) -> Result<Loaded, Errno> {
+pub(crate) fn load(request: &Request, vfs: &mut Vfs<Store>, platform: &mut dyn Platform) -> Result<Loaded, Errno> {
     let mut mm = Mm::new(platform.space_create()?);
     match fill(&mut mm, request, vfs, platform) {
         Ok((entry, stack)) => Ok(Loaded { mm, entry, stack }),
@@ -87,19 +83,12 @@ fn fill(
     platform: &mut dyn Platform,
 ) -> Result<(u64, u64), Errno> {
     let random = Random::new(request.randomize, platform);
-    let stack_size = request
-        .stack_limit
-        .clamp(MIN_STACK, MAX_STACK)
-        .next_multiple_of(PAGE);
+    let stack_size = request.stack_limit.clamp(MIN_STACK, MAX_STACK).next_multiple_of(PAGE);
     let stack_top = USER_END - random.pages(0, 14);
     mm.mmap_top = stack_top - stack_size - STACK_GAP - random.pages(1, 16);
 
     let image = &request.program.image;
-    let bias = if image.header.relocatable {
-        RELOCATABLE_BASE + random.pages(2, 16) - image.span().0
-    } else {
-        0
-    };
+    let bias = if image.header.relocatable { RELOCATABLE_BASE + random.pages(2, 16) - image.span().0 } else { 0 };
     map_image(mm, request.program, bias, vfs, platform)?;
     let end = image.span().1.checked_add(bias).ok_or(Errno::ENOEXEC)?;
     mm.brk_start = end + random.pages(3, 8);
@@ -126,10 +115,7 @@ fn fill(
 }
 
 fn code_range(image: &Image, bias: u64) -> (u64, u64) {
-    let code = image
-        .segments
-        .iter()
-        .find(|s| s.protection.contains(Protection::EXECUTE));
+    let code = image.segments.iter().find(|s| s.protection.contains(Protection::EXECUTE));
     code.map_or((0, 0), |s| (s.address + bias, s.address + s.file_size + bias))
 }
 
@@ -153,10 +139,7 @@ fn map_interpreter(
 ) -> Result<(u64, u64), Errno> {
     let (start, end) = interpreter.image.span();
     let bias = if interpreter.image.header.relocatable {
-        let base = mm
-            .areas
-            .gap_below(mm.mmap_top, crate::mm::USER_START, end - start)
-            .ok_or(Errno::ENOMEM)?;
+        let base = mm.areas.gap_below(mm.mmap_top, crate::mm::USER_START, end - start).ok_or(Errno::ENOMEM)?;
         base - start
     } else {
         0
@@ -191,11 +174,7 @@ fn map_segment(
     platform: &mut dyn Platform,
 ) -> Result<(), Errno> {
     let file_end = segment.address + segment.file_size;
-    let mapped_end = if segment.file_size == 0 {
-        segment.start()
-    } else {
-        file_end.next_multiple_of(PAGE)
-    };
+    let mapped_end = if segment.file_size == 0 { segment.start() } else { file_end.next_multiple_of(PAGE) };
     let mut map = |start: u64, end: u64, backing, label| {
         if start == end {
             return Ok(());
@@ -211,22 +190,9 @@ fn map_segment(
         mm.map(request, u64::MAX, platform).map(|_| ())
     };
     let offset = segment.offset / PAGE * PAGE;
-    let backing = Backing::Private {
-        object: program.object.id,
-        offset,
-    };
-    map(
-        segment.start(),
-        mapped_end,
-        backing,
-        Label::Object(program.object.clone()),
-    )?;
-    map(
-        mapped_end,
-        segment.end().max(mapped_end),
-        Backing::Anonymous,
-        Label::None,
-    )?;
+    let backing = Backing::Private { object: program.object.id, offset };
+    map(segment.start(), mapped_end, backing, Label::Object(program.object.clone()))?;
+    map(mapped_end, segment.end().max(mapped_end), Backing::Anonymous, Label::None)?;
     if segment.memory_size > segment.file_size && !file_end.is_multiple_of(PAGE) && segment.file_size != 0 {
         zero_tail(mm, program, segment, vfs, platform)?;
     }
@@ -252,24 +218,14 @@ fn zero_tail(
 
 /// Reads exactly `length` bytes of a pinned file; `ENOEXEC` if they are not there.
 fn read(vfs: &mut Vfs<Store>, place: Place, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
-    let mut to = VecDest {
-        bytes: Vec::new(),
-        limit: length,
-    };
+    let mut to = VecDest { bytes: Vec::new(), limit: length };
     vfs.read_place(place, offset, &mut to)?;
-    if to.bytes.len() == length {
-        Ok(to.bytes)
-    } else {
-        Err(Errno::ENOEXEC)
-    }
+    if to.bytes.len() == length { Ok(to.bytes) } else { Err(Errno::ENOEXEC) }
 }
 
 /// The first bytes of a file, fewer if it is short.
 pub(crate) fn head(vfs: &mut Vfs<Store>, place: Place) -> Result<Vec<u8>, Errno> {
-    let mut to = VecDest {
-        bytes: Vec::new(),
-        limit: super::HEAD,
-    };
+    let mut to = VecDest { bytes: Vec::new(), limit: super::HEAD };
     vfs.read_place(place, 0, &mut to)?;
     Ok(to.bytes)
 }
@@ -277,10 +233,7 @@ pub(crate) fn head(vfs: &mut Vfs<Store>, place: Place) -> Result<Vec<u8>, Errno>
 /// Reads and checks a program's headers.
 pub(crate) fn read_image(vfs: &mut Vfs<Store>, place: Place, head: &[u8], size: u64) -> Result<Image, Errno> {
     let header = elf::header(head)?;
-    let in_file = header
-        .table
-        .checked_add(header.table_size() as u64)
-        .is_some_and(|end| end <= size);
+    let in_file = header.table.checked_add(header.table_size() as u64).is_some_and(|end| end <= size);
     if !in_file {
         return Err(Errno::ENOEXEC);
     }
@@ -302,11 +255,7 @@ pub(crate) fn interpreter_name(vfs: &mut Vfs<Store>, program: &Program) -> Resul
 
 fn auxiliary(request: &Request, bias: u64, base: u64, platform: &mut dyn Platform) -> Vec<(u32, u64)> {
     let image = &request.program.image;
-    let headers = if image.headers_at == 0 {
-        0
-    } else {
-        image.headers_at.wrapping_add(bias)
-    };
+    let headers = if image.headers_at == 0 { 0 } else { image.headers_at.wrapping_add(bias) };
     let [uid, euid, gid, egid] = request.ids.map(u64::from);
     alloc::vec![
         (at::AT_HWCAP, platform.hwcap()),
@@ -349,16 +298,8 @@ impl Random {
     /// Bytes of a random number of pages below `1 << bits`; `which`: the places differ.
     fn pages(&self, which: usize, bits: u32) -> u64 {
         let at = 16 + which * 4;
-        let word: [u8; 4] = self
-            .bytes
-            .get(at..at + 4)
-            .and_then(|b| b.try_into().ok())
-            .unwrap_or_default();
-        if self.addresses {
-            (u32::from_le_bytes(word) as u64 & ((1 << bits) - 1)) * PAGE
-        } else {
-            0
-        }
+        let word: [u8; 4] = self.bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
+        if self.addresses { (u32::from_le_bytes(word) as u64 & ((1 << bits) - 1)) * PAGE } else { 0 }
     }
 }
 
@@ -383,13 +324,7 @@ pub(crate) fn object_of(
         return Ok((known.clone(), size));
     }
     let stat = stat.unwrap_or_default();
-    let object = Arc::new(Object {
-        id,
-        place: Some(place),
-        path,
-        device: stat.dev,
-        inode: stat.ino,
-    });
+    let object = Arc::new(Object { id, place: Some(place), path, device: stat.dev, inode: stat.ino });
     os.objects.insert(id, object.clone());
     Ok((object, size))
 }

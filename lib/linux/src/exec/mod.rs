@@ -31,18 +31,11 @@ pub(crate) fn script(head: &[u8]) -> Result<Option<Script>, Errno> {
     let line = line.get(start..).unwrap_or_default();
     let Some(end) = line.iter().position(is_blank) else {
         // The interpreter's name itself may be cut: refused, as on Linux.
-        return if ended.is_none() {
-            Err(Errno::ENOEXEC)
-        } else {
-            Ok(Some((line.to_vec(), None)))
-        };
+        return if ended.is_none() { Err(Errno::ENOEXEC) } else { Ok(Some((line.to_vec(), None))) };
     };
     let rest = line.get(end..).unwrap_or_default();
     let first = rest.iter().position(|b| !is_blank(b));
     let last = rest.iter().rposition(|b| !is_blank(b));
-    let argument = first
-        .zip(last)
-        .and_then(|(f, l)| rest.get(f..=l))
-        .map(<[u8]>::to_vec);
+    let argument = first.zip(last).and_then(|(f, l)| rest.get(f..=l)).map(<[u8]>::to_vec);
     Ok(Some((line.get(..end).unwrap_or_default().to_vec(), argument)))
 }

@@ -41,17 +41,8 @@ pub(super) fn build(top: u64, start: &Start, limit: u64) -> Result<(u64, Vec<u8>
     words.push(0);
     let auxiliary_at = words.len();
     let pairs = start.auxiliary.iter().copied();
-    let more = [
-        (at::AT_RANDOM, base + random),
-        (at::AT_EXECFN, base + path),
-        (at::AT_PLATFORM, base + platform),
-    ];
-    words.extend(
-        pairs
-            .chain(more)
-            .chain([(at::AT_NULL, 0)])
-            .flat_map(|(kind, value)| [kind as u64, value]),
-    );
+    let more = [(at::AT_RANDOM, base + random), (at::AT_EXECFN, base + path), (at::AT_PLATFORM, base + platform)];
+    words.extend(pairs.chain(more).chain([(at::AT_NULL, 0)]).flat_map(|(kind, value)| [kind as u64, value]));
 
     let size = words.len() as u64 * 8 + strings.bytes.len() as u64;
     if size > limit {

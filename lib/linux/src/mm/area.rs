@@ -77,26 +77,15 @@ impl Area {
     fn shifted(&self, by: u64) -> Backing {
         match self.backing {
             Backing::Anonymous => Backing::Anonymous,
-            Backing::Private { object, offset } => Backing::Private {
-                object,
-                offset: offset + by,
-            },
-            Backing::Shared { object, offset } => Backing::Shared {
-                object,
-                offset: offset + by,
-            },
+            Backing::Private { object, offset } => Backing::Private { object, offset: offset + by },
+            Backing::Shared { object, offset } => Backing::Shared { object, offset: offset + by },
         }
     }
 
     /// The part of it in `start..end`, which overlaps it.
     pub fn part(&self, start: u64, end: u64) -> Area {
         let start = start.max(self.start);
-        Area {
-            start,
-            end: end.min(self.end),
-            backing: self.shifted(start - self.start),
-            ..self.clone()
-        }
+        Area { start, end: end.min(self.end), backing: self.shifted(start - self.start), ..self.clone() }
     }
 
     fn joins(&self, next: &Area) -> bool {
@@ -122,20 +111,13 @@ impl Areas {
 
     /// The area that holds `address`.
     pub fn find(&self, address: u64) -> Option<&Area> {
-        self.map
-            .range(..=address)
-            .next_back()
-            .map(|(_, a)| a)
-            .filter(|a| address < a.end)
+        self.map.range(..=address).next_back().map(|(_, a)| a).filter(|a| address < a.end)
     }
 
     /// The areas that overlap `start..end`, by address, cut to it.
     pub fn parts(&self, start: u64, end: u64) -> Vec<Area> {
         let first = self.find(start).map_or(start, |a| a.start);
-        self.map
-            .range(first..end)
-            .map(|(_, a)| a.part(start, end))
-            .collect()
+        self.map.range(first..end).map(|(_, a)| a.part(start, end)).collect()
     }
 
     /// Is every page of `start..end` in some area?
@@ -173,11 +155,7 @@ impl Areas {
         if let Some((&start, before)) = self.map.range(..area.start).next_back()
             && before.joins(&area)
         {
-            area = Area {
-                start,
-                backing: before.backing,
-                ..area
-            };
+            area = Area { start, backing: before.backing, ..area };
             self.map.remove(&start);
         }
         if let Some(after) = self.map.get(&area.end)
@@ -216,11 +194,7 @@ impl Areas {
     pub fn check(&self) -> Result<(), &'static str> {
         let mut last: Option<&Area> = None;
         for (start, area) in &self.map {
-            if *start != area.start
-                || area.start >= area.end
-                || area.start % PAGE != 0
-                || area.end % PAGE != 0
-            {
+            if *start != area.start || area.start >= area.end || area.start % PAGE != 0 || area.end % PAGE != 0 {
                 return Err("an area is misplaced, empty or not aligned");
             }
             if last.is_some_and(|l| l.end > area.start) {

@@ -46,12 +46,7 @@ pub enum Growth {
 
 impl Mm {
     /// Maps; returns the address. `limit` is `RLIMIT_AS`.
-    pub fn map(
-        &mut self,
-        request: MapRequest,
-        limit: u64,
-        platform: &mut dyn Platform,
-    ) -> Result<u64, Errno> {
+    pub fn map(&mut self, request: MapRequest, limit: u64, platform: &mut dyn Platform) -> Result<u64, Errno> {
         let length = pages(request.length).ok_or(Errno::ENOMEM)?;
         let start = self.place(request.place, length)?;
         if self.areas.total().saturating_add(length) > limit {
@@ -78,9 +73,7 @@ impl Mm {
             Place::Hint(hint) => {
                 let hint = hint / PAGE * PAGE;
                 if hint >= USER_START
-                    && hint
-                        .checked_add(length)
-                        .is_some_and(|end| end <= USER_END && self.areas.is_free(hint, end))
+                    && hint.checked_add(length).is_some_and(|end| end <= USER_END && self.areas.is_free(hint, end))
                 {
                     return Ok(hint);
                 }
@@ -93,10 +86,7 @@ impl Mm {
                 if at < USER_START {
                     return Err(Errno::EPERM);
                 }
-                let end = at
-                    .checked_add(length)
-                    .filter(|e| *e <= USER_END)
-                    .ok_or(Errno::ENOMEM)?;
+                let end = at.checked_add(length).filter(|e| *e <= USER_END).ok_or(Errno::ENOMEM)?;
                 if matches!(place, Place::FixedNoReplace(_)) && !self.areas.is_free(at, end) {
                     return Err(Errno::EEXIST);
                 }
@@ -107,9 +97,7 @@ impl Mm {
 
     fn gap(&self, length: u64) -> Result<u64, Errno> {
         let below = self.areas.gap_below(self.mmap_top, USER_START, length);
-        below
-            .or_else(|| self.areas.gap_below(USER_END, USER_START, length))
-            .ok_or(Errno::ENOMEM)
+        below.or_else(|| self.areas.gap_below(USER_END, USER_START, length)).ok_or(Errno::ENOMEM)
     }
 
     /// Unmaps whole pages.
@@ -128,10 +116,7 @@ impl Mm {
         if !start.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
-        start
-            .checked_add(length)
-            .filter(|e| *e <= USER_END)
-            .ok_or(Errno::EINVAL)
+        start.checked_add(length).filter(|e| *e <= USER_END).ok_or(Errno::EINVAL)
     }
 
     /// `mprotect`: `ENOMEM` if a page is not mapped (what lies before it is changed), `EACCES`.
@@ -143,19 +128,9 @@ impl Mm {
         platform: &mut dyn Platform,
     ) -> Result<(), Errno> {
         if length == 0 {
-            return if start.is_multiple_of(PAGE) {
-                Ok(())
-            } else {
-                Err(Errno::EINVAL)
-            };
+            return if start.is_multiple_of(PAGE) { Ok(()) } else { Err(Errno::EINVAL) };
         }
-        let end = self.range(start, length).map_err(|e| {
-            if start.is_multiple_of(PAGE) {
-                Errno::ENOMEM
-            } else {
-                e
-            }
-        })?;
+        let end = self.range(start, length).map_err(|e| if start.is_multiple_of(PAGE) { Errno::ENOMEM } else { e })?;
         let mut at = start;
         for part in self.areas.parts(start, end) {
             if part.start != at {
@@ -188,11 +163,7 @@ impl Mm {
         for part in self.areas.parts(start, end).iter().filter(|p| !p.is_shared()) {
             platform.discard(self.space, part.start, part.len());
         }
-        if self.areas.covers(start, end) {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM)
-        }
+        if self.areas.covers(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// `brk`: the new end, or the old one if it can't be.
@@ -276,13 +247,7 @@ impl Mm {
         Ok(true)
     }
 
-    fn move_fixed(
-        &mut self,
-        area: Area,
-        to: u64,
-        new: u64,
-        platform: &mut dyn Platform,
-    ) -> Result<u64, Errno> {
+    fn move_fixed(&mut self, area: Area, to: u64, new: u64, platform: &mut dyn Platform) -> Result<u64, Errno> {
         let to_end = self.range(to, new)?;
         if to < area.end && area.start < to_end {
             return Err(Errno::EINVAL);
@@ -291,28 +256,15 @@ impl Mm {
             return Err(Errno::EPERM);
         }
         self.unmap(to, new, platform)?;
-        let kept = Area {
-            end: area.end.min(area.start + new),
-            ..area.clone()
-        };
+        let kept = Area { end: area.end.min(area.start + new), ..area.clone() };
         if kept.end < area.end {
             self.unmap(kept.end, area.end - kept.end, platform)?;
         }
         self.move_area(kept, to, new, platform)
     }
 
-    fn move_area(
-        &mut self,
-        area: Area,
-        to: u64,
-        new: u64,
-        platform: &mut dyn Platform,
-    ) -> Result<u64, Errno> {
-        let moved = Area {
-            start: to,
-            end: to + new,
-            ..area.clone()
-        };
+    fn move_area(&mut self, area: Area, to: u64, new: u64, platform: &mut dyn Platform) -> Result<u64, Errno> {
+        let moved = Area { start: to, end: to + new, ..area.clone() };
         platform.map(self.space, &moved)?;
         if !area.is_shared()
             && let Err(error) = platform.move_pages(self.space, area.start, to, area.len())

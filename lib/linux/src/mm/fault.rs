@@ -33,9 +33,5 @@ pub fn verdict(mm: &Mm, address: u64, error: u64) -> Verdict {
     };
     // x86_64 cannot withhold loads from what may be stored to or executed.
     let readable = needs == Protection::READ && !area.protection.is_empty();
-    if readable || area.protection.contains(needs) {
-        Verdict::Retry
-    } else {
-        Verdict::Refused
-    }
+    if readable || area.protection.contains(needs) { Verdict::Retry } else { Verdict::Refused }
 }

@@ -2,9 +2,7 @@
 
 use super::default_action;
 use super::frame;
-use super::{
-    DefaultAction, SIG_DFL, SIG_IGN, SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SigAction, SigInfo, SigSet, code,
-};
+use super::{DefaultAction, SIG_DFL, SIG_IGN, SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SigAction, SigInfo, SigSet, code};
 use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::task::{ExitStatus, JobState, Progress, State};
@@ -49,10 +47,7 @@ impl Ctx<'_> {
                 }
                 Next::Stop => {
                     if let Ok(task) = self.me_mut() {
-                        task.state = State::Stopped {
-                            rerun: code,
-                            woken: false,
-                        };
+                        task.state = State::Stopped { rerun: code, woken: false };
                     }
                     return Delivered::Stopped;
                 }
@@ -102,11 +97,7 @@ impl Ctx<'_> {
             if matches!(group.job, JobState::Stopped { .. }) {
                 return Next::Stop;
             }
-            let Some(info) = task
-                .pending
-                .take(task.blocked)
-                .or_else(|| group.pending.take(task.blocked))
-            else {
+            let Some(info) = task.pending.take(task.blocked).or_else(|| group.pending.take(task.blocked)) else {
                 task.attention = false;
                 return Next::Nothing;
             };
@@ -139,8 +130,7 @@ impl Ctx<'_> {
         match default_action(info.signal) {
             DefaultAction::Ignore => None,
             DefaultAction::Terminate => {
-                self.os
-                    .end_group(group_id, ExitStatus::Killed(info.signal), self.platform);
+                self.os.end_group(group_id, ExitStatus::Killed(info.signal), self.platform);
                 Some(Next::Exit)
             }
             DefaultAction::Stop => {
@@ -158,17 +148,13 @@ impl Ctx<'_> {
     fn stop_group(&mut self, signal: u8) {
         let Ok(id) = self.group_id() else { return };
         let Ok(group) = self.group_mut() else { return };
-        group.job = JobState::Stopped {
-            signal,
-            reported: false,
-        };
+        group.job = JobState::Stopped { signal, reported: false };
         for thread in group.threads.clone() {
             if thread != self.task {
                 self.os.alert(thread, self.platform);
             }
         }
-        self.os
-            .notify_parent(id, code::CLD_STOPPED, signal as i32, self.platform);
+        self.os.notify_parent(id, code::CLD_STOPPED, signal as i32, self.platform);
     }
 
     /// A signal that the thread cannot refuse: a fault. If it is blocked, ignored, or `reset`, it kills.

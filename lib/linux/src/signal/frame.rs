@@ -99,10 +99,7 @@ fn fpu_area(ctx: &mut Ctx, top: u64) -> (Vec<u8>, u64) {
     let mut area = vec![0; size + if extended { 4 } else { 0 }];
     ctx.platform.fpu_save(area.get_mut(..size).unwrap_or_default());
     let software = if extended {
-        let [low, high] = [
-            ctx.platform.fpu_features() as u32,
-            (ctx.platform.fpu_features() >> 32) as u32,
-        ];
+        let [low, high] = [ctx.platform.fpu_features() as u32, (ctx.platform.fpu_features() >> 32) as u32];
         [MAGIC1, size as u32 + 4, low, high, size as u32]
     } else {
         [0; 5]
@@ -116,30 +113,19 @@ fn fpu_area(ctx: &mut Ctx, top: u64) -> (Vec<u8>, u64) {
 }
 
 fn put_u32s(area: &mut [u8], at: usize, values: &[u32]) {
-    for (place, value) in area
-        .get_mut(at..)
-        .unwrap_or_default()
-        .chunks_exact_mut(4)
-        .zip(values)
-    {
+    for (place, value) in area.get_mut(at..).unwrap_or_default().chunks_exact_mut(4).zip(values) {
         place.copy_from_slice(&value.to_le_bytes());
     }
 }
 
-fn context_words(
-    ctx: &Ctx,
-    stack: &AltStack,
-    mask: SigSet,
-    fpu_at: u64,
-    extended: bool,
-) -> [u64; UCONTEXT_WORDS] {
+fn context_words(ctx: &Ctx, stack: &AltStack, mask: SigSet, fpu_at: u64, extended: bool) -> [u64; UCONTEXT_WORDS] {
     let r = &*ctx.regs;
     let mut words = [0; UCONTEXT_WORDS];
     let flags = UC_SS | if extended { UC_FP_XSTATE } else { 0 };
     let head = [flags, 0, stack.base, stack.state(r.rsp) as u64, stack.size];
     let registers = [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
-        r.rcx, r.rsp, r.rip, r.rflags, SEGMENTS,
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp,
+        r.rip, r.rflags, SEGMENTS,
     ];
     for (word, value) in words.iter_mut().zip(head.into_iter().chain(registers)) {
         *word = value;
@@ -167,11 +153,7 @@ pub fn pop(ctx: &mut Ctx) -> Result<(), Errno> {
     let fs_gs = (ctx.regs.fs_base, ctx.regs.gs_base);
     *ctx.regs = registers;
     (ctx.regs.fs_base, ctx.regs.gs_base) = fs_gs;
-    let stack = AltStack {
-        base: word(2),
-        size: word(4),
-        flags: word(3) as u32 & g::SS_AUTODISARM,
-    };
+    let stack = AltStack { base: word(2), size: word(4), flags: word(3) as u32 & g::SS_AUTODISARM };
     let keeps = word(3) as u32 & g::SS_DISABLE == 0;
     let on_stack = ctx.me()?.alt_stack.holds(ctx.regs.rsp);
     if !on_stack {
@@ -215,12 +197,8 @@ fn restore_fpu(ctx: &mut Ctx, at: u64) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     let mut area = ctx.mem.get_vec(at, FXSAVE)?;
-    let magic: [u8; 4] = area
-        .get(SOFTWARE..SOFTWARE + 4)
-        .and_then(|b| b.try_into().ok())
-        .unwrap_or_default();
-    if size > FXSAVE && u32::from_le_bytes(magic) == MAGIC1 && ctx.mem.get_u32(at + size as u64) == Ok(MAGIC2)
-    {
+    let magic: [u8; 4] = area.get(SOFTWARE..SOFTWARE + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
+    if size > FXSAVE && u32::from_le_bytes(magic) == MAGIC1 && ctx.mem.get_u32(at + size as u64) == Ok(MAGIC2) {
         area = ctx.mem.get_vec(at, size)?;
     }
     // The software bytes are not the processor's.

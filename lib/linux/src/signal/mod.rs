@@ -134,48 +134,23 @@ pub const SIGINFO_BYTES: usize = 128;
 impl SigInfo {
     /// From a process: `kill`, `tgkill`.
     pub fn from_user(signal: u8, code: i32, pid: u32, uid: u32) -> SigInfo {
-        SigInfo {
-            signal,
-            errno: 0,
-            code,
-            fields: [pid as u64 | (uid as u64) << 32, 0, 0, 0],
-        }
+        SigInfo { signal, errno: 0, code, fields: [pid as u64 | (uid as u64) << 32, 0, 0, 0] }
     }
 
     /// From the kernel.
     pub fn from_kernel(signal: u8) -> SigInfo {
-        SigInfo {
-            signal,
-            errno: 0,
-            code: code::KERNEL,
-            fields: [0; 4],
-        }
+        SigInfo { signal, errno: 0, code: code::KERNEL, fields: [0; 4] }
     }
 
     /// A fault at an address.
     pub fn fault(signal: u8, code: i32, address: u64) -> SigInfo {
-        SigInfo {
-            signal,
-            errno: 0,
-            code,
-            fields: [address, 0, 0, 0],
-        }
+        SigInfo { signal, errno: 0, code, fields: [address, 0, 0, 0] }
     }
 
     /// A child's change.
     pub fn child(code: i32, pid: u32, uid: u32, status: i32, cpu_ticks: u64) -> SigInfo {
-        let fields = [
-            pid as u64 | (uid as u64) << 32,
-            status as u32 as u64,
-            cpu_ticks,
-            0,
-        ];
-        SigInfo {
-            signal: SIGCHLD,
-            errno: 0,
-            code,
-            fields,
-        }
+        let fields = [pid as u64 | (uid as u64) << 32, status as u32 as u64, cpu_ticks, 0];
+        SigInfo { signal: SIGCHLD, errno: 0, code, fields }
     }
 
     /// Sender's process id (kill, child).
@@ -186,10 +161,7 @@ impl SigInfo {
     /// As in memory.
     pub fn to_bytes(&self) -> [u8; SIGINFO_BYTES] {
         let mut words = [0u64; SIGINFO_BYTES / 8];
-        let head = [
-            self.signal as u64 | (self.errno as u32 as u64) << 32,
-            self.code as u32 as u64,
-        ];
+        let head = [self.signal as u64 | (self.errno as u32 as u64) << 32, self.code as u32 as u64];
         for (word, value) in words.iter_mut().zip(head.iter().chain(&self.fields)) {
             *word = *value;
         }
@@ -203,12 +175,7 @@ impl SigInfo {
     /// From memory (`rt_sigqueueinfo`), for `signal`.
     pub fn from_words(signal: u8, words: [u64; 6]) -> SigInfo {
         let [head, code, a, b, c, d] = words;
-        SigInfo {
-            signal,
-            errno: (head >> 32) as i32,
-            code: code as i32,
-            fields: [a, b, c, d],
-        }
+        SigInfo { signal, errno: (head >> 32) as i32, code: code as i32, fields: [a, b, c, d] }
     }
 }
 
@@ -243,11 +210,7 @@ impl Pending {
         if ready.is_empty() {
             return None;
         }
-        let first = if ready.0 & SYNCHRONOUS.0 != 0 {
-            ready.0 & SYNCHRONOUS.0
-        } else {
-            ready.0
-        };
+        let first = if ready.0 & SYNCHRONOUS.0 != 0 { ready.0 & SYNCHRONOUS.0 } else { ready.0 };
         let signal = first.trailing_zeros() as u8 + 1;
         let index = self.queue.iter().position(|i| i.signal == signal);
         let info = index.map_or(SigInfo::from_kernel(signal), |i| self.queue.remove(i));
@@ -292,8 +255,7 @@ impl SigAction {
 
     /// Is `signal` thrown away?
     pub const fn ignores(&self, signal: u8) -> bool {
-        self.handler == SIG_IGN
-            || self.handler == SIG_DFL && matches!(default_action(signal), DefaultAction::Ignore)
+        self.handler == SIG_IGN || self.handler == SIG_DFL && matches!(default_action(signal), DefaultAction::Ignore)
     }
 }
 
@@ -310,11 +272,7 @@ pub struct AltStack {
 
 impl Default for AltStack {
     fn default() -> Self {
-        AltStack {
-            base: 0,
-            size: 0,
-            flags: g::SS_DISABLE,
-        }
+        AltStack { base: 0, size: 0, flags: g::SS_DISABLE }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Sending signals. Must hold: a task with a deliverable signal has `attention`, and was woken, kicked or interrupted.
 
 use super::{
-    DefaultAction, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, STOPS, SigInfo, SigSet,
-    code, default_action,
+    DefaultAction, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, STOPS, SigInfo, SigSet, code,
+    default_action,
 };
 use crate::errno::Errno;
 use crate::os::Os;
@@ -42,12 +42,7 @@ impl Os {
     }
 
     /// Sends to a process.
-    pub fn send_group(
-        &mut self,
-        id: GroupId,
-        info: SigInfo,
-        platform: &mut dyn Platform,
-    ) -> Result<(), Errno> {
+    pub fn send_group(&mut self, id: GroupId, info: SigInfo, platform: &mut dyn Platform) -> Result<(), Errno> {
         if self.groups.get(id).is_none_or(|g| g.zombie.is_some()) {
             return Ok(());
         }
@@ -85,11 +80,7 @@ impl Os {
 
     /// The processes of a process group that are not zombies.
     pub fn members(&self, pgid: u32) -> Vec<GroupId> {
-        self.groups
-            .iter()
-            .filter(|(_, g)| g.pgid == pgid && g.zombie.is_none())
-            .map(|(id, _)| id)
-            .collect()
+        self.groups.iter().filter(|(_, g)| g.pgid == pgid && g.zombie.is_none()).map(|(id, _)| id).collect()
     }
 
     /// What a signal does at the time of sending: SIGCONT and the stop signals cancel each other. False: nobody left.
@@ -134,9 +125,7 @@ impl Os {
     /// A stopped thread looks again.
     pub fn unstop(&mut self, id: TaskId, platform: &mut dyn Platform) {
         if let Some(task) = self.tasks.get_mut(id)
-            && let State::Stopped {
-                woken: woken @ false, ..
-            } = &mut task.state
+            && let State::Stopped { woken: woken @ false, .. } = &mut task.state
         {
             *woken = true;
             platform.wake(id);
@@ -160,10 +149,7 @@ impl Os {
             Some(thread) => held(&thread),
             None => group.threads.iter().any(held),
         };
-        if self.is_protected(id)
-            && action.handler == SIG_DFL
-            && default_action(signal) != DefaultAction::Ignore
-        {
+        if self.is_protected(id) && action.handler == SIG_DFL && default_action(signal) != DefaultAction::Ignore {
             return true;
         }
         action.ignores(signal) && !is_held
@@ -178,11 +164,7 @@ impl Os {
             SIGTERM => PowerState::Restart,
             _ => return None,
         };
-        let action = self
-            .groups
-            .get(id)?
-            .actions
-            .get(signal.wrapping_sub(1) as usize)?;
+        let action = self.groups.get(id)?.actions.get(signal.wrapping_sub(1) as usize)?;
         let handled = action.handler != SIG_DFL && action.handler != SIG_IGN;
         (self.is_protected(id) && !handled).then_some(state)
     }
@@ -195,11 +177,8 @@ impl Os {
     /// Which thread takes a signal that was sent to its process.
     fn receiver(&self, id: GroupId, signal: u8) -> Option<TaskId> {
         let group = self.groups.get(id)?;
-        let wants = |t: &TaskId| {
-            self.tasks
-                .get(*t)
-                .is_some_and(|task| !task.blocked.has(signal) || task.awaited.has(signal))
-        };
+        let wants =
+            |t: &TaskId| self.tasks.get(*t).is_some_and(|task| !task.blocked.has(signal) || task.awaited.has(signal));
         Some(group.leader)
             .filter(|l| group.threads.contains(l) && wants(l))
             .or_else(|| group.threads.iter().copied().find(wants))
@@ -218,9 +197,7 @@ impl Os {
                 *woken = true;
                 platform.wake(id);
             }
-            State::Remote {
-                interrupted: interrupted @ false,
-            } => {
+            State::Remote { interrupted: interrupted @ false } => {
                 *interrupted = true;
                 platform.interrupt(id);
             }
@@ -247,11 +224,7 @@ impl Os {
     pub fn notify_parent(&mut self, id: GroupId, code: i32, status: i32, platform: &mut dyn Platform) {
         let Some(group) = self.groups.get(id) else { return };
         let Some(parent) = group.parent else { return };
-        let uid = group
-            .threads
-            .first()
-            .and_then(|t| self.tasks.get(*t))
-            .map_or(group.uid, |t| t.credentials.uid[0]);
+        let uid = group.threads.first().and_then(|t| self.tasks.get(*t)).map_or(group.uid, |t| t.credentials.uid[0]);
         let info = SigInfo::child(code, group.tgid, uid, status, group.usage.cpu / 10_000_000);
         let ended = matches!(code, code::CLD_EXITED | code::CLD_KILLED);
         let signal = if ended { group.exit_signal } else { super::SIGCHLD };
@@ -263,8 +236,7 @@ impl Os {
         if signal != 0 && !quiet {
             let _ = self.send_group(parent, SigInfo { signal, ..info }, platform);
         }
-        self.queues
-            .wake(WaitKey::Children(parent), &mut self.tasks, platform);
+        self.queues.wake(WaitKey::Children(parent), &mut self.tasks, platform);
     }
 
     /// May `sender` send to the process? kill(2).
@@ -278,9 +250,7 @@ impl Os {
         let [real, effective, ..] = sender.uid;
         let [target_real, _, target_saved, _] = task.credentials.uid;
         sender.can(CAP_KILL)
-            || [real, effective]
-                .iter()
-                .any(|u| *u == target_real || *u == target_saved)
+            || [real, effective].iter().any(|u| *u == target_real || *u == target_saved)
             || signal == SIGCONT && group.sid == session
     }
 }

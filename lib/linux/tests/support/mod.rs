@@ -5,12 +5,10 @@ use sal_abi::x86_64::GuestRegisters;
 use sal_linux_core::job::TtyEvent;
 use sal_linux_core::mm::Area;
 use sal_linux_core::{
-    Backing, Config, Errno, Linux, MemoryFigures, ObjectId, Platform, PowerState, Protection, RemoteCall,
-    RemoteResult, SpaceId, Step, Store, TaskId, UserMemory,
+    Backing, Config, Errno, Linux, MemoryFigures, ObjectId, Platform, PowerState, Protection, RemoteCall, RemoteResult,
+    SpaceId, Step, Store, TaskId, UserMemory,
 };
-use sal_vfs::{
-    Capacity, ContentId, Contents, Dest, Extent, HeapContents, MountKind, SliceDest, SliceSource, Source,
-};
+use sal_vfs::{Capacity, ContentId, Contents, Dest, Extent, HeapContents, MountKind, SliceDest, SliceSource, Source};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -94,14 +92,8 @@ pub struct Fake {
 fn shift(backing: Backing, by: u64) -> Backing {
     match backing {
         Backing::Anonymous => Backing::Anonymous,
-        Backing::Private { object, offset } => Backing::Private {
-            object,
-            offset: offset + by,
-        },
-        Backing::Shared { object, offset } => Backing::Shared {
-            object,
-            offset: offset + by,
-        },
+        Backing::Private { object, offset } => Backing::Private { object, offset: offset + by },
+        Backing::Shared { object, offset } => Backing::Shared { object, offset: offset + by },
     }
 }
 
@@ -109,40 +101,17 @@ impl Fake {
     fn page(&self, space: SpaceId, page: u64) -> Vec<u8> {
         let m = self.m.borrow();
         let space = &m.spaces[&space.0];
-        if let Some((
-            _,
-            Backing::Shared {
-                object: ObjectId::Shared(id),
-                offset,
-            },
-        )) = space.map.get(&page)
-        {
-            return m.shared[id]
-                .get(offset)
-                .cloned()
-                .unwrap_or(vec![0; PAGE as usize]);
+        if let Some((_, Backing::Shared { object: ObjectId::Shared(id), offset })) = space.map.get(&page) {
+            return m.shared[id].get(offset).cloned().unwrap_or(vec![0; PAGE as usize]);
         }
-        if let Some((
-            _,
-            Backing::Shared {
-                object: ObjectId::File(id),
-                offset,
-            },
-        )) = space.map.get(&page)
-        {
+        if let Some((_, Backing::Shared { object: ObjectId::File(id), offset })) = space.map.get(&page) {
             return self.file_page(*id, *offset);
         }
         if let Some(own) = space.own.get(&page) {
             return own.clone();
         }
         match space.map.get(&page) {
-            Some((
-                _,
-                Backing::Private {
-                    object: ObjectId::File(id),
-                    offset,
-                },
-            )) => self.file_page(*id, *offset),
+            Some((_, Backing::Private { object: ObjectId::File(id), offset })) => self.file_page(*id, *offset),
             _ => vec![0; PAGE as usize],
         }
     }
@@ -150,44 +119,21 @@ impl Fake {
     fn file_page(&self, id: ContentId, offset: u64) -> Vec<u8> {
         let mut bytes = vec![0; PAGE as usize];
         let mut to = SliceDest::new(&mut bytes);
-        self.files
-            .clone()
-            .read(id, offset, PAGE as usize, &mut to)
-            .unwrap();
+        self.files.clone().read(id, offset, PAGE as usize, &mut to).unwrap();
         bytes
     }
 
     fn put_page(&self, space: SpaceId, page: u64, bytes: Vec<u8>) {
         let backing = self.m.borrow().spaces[&space.0].map.get(&page).map(|p| p.1);
         match backing {
-            Some(Backing::Shared {
-                object: ObjectId::Shared(id),
-                offset,
-            }) => {
-                self.m
-                    .borrow_mut()
-                    .shared
-                    .get_mut(&id)
-                    .unwrap()
-                    .insert(offset, bytes);
+            Some(Backing::Shared { object: ObjectId::Shared(id), offset }) => {
+                self.m.borrow_mut().shared.get_mut(&id).unwrap().insert(offset, bytes);
             }
-            Some(Backing::Shared {
-                object: ObjectId::File(id),
-                offset,
-            }) => {
-                self.files
-                    .clone()
-                    .write(id, offset, PAGE as usize, &mut SliceSource(&bytes))
-                    .unwrap();
+            Some(Backing::Shared { object: ObjectId::File(id), offset }) => {
+                self.files.clone().write(id, offset, PAGE as usize, &mut SliceSource(&bytes)).unwrap();
             }
             _ => {
-                self.m
-                    .borrow_mut()
-                    .spaces
-                    .get_mut(&space.0)
-                    .unwrap()
-                    .own
-                    .insert(page, bytes);
+                self.m.borrow_mut().spaces.get_mut(&space.0).unwrap().own.insert(page, bytes);
             }
         }
     }
@@ -195,15 +141,8 @@ impl Fake {
     /// One access that stays in the page.
     fn access(&self, space: SpaceId, address: u64, wants: Protection) -> Result<Vec<u8>, Errno> {
         let page = address / PAGE * PAGE;
-        let allowed = self.m.borrow().spaces[&space.0]
-            .map
-            .get(&page)
-            .is_some_and(|p| p.0.contains(wants));
-        if allowed {
-            Ok(self.page(space, page))
-        } else {
-            Err(Errno::EFAULT)
-        }
+        let allowed = self.m.borrow().spaces[&space.0].map.get(&page).is_some_and(|p| p.0.contains(wants));
+        if allowed { Ok(self.page(space, page)) } else { Err(Errno::EFAULT) }
     }
 }
 
@@ -266,10 +205,7 @@ impl Platform for Fake {
     fn random(&mut self, buffer: &mut [u8]) {
         let mut m = self.m.borrow_mut();
         for b in buffer {
-            m.seed = m
-                .seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            m.seed = m.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             *b = (m.seed >> 33) as u8;
         }
     }
@@ -281,11 +217,7 @@ impl Platform for Fake {
         m.spaces.insert(id, Space::default());
         Ok(SpaceId(id))
     }
-    fn space_fork(
-        &mut self,
-        from: SpaceId,
-        areas: &mut dyn Iterator<Item = &Area>,
-    ) -> Result<SpaceId, Errno> {
+    fn space_fork(&mut self, from: SpaceId, areas: &mut dyn Iterator<Item = &Area>) -> Result<SpaceId, Errno> {
         let to = self.space_create()?;
         let own = self.m.borrow().spaces[&from.0].own.clone();
         self.m.borrow_mut().spaces.get_mut(&to.0).unwrap().own = own;
@@ -295,10 +227,7 @@ impl Platform for Fake {
         Ok(to)
     }
     fn space_destroy(&mut self, space: SpaceId) {
-        assert!(
-            self.m.borrow_mut().spaces.remove(&space.0).is_some(),
-            "a space is destroyed once"
-        );
+        assert!(self.m.borrow_mut().spaces.remove(&space.0).is_some(), "a space is destroyed once");
     }
     fn map(&mut self, space: SpaceId, area: &Area) -> Result<(), Errno> {
         if area.len() > 64 << 20 {
@@ -307,9 +236,7 @@ impl Platform for Fake {
         let mut m = self.m.borrow_mut();
         let space = m.spaces.get_mut(&space.0).unwrap();
         for page in (area.start..area.end).step_by(PAGE as usize) {
-            let old = space
-                .map
-                .insert(page, (area.protection, shift(area.backing, page - area.start)));
+            let old = space.map.insert(page, (area.protection, shift(area.backing, page - area.start)));
             assert!(old.is_none(), "something is mapped at {page:x}");
         }
         Ok(())
@@ -331,11 +258,7 @@ impl Platform for Fake {
     }
     fn discard(&mut self, space: SpaceId, start: u64, length: u64) {
         let mut m = self.m.borrow_mut();
-        m.spaces
-            .get_mut(&space.0)
-            .unwrap()
-            .own
-            .retain(|p, _| !(start..start + length).contains(p));
+        m.spaces.get_mut(&space.0).unwrap().own.retain(|p, _| !(start..start + length).contains(p));
     }
     fn move_pages(&mut self, space: SpaceId, from: u64, to: u64, length: u64) -> Result<(), Errno> {
         let mut m = self.m.borrow_mut();
@@ -351,10 +274,7 @@ impl Platform for Fake {
         let mut m = self.m.borrow_mut();
         let space = m.spaces.get_mut(&space.0).unwrap();
         for (at, from, n) in pieces(address, data.len()) {
-            let page = space
-                .own
-                .entry(at / PAGE * PAGE)
-                .or_insert(vec![0; PAGE as usize]);
+            let page = space.own.entry(at / PAGE * PAGE).or_insert(vec![0; PAGE as usize]);
             let o = (at % PAGE) as usize;
             page[o..o + n].copy_from_slice(&data[from..from + n]);
         }
@@ -369,11 +289,7 @@ impl Platform for Fake {
         Ok(())
     }
     fn space_resident(&mut self, space: SpaceId) -> u64 {
-        self.m
-            .borrow()
-            .spaces
-            .get(&space.0)
-            .map_or(0, |s| s.own.len() as u64 * PAGE)
+        self.m.borrow().spaces.get(&space.0).map_or(0, |s| s.own.len() as u64 * PAGE)
     }
     fn shared_create(&mut self, _: u64) -> Result<ObjectId, Errno> {
         let mut m = self.m.borrow_mut();
@@ -383,18 +299,10 @@ impl Platform for Fake {
         Ok(ObjectId::Shared(id))
     }
     fn shared_destroy(&mut self, object: ObjectId) {
-        let ObjectId::Shared(id) = object else {
-            panic!("a file")
-        };
+        let ObjectId::Shared(id) = object else { panic!("a file") };
         assert!(self.m.borrow_mut().shared.remove(&id).is_some());
     }
-    fn spawn(
-        &mut self,
-        task: TaskId,
-        space: SpaceId,
-        r: &GuestRegisters,
-        _: Option<TaskId>,
-    ) -> Result<(), Errno> {
+    fn spawn(&mut self, task: TaskId, space: SpaceId, r: &GuestRegisters, _: Option<TaskId>) -> Result<(), Errno> {
         let mut m = self.m.borrow_mut();
         if m.refuse_spawn {
             return Err(Errno::EAGAIN);
@@ -446,11 +354,7 @@ impl Platform for Fake {
         "emulated"
     }
     fn memory(&mut self) -> MemoryFigures {
-        MemoryFigures {
-            total: 1 << 30,
-            free: 1 << 29,
-            files: 1 << 20,
-        }
+        MemoryFigures { total: 1 << 30, free: 1 << 29, files: 1 << 20 }
     }
     fn cpu_time(&mut self, _: TaskId) -> u64 {
         30_000_000
@@ -486,27 +390,13 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        World::with(
-            &[(b"/bin/prog", program())],
-            Config {
-                protect_init: false,
-                randomize: false,
-                ..Config::default()
-            },
-        )
+        World::with(&[(b"/bin/prog", program())], Config { protect_init: false, randomize: false, ..Config::default() })
     }
 
     pub fn with(files: &[(&[u8], Vec<u8>)], config: Config) -> World {
         let contents = SharedContents(Arc::new(Mutex::new(HeapContents::new(100_000))));
-        let machine = Machine {
-            fpu: vec![0x5a; 832],
-            seed: 7,
-            ..Machine::default()
-        };
-        let mut fake = Fake {
-            m: Rc::new(RefCell::new(machine)),
-            files: contents.clone(),
-        };
+        let machine = Machine { fpu: vec![0x5a; 832], seed: 7, ..Machine::default() };
+        let mut fake = Fake { m: Rc::new(RefCell::new(machine)), files: contents.clone() };
         let mut linux = Linux::new(config, Store(Box::new(contents)), &mut fake).unwrap();
         linux
             .with_files(&mut fake, |vfs, ctx| {
@@ -521,20 +411,9 @@ impl World {
             })
             .unwrap();
         let init = linux
-            .start_init(
-                b"/bin/prog",
-                vec![b"prog".to_vec(), b"arg".to_vec()],
-                vec![b"A=1".to_vec()],
-                &mut fake,
-            )
+            .start_init(b"/bin/prog", vec![b"prog".to_vec(), b"arg".to_vec()], vec![b"A=1".to_vec()], &mut fake)
             .unwrap();
-        let mut world = World {
-            linux,
-            fake,
-            threads: BTreeMap::new(),
-            init,
-            newest: init,
-        };
+        let mut world = World { linux, fake, threads: BTreeMap::new(), init, newest: init };
         world.run();
         world
     }
@@ -543,11 +422,7 @@ impl World {
         self.threads.get_mut(&task.index()).unwrap()
     }
 
-    fn step(
-        &mut self,
-        task: TaskId,
-        go: impl FnOnce(&mut Linux, &mut GuestRegisters, &mut Memory, &mut Fake) -> Step,
-    ) {
+    fn step(&mut self, task: TaskId, go: impl FnOnce(&mut Linux, &mut GuestRegisters, &mut Memory, &mut Fake) -> Step) {
         let thread = self.threads.get_mut(&task.index()).unwrap();
         let fake = self.fake.clone();
         let mut mem = Memory(&fake, thread.space);
@@ -582,15 +457,7 @@ impl World {
             }
             for (task, space, regs) in spawned {
                 self.newest = task;
-                self.threads.insert(
-                    task.index(),
-                    Thread {
-                        regs,
-                        space,
-                        at: At::Guest,
-                        remote: None,
-                    },
-                );
+                self.threads.insert(task.index(), Thread { regs, space, at: At::Guest, remote: None });
                 self.step(task, |l, r, m, p| l.start(task, r, m, p));
             }
             for task in woken {
@@ -605,9 +472,7 @@ impl World {
             }
             for task in interrupted {
                 if self.threads[&task.index()].at == At::Remote {
-                    self.step(task, |l, r, m, p| {
-                        l.complete(task, RemoteResult::Interrupted, r, m, p)
-                    });
+                    self.step(task, |l, r, m, p| l.complete(task, RemoteResult::Interrupted, r, m, p));
                 }
             }
         }
@@ -629,8 +494,7 @@ impl World {
 
     /// Makes a call that comes back.
     pub fn call(&mut self, task: TaskId, number: u64, args: &[u64]) -> i64 {
-        self.try_call(task, number, args)
-            .unwrap_or_else(|| panic!("call {number} did not come back"))
+        self.try_call(task, number, args).unwrap_or_else(|| panic!("call {number} did not come back"))
     }
 
     pub fn result(&mut self, task: TaskId) -> i64 {
@@ -756,11 +620,8 @@ impl World {
 }
 
 pub fn put_file(vfs: &mut sal_vfs::Vfs<Store>, ctx: &sal_vfs::Ctx, path: &[u8], bytes: &[u8]) {
-    let Ok(sal_vfs::Outcome::Done(fd)) = vfs.open(ctx, -100, path, 0o102, 0o755) else {
-        panic!("open")
-    };
-    let Ok(sal_vfs::Outcome::Done(n)) = vfs.write(ctx, fd, &mut SliceSource(bytes), &mut Default::default())
-    else {
+    let Ok(sal_vfs::Outcome::Done(fd)) = vfs.open(ctx, -100, path, 0o102, 0o755) else { panic!("open") };
+    let Ok(sal_vfs::Outcome::Done(n)) = vfs.write(ctx, fd, &mut SliceSource(bytes), &mut Default::default()) else {
         panic!("write")
     };
     assert_eq!(n, bytes.len());

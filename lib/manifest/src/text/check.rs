@@ -34,32 +34,19 @@ fn has_supervisor(draft: &Draft) -> Result<(), Wrong> {
         let what = format!("is one service too many; there can be {SERVICES}");
         return Err(Wrong::new(s.at, format!("service.{}", s.service.name), what));
     }
-    let supervisor = find(draft, SUPERVISOR).ok_or_else(|| {
-        Wrong::new(
-            0,
-            "service.supervisor",
-            "is missing: nothing would start the services",
-        )
-    })?;
-    let higher = draft
-        .services
-        .iter()
-        .find(|s| s.service.priority >= supervisor.service.priority && s.at != supervisor.at);
+    let supervisor = find(draft, SUPERVISOR)
+        .ok_or_else(|| Wrong::new(0, "service.supervisor", "is missing: nothing would start the services"))?;
+    let higher =
+        draft.services.iter().find(|s| s.service.priority >= supervisor.service.priority && s.at != supervisor.at);
     higher.map_or(Ok(()), |s| {
-        let what = format!(
-            "{} is not below the supervisor's {}",
-            s.service.priority, supervisor.service.priority
-        );
+        let what = format!("{} is not below the supervisor's {}", s.service.priority, supervisor.service.priority);
         Err(Wrong::new(s.priority_at, key(s, "priority"), what))
     })
 }
 
 fn programs(draft: &Draft, modules: &[&str]) -> Result<(), Wrong> {
     let missing = |at: usize, key: String, name: &str| {
-        let what = format!(
-            "the boot image has no module \"{name}\"; it has {}",
-            modules.join(", ")
-        );
+        let what = format!("the boot image has no module \"{name}\"; it has {}", modules.join(", "));
         Err(Wrong::new(at, key, what))
     };
     if !modules.contains(&draft.root.program.as_str()) {
@@ -72,11 +59,7 @@ fn programs(draft: &Draft, modules: &[&str]) -> Result<(), Wrong> {
         if let Some(m) = s.modules.iter().find(|m| !modules.contains(&m.value.as_str())) {
             return missing(m.at, key(s, "modules"), &m.value);
         }
-        if let Some(m) = s
-            .modules
-            .iter()
-            .find(|m| m.value.len() + "module:".len() > NAME_MOST)
-        {
+        if let Some(m) = s.modules.iter().find(|m| m.value.len() + "module:".len() > NAME_MOST) {
             let what = format!("\"{}\" is too long for the name of a grant", m.value);
             return Err(Wrong::new(m.at, key(s, "modules"), what));
         }
@@ -88,16 +71,8 @@ fn grants(draft: &Draft) -> Result<(), Wrong> {
     for s in &draft.services {
         for (i, u) in s.uses.iter().enumerate() {
             endpoint_of(draft, &u.name, key(s, "uses"))?;
-            if s.uses
-                .iter()
-                .take(i)
-                .any(|other| other.name.value == u.name.value)
-            {
-                return Err(Wrong::new(
-                    u.name.at,
-                    key(s, "uses"),
-                    format!("\"{}\" stands there twice", u.name.value),
-                ));
+            if s.uses.iter().take(i).any(|other| other.name.value == u.name.value) {
+                return Err(Wrong::new(u.name.at, key(s, "uses"), format!("\"{}\" stands there twice", u.name.value)));
             }
         }
         if let Some(pager) = &s.paged_by {
@@ -116,16 +91,10 @@ fn grants(draft: &Draft) -> Result<(), Wrong> {
 fn endpoint_of(draft: &Draft, name: &At<String>, key: String) -> Result<(), Wrong> {
     match find(draft, &name.value) {
         Some(s) if s.service.endpoint => Ok(()),
-        Some(_) => Err(Wrong::new(
-            name.at,
-            key,
-            format!("service \"{}\" has no endpoint (endpoint = true)", name.value),
-        )),
-        None => Err(Wrong::new(
-            name.at,
-            key,
-            format!("there is no service \"{}\"", name.value),
-        )),
+        Some(_) => {
+            Err(Wrong::new(name.at, key, format!("service \"{}\" has no endpoint (endpoint = true)", name.value)))
+        }
+        None => Err(Wrong::new(name.at, key, format!("there is no service \"{}\"", name.value))),
     }
 }
 
@@ -196,8 +165,7 @@ fn budgets(draft: &Draft) -> Result<(), Wrong> {
         sum += u64::from(s.service.memory_kib) + u64::from(s.service.vault_kib);
         percent += u32::from(s.service.rest_percent);
         if sum > most {
-            let what =
-                format!("with this service the budgets add up to {sum} KiB, machine.memory_kib is {most}");
+            let what = format!("with this service the budgets add up to {sum} KiB, machine.memory_kib is {most}");
             return Err(Wrong::new(s.memory_at, key(s, "memory_kib"), what));
         }
         if percent > 100 {

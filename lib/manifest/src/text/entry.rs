@@ -70,44 +70,22 @@ pub(super) fn draft(text: &str) -> Result<Draft, Wrong> {
     let root = root(root_table)?;
     let tables = top.table("service")?.named_tables()?;
     top.end()?;
-    let services = tables
-        .into_iter()
-        .map(|(name, table)| service(name, table))
-        .collect::<Result<_, _>>()?;
-    Ok(Draft {
-        machine,
-        boot,
-        root,
-        root_at,
-        services,
-    })
+    let services = tables.into_iter().map(|(name, table)| service(name, table)).collect::<Result<_, _>>()?;
+    Ok(Draft { machine, boot, root, root_at, services })
 }
 
 fn machine(mut t: Table<'_, '_>) -> Result<Machine, Wrong> {
     let memory_kib = t.number("memory_kib", 1, KIB_MOST)? as u32;
     let reserved_kib = t.number("reserved_kib", 0, KIB_MOST)? as u32;
     t.end()?;
-    Ok(Machine {
-        memory_kib,
-        reserved_kib,
-    })
+    Ok(Machine { memory_kib, reserved_kib })
 }
 
 fn boot(mut t: Table<'_, '_>) -> Result<Boot, Wrong> {
     let command = t.texts("command")?.into_iter().map(|word| word.value).collect();
-    let console = choice(
-        &mut t,
-        "console",
-        &[
-            ("terminal", ConsoleMode::Terminal),
-            ("streams", ConsoleMode::Streams),
-        ],
-    )?;
+    let console = choice(&mut t, "console", &[("terminal", ConsoleMode::Terminal), ("streams", ConsoleMode::Streams)])?;
     t.end()?;
-    Ok(Boot {
-        command,
-        console: console.unwrap_or(ConsoleMode::Streams),
-    })
+    Ok(Boot { command, console: console.unwrap_or(ConsoleMode::Streams) })
 }
 
 fn root(mut t: Table<'_, '_>) -> Result<Root, Wrong> {
@@ -118,11 +96,7 @@ fn root(mut t: Table<'_, '_>) -> Result<Root, Wrong> {
 }
 
 /// One word out of a few.
-fn choice<T: Copy>(
-    t: &mut Table<'_, '_>,
-    key: &'static str,
-    words: &[(&str, T)],
-) -> Result<Option<T>, Wrong> {
+fn choice<T: Copy>(t: &mut Table<'_, '_>, key: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Wrong> {
     let Some(text) = t.text_or(key)? else {
         return Ok(None);
     };
@@ -205,41 +179,19 @@ fn check_name(name: &At<String>, t: &Table<'_, '_>) -> Result<(), Wrong> {
 }
 
 /// Names in a start-up page that are not other services.
-const RESERVED: &[&str] = &[
-    "self",
-    "space",
-    "budget",
-    "log",
-    "endpoint",
-    "vault",
-    "ports",
-    "interrupts",
-    "heartbeat",
-    "root",
-    "estate",
-];
+const RESERVED: &[&str] =
+    &["self", "space", "budget", "log", "endpoint", "vault", "ports", "interrupts", "heartbeat", "root", "estate"];
 
 fn ports(t: &mut Table<'_, '_>) -> Result<Vec<At<PortRange>>, Wrong> {
     let key = t.key("ports");
     let read = |text: At<String>| {
-        let wrong = || {
-            Wrong::new(
-                text.at,
-                key.clone(),
-                format!("\"{}\" is not FIRST-LAST, as in \"0x3f8-0x3ff\"", text.value),
-            )
-        };
+        let wrong =
+            || Wrong::new(text.at, key.clone(), format!("\"{}\" is not FIRST-LAST, as in \"0x3f8-0x3ff\"", text.value));
         let (first, last) = text.value.split_once('-').ok_or_else(wrong)?;
         let first = port(first).ok_or_else(wrong)?;
         let last = port(last).ok_or_else(wrong)?;
-        let count = last
-            .checked_sub(first)
-            .and_then(|n| n.checked_add(1))
-            .ok_or_else(wrong)?;
-        Ok(At {
-            value: PortRange { first, count },
-            at: text.at,
-        })
+        let count = last.checked_sub(first).and_then(|n| n.checked_add(1)).ok_or_else(wrong)?;
+        Ok(At { value: PortRange { first, count }, at: text.at })
     };
     t.texts("ports")?.into_iter().map(read).collect()
 }
@@ -260,33 +212,20 @@ fn uses(t: &mut Table<'_, '_>) -> Result<Vec<UseDraft>, Wrong> {
                 return Err(Wrong::new(text.at, key.clone(), what));
             }
         };
-        Ok(UseDraft {
-            name: At {
-                value: name.into(),
-                at: text.at,
-            },
-            transfer,
-        })
+        Ok(UseDraft { name: At { value: name.into(), at: text.at }, transfer })
     };
     t.texts("uses")?.into_iter().map(read).collect()
 }
 
 fn heartbeat(t: &mut Table<'_, '_>) -> Result<Heartbeat, Wrong> {
     let Some(mut h) = t.table_or("heartbeat")? else {
-        return Ok(Heartbeat::Turns {
-            turn_ms: TURN_MS,
-            missed: MISSED,
-        });
+        return Ok(Heartbeat::Turns { turn_ms: TURN_MS, missed: MISSED });
     };
     let off = h.flag("off")?;
     let turn_ms = h.number_or("turn_ms", 1, 60_000)?.map_or(TURN_MS, |n| n as u16);
     let missed = h.number_or("missed", 1, 255)?.map_or(MISSED, |n| n as u8);
     h.end()?;
-    Ok(if off {
-        Heartbeat::Off
-    } else {
-        Heartbeat::Turns { turn_ms, missed }
-    })
+    Ok(if off { Heartbeat::Off } else { Heartbeat::Turns { turn_ms, missed } })
 }
 
 /// Which of the three.
@@ -298,33 +237,17 @@ enum Policy {
 }
 
 fn restart(t: &mut Table<'_, '_>) -> Result<Restart, Wrong> {
-    let words = [
-        ("always", Policy::Always),
-        ("never", Policy::Never),
-        ("ends-machine", Policy::EndsMachine),
-    ];
+    let words = [("always", Policy::Always), ("never", Policy::Never), ("ends-machine", Policy::EndsMachine)];
     let Some(mut r) = t.table_or("restart")? else {
-        return Ok(Restart::Always {
-            backoff_ms: BACKOFF_MS,
-            backoff_most_ms: BACKOFF_MOST_MS,
-            limit: LIMIT,
-        });
+        return Ok(Restart::Always { backoff_ms: BACKOFF_MS, backoff_most_ms: BACKOFF_MOST_MS, limit: LIMIT });
     };
     let policy = choice(&mut r, "policy", &words)?.unwrap_or(Policy::Always);
-    let backoff_ms = r
-        .number_or("backoff_ms", 1, 60_000)?
-        .map_or(BACKOFF_MS, |n| n as u16);
-    let backoff_most_ms = r
-        .number_or("backoff_most_ms", 1, 60_000)?
-        .map_or(BACKOFF_MOST_MS, |n| n as u16);
+    let backoff_ms = r.number_or("backoff_ms", 1, 60_000)?.map_or(BACKOFF_MS, |n| n as u16);
+    let backoff_most_ms = r.number_or("backoff_most_ms", 1, 60_000)?.map_or(BACKOFF_MOST_MS, |n| n as u16);
     let limit = r.number_or("limit", 1, 255)?.map_or(LIMIT, |n| n as u8);
     r.end()?;
     Ok(match policy {
-        Policy::Always => Restart::Always {
-            backoff_ms,
-            backoff_most_ms,
-            limit,
-        },
+        Policy::Always => Restart::Always { backoff_ms, backoff_most_ms, limit },
         Policy::Never => Restart::Never,
         Policy::EndsMachine => Restart::EndsMachine,
     })

@@ -47,11 +47,7 @@ struct Wrong {
 
 impl Wrong {
     fn new(at: usize, key: impl Into<String>, what: impl Into<String>) -> Wrong {
-        Wrong {
-            at,
-            key: key.into(),
-            what: what.into(),
-        }
+        Wrong { at, key: key.into(), what: what.into() }
     }
 }
 

@@ -47,32 +47,18 @@ struct Edge {
 pub(super) fn sorted(draft: Draft) -> Result<Manifest, Wrong> {
     let edges: Vec<Vec<Edge>> = (0..draft.services.len()).map(|i| edges_of(&draft, i)).collect();
     let order = start_order(&draft, &edges)?;
-    let place = |name: &str| {
-        order
-            .iter()
-            .position(|i| draft.services.get(*i).is_some_and(|s| s.service.name == name))
-    };
+    let place = |name: &str| order.iter().position(|i| draft.services.get(*i).is_some_and(|s| s.service.name == name));
     let services = order.iter().filter_map(|i| draft.services.get(*i)).map(|s| {
         let mut service = s.service.clone();
         service.uses = s
             .uses
             .iter()
-            .filter_map(|u| {
-                Some(Use {
-                    service: place(&u.name.value)? as u16,
-                    transfer: u.transfer,
-                })
-            })
+            .filter_map(|u| Some(Use { service: place(&u.name.value)? as u16, transfer: u.transfer }))
             .collect();
         service
     });
     let services = services.collect();
-    Ok(Manifest {
-        machine: draft.machine,
-        boot: draft.boot,
-        root: draft.root,
-        services,
-    })
+    Ok(Manifest { machine: draft.machine, boot: draft.boot, root: draft.root, services })
 }
 
 fn index(draft: &Draft, name: &str) -> Option<usize> {
@@ -84,8 +70,7 @@ fn edges_of(draft: &Draft, me: usize) -> Vec<Edge> {
     let Some(s) = draft.services.get(me) else {
         return edges;
     };
-    let mut add =
-        |name: &str, why: Why, at: usize| edges.extend(index(draft, name).map(|to| Edge { to, why, at }));
+    let mut add = |name: &str, why: Why, at: usize| edges.extend(index(draft, name).map(|to| Edge { to, why, at }));
     for u in &s.uses {
         add(&u.name.value, Why::Calls, u.name.at);
     }
@@ -94,11 +79,7 @@ fn edges_of(draft: &Draft, me: usize) -> Vec<Edge> {
     }
     if let Some(u) = s.uses.iter().find(|u| u.name.value == NAMES) {
         let mounting = |o: &&ServiceDraft| !o.mounts.is_empty() && o.at != s.at;
-        draft
-            .services
-            .iter()
-            .filter(mounting)
-            .for_each(|o| add(&o.service.name, Why::FindsMounted, u.name.at));
+        draft.services.iter().filter(mounting).for_each(|o| add(&o.service.name, Why::FindsMounted, u.name.at));
     }
     if s.service.name != SUPERVISOR {
         add(SUPERVISOR, Why::RestartedBy, s.at);
@@ -125,13 +106,7 @@ struct Search<'a> {
 
 fn start_order(draft: &Draft, edges: &[Vec<Edge>]) -> Result<Vec<usize>, Wrong> {
     let marks = vec![Mark::New; draft.services.len()];
-    let mut search = Search {
-        draft,
-        edges,
-        marks,
-        path: Vec::new(),
-        order: Vec::new(),
-    };
+    let mut search = Search { draft, edges, marks, path: Vec::new(), order: Vec::new() };
     for i in 0..draft.services.len() {
         search.visit(i)?;
     }
@@ -170,14 +145,9 @@ impl Search<'_> {
     fn cycle(&self, start: usize) -> Wrong {
         let from = self.path.iter().position(|(i, _)| *i == start).unwrap_or(0);
         let cycle = self.path.get(from..).unwrap_or(&[]);
-        let written = cycle
-            .iter()
-            .rev()
-            .find(|(_, e)| e.why != Why::RestartedBy)
-            .or(cycle.last());
-        let (at, key) = written.map_or((0, String::new()), |(i, e)| {
-            (e.at, format!("service.{}.{}", self.name(*i), e.why.key()))
-        });
+        let written = cycle.iter().rev().find(|(_, e)| e.why != Why::RestartedBy).or(cycle.last());
+        let (at, key) =
+            written.map_or((0, String::new()), |(i, e)| (e.at, format!("service.{}.{}", self.name(*i), e.why.key())));
         let mut what = format!("waits in a circle: {}", self.name(start));
         for (_, edge) in cycle {
             what += &format!(" {} {}", edge.why.words(), self.name(edge.to));

@@ -11,19 +11,8 @@ use sal_supervise::{Event, State, Supervisor, TICK_NS, World, signal};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-pub const MODULES: &[&str] = &[
-    "root",
-    "supervisor",
-    "memory",
-    "names",
-    "uart",
-    "console",
-    "linux",
-    "manifest",
-    "symbols",
-    "ramdisk",
-    "cmdline",
-];
+pub const MODULES: &[&str] =
+    &["root", "supervisor", "memory", "names", "uart", "console", "linux", "manifest", "symbols", "ramdisk", "cmdline"];
 
 pub fn manifest() -> Manifest {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../system/default.toml");
@@ -130,11 +119,7 @@ impl Sim {
     /// Everything that holds at any moment.
     pub fn check(&self) {
         for (i, entry) in self.entries.iter().enumerate() {
-            assert!(
-                entry.spawned.values().all(|times| *times == 1),
-                "service {i} spawned twice: {:?}",
-                entry.spawned
-            );
+            assert!(entry.spawned.values().all(|times| *times == 1), "service {i} spawned twice: {:?}", entry.spawned);
         }
     }
 }
@@ -156,10 +141,7 @@ impl World for Sim {
 
     fn grant(&mut self, i: usize) -> Result<(), Error> {
         self.point();
-        assert!(
-            self.entries.iter().all(|e| e.described == 1),
-            "an entry's grants name others' endpoints"
-        );
+        assert!(self.entries.iter().all(|e| e.described == 1), "an entry's grants name others' endpoints");
         self.entries[i].granted = 1;
         self.point();
         Ok(())
@@ -173,19 +155,10 @@ impl World for Sim {
             return Err(Error::BadArgument);
         }
         if incarnation > entry.report.incarnation {
-            assert!(
-                !entry.report.alive,
-                "the predecessor is dead before the successor runs"
-            );
+            assert!(!entry.report.alive, "the predecessor is dead before the successor runs");
             *entry.spawned.entry(incarnation).or_default() += 1;
             entry.poison = poison;
-            entry.report = Report {
-                incarnation,
-                alive: true,
-                image: 0x1000,
-                receiving: 1,
-                ..Report::default()
-            };
+            entry.report = Report { incarnation, alive: true, image: 0x1000, receiving: 1, ..Report::default() };
             if matches!(entry.mood, Mood::Spins | Mood::Blocked) {
                 entry.mood = Mood::Well;
             }
@@ -285,13 +258,7 @@ impl<'m> Run<'m> {
     pub fn dying(manifest: &'m Manifest, dies_at: u64, dies_again: Vec<u64>) -> Run<'m> {
         let mut sim = Sim::new(manifest);
         sim.dies_at = dies_at;
-        let mut run = Run {
-            manifest,
-            sim,
-            supervisor: Supervisor::new(manifest, State::new()),
-            deaths: 0,
-            dies_again,
-        };
+        let mut run = Run { manifest, sim, supervisor: Supervisor::new(manifest, State::new()), deaths: 0, dies_again };
         run.alive(|s, w, now| s.start(w, now, 1));
         run
     }
@@ -317,11 +284,8 @@ impl<'m> Run<'m> {
         loop {
             self.deaths += 1;
             self.sim.incarnation += 1;
-            self.sim.dies_at = if self.dies_again.is_empty() {
-                u64::MAX
-            } else {
-                self.sim.points + self.dies_again.remove(0)
-            };
+            self.sim.dies_at =
+                if self.dies_again.is_empty() { u64::MAX } else { self.sim.points + self.dies_again.remove(0) };
             self.supervisor = Supervisor::new(self.manifest, self.sim.vault.clone());
             let (now, incarnation) = (self.sim.now, self.sim.incarnation);
             let (supervisor, sim) = (&mut self.supervisor, &mut self.sim);

@@ -29,23 +29,12 @@ pub(crate) fn give(to: &mut dyn Dest, ino: u64, cookie: u64, kind: u8, name: &[u
         return Ok(Given::Full);
     }
     let mut record = [0u8; (HEADER + 256 + 8) & !7];
-    let fields = [
-        (0, &ino.to_ne_bytes()[..]),
-        (8, &cookie.to_ne_bytes()),
-        (16, &(len as u16).to_ne_bytes()),
-    ];
+    let fields = [(0, &ino.to_ne_bytes()[..]), (8, &cookie.to_ne_bytes()), (16, &(len as u16).to_ne_bytes())];
     for (at, bytes) in fields.into_iter().chain([(18, &[kind][..]), (HEADER, name)]) {
-        record
-            .get_mut(at..at + bytes.len())
-            .ok_or(Errno::ENAMETOOLONG)?
-            .copy_from_slice(bytes);
+        record.get_mut(at..at + bytes.len()).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(bytes);
     }
     let bytes = record.get(..len).ok_or(Errno::ENAMETOOLONG)?;
-    if to.put(bytes)? < len {
-        Err(Errno::EFAULT)
-    } else {
-        Ok(Given::Yes)
-    }
+    if to.put(bytes)? < len { Err(Errno::EFAULT) } else { Ok(Given::Yes) }
 }
 
 impl<C: Contents> Vfs<C> {
@@ -54,11 +43,7 @@ impl<C: Contents> Vfs<C> {
         let (id, desc) = self.file(ctx, fd)?;
         let (place, cookie) = (desc.place, desc.offset);
         if let What::Remote { file, .. } = desc.what {
-            let request = Request::Entries {
-                file,
-                cookie,
-                max: to.room(),
-            };
+            let request = Request::Entries { file, cookie, max: to.room() };
             return self.ask(id, request, Then::Entries { desc: id });
         }
         if !matches!(desc.what, What::Dir) {
@@ -91,18 +76,8 @@ impl<C: Contents> Vfs<C> {
     fn list_dots(&self, place: Place, mut cookie: u64, to: &mut dyn Dest) -> Result<(u64, bool), Errno> {
         for (number, name) in [(1, &b"."[..]), (2, b"..")] {
             if cookie < number {
-                let of = if number == 1 {
-                    place
-                } else {
-                    self.parent(self.root, place)?
-                };
-                match give(
-                    to,
-                    self.ino_of(of),
-                    number,
-                    FileType::Directory.entry_type(),
-                    name,
-                )? {
+                let of = if number == 1 { place } else { self.parent(self.root, place)? };
+                match give(to, self.ino_of(of), number, FileType::Directory.entry_type(), name)? {
                     Given::Yes => cookie = number,
                     Given::Full => return Ok((cookie, true)),
                 }
@@ -119,13 +94,7 @@ impl<C: Contents> Vfs<C> {
         }
     }
 
-    fn list_inode(
-        &self,
-        place: Place,
-        dir: InodeId,
-        cookie: u64,
-        to: &mut dyn Dest,
-    ) -> Result<(u64, bool), Errno> {
+    fn list_inode(&self, place: Place, dir: InodeId, cookie: u64, to: &mut dyn Dest) -> Result<(u64, bool), Errno> {
         let entries = self.entries(dir)?;
         if self.inode(dir)?.nlink == 0 {
             return Err(Errno::ENOENT);
@@ -136,13 +105,7 @@ impl<C: Contents> Vfs<C> {
         }
         for entry in entries.after(cookie) {
             let inode = self.inode(entry.inode)?;
-            match give(
-                to,
-                inode.ino,
-                entry.cookie,
-                inode.kind().entry_type(),
-                entry.name.bytes(),
-            )? {
+            match give(to, inode.ino, entry.cookie, inode.kind().entry_type(), entry.name.bytes())? {
                 Given::Yes => cookie = entry.cookie,
                 Given::Full => return Ok((cookie, true)),
             }

@@ -79,11 +79,7 @@ impl<C: Contents> Vfs<C> {
 
     fn read_desc(&mut self, ctx: &Ctx, id: DescId, to: &mut dyn Dest, at: At) -> Try {
         let desc = self.descs.get_mut(id).ok_or(Errno::EBADF)?;
-        let offset = if let At::Here(offset) = at {
-            offset
-        } else {
-            desc.offset
-        };
+        let offset = if let At::Here(offset) = at { offset } else { desc.offset };
         let (flags, place) = (desc.flags, desc.place);
         let done = match &desc.what {
             What::File => {
@@ -155,10 +151,7 @@ impl<C: Contents> Vfs<C> {
             if flags & sys::O_NONBLOCK != 0 {
                 return Err(Errno::EAGAIN);
             }
-            return Ok(Outcome::Block(WaitOn {
-                queue,
-                events: Events::IN,
-            }));
+            return Ok(Outcome::Block(WaitOn { queue, events: Events::IN }));
         }
         let done = pipe.read(to, usize::MAX)?;
         self.waits.wake(queue, Events::OUT);
@@ -178,10 +171,7 @@ impl<C: Contents> Vfs<C> {
             Ok(())
         };
         let got = rendered.and_then(|()| {
-            let rest = usize::try_from(offset)
-                .ok()
-                .and_then(|o| text.get(o..))
-                .unwrap_or(&[]);
+            let rest = usize::try_from(offset).ok().and_then(|o| text.get(o..)).unwrap_or(&[]);
             let n = rest.len().min(to.room());
             to.put(rest.get(..n).unwrap_or(&[]))
         });
@@ -204,31 +194,15 @@ impl<C: Contents> Vfs<C> {
     pub(crate) fn ask<T>(&mut self, id: DescId, request: Request, then: Then) -> Try<T> {
         let (target, _) = self.remote_of(id)?;
         self.descs.get_mut(id).ok_or(Errno::EBADF)?.refs += 1;
-        Ok(Outcome::Remote(Box::new(RemoteOp {
-            target,
-            request,
-            then,
-        })))
+        Ok(Outcome::Remote(Box::new(RemoteOp { target, request, then })))
     }
 
     fn read_remote(&mut self, id: DescId, offset: u64, at: At, len: usize) -> Try {
         let (target, file) = self.remote_of(id)?;
         let nonblock = self.descs.get(id).is_some_and(|d| d.flags & sys::O_NONBLOCK != 0);
         let offset = matches!(target, Target::Server(_)).then_some(offset);
-        let request = Request::Read {
-            file,
-            offset,
-            len,
-            nonblock,
-        };
-        self.ask(
-            id,
-            request,
-            Then::Moved {
-                desc: id,
-                offset: at == At::Offset,
-            },
-        )
+        let request = Request::Read { file, offset, len, nonblock };
+        self.ask(id, request, Then::Moved { desc: id, offset: at == At::Offset })
     }
 
     /// write(2), writev(2). `EPIPE`: the caller also raises SIGPIPE; `EFBIG`: SIGXFSZ. See [`Progress`].
@@ -253,20 +227,9 @@ impl<C: Contents> Vfs<C> {
         self.write_desc(ctx, id, from, At::Here(offset), &mut Progress::default())
     }
 
-    fn write_desc(
-        &mut self,
-        ctx: &Ctx,
-        id: DescId,
-        from: &mut dyn Source,
-        at: At,
-        progress: &mut Progress,
-    ) -> Try {
+    fn write_desc(&mut self, ctx: &Ctx, id: DescId, from: &mut dyn Source, at: At, progress: &mut Progress) -> Try {
         let desc = self.descs.get(id).ok_or(Errno::EBADF)?;
-        let offset = if let At::Here(offset) = at {
-            offset
-        } else {
-            desc.offset
-        };
+        let offset = if let At::Here(offset) = at { offset } else { desc.offset };
         let (flags, place) = (desc.flags, desc.place);
         match &desc.what {
             What::File => {
@@ -303,11 +266,7 @@ impl<C: Contents> Vfs<C> {
         let Body::File(content) = inode.body else {
             return Err(Errno::EINVAL);
         };
-        let offset = if flags & sys::O_APPEND != 0 {
-            inode.size
-        } else {
-            offset
-        };
+        let offset = if flags & sys::O_APPEND != 0 { inode.size } else { offset };
         let want = from.left();
         if want == 0 {
             return Ok((offset, 0));
@@ -329,19 +288,11 @@ impl<C: Contents> Vfs<C> {
             return Ok(Outcome::Done(progress.done));
         }
         if pipe.readers == 0 {
-            return if progress.done > 0 {
-                Ok(Outcome::Done(progress.done))
-            } else {
-                Err(Errno::EPIPE)
-            };
+            return if progress.done > 0 { Ok(Outcome::Done(progress.done)) } else { Err(Errno::EPIPE) };
         }
         let queue = pipe.queue;
         let whole = progress.done + left <= PIPE_BUF;
-        let fits = if whole && pipe.free() < left {
-            0
-        } else {
-            pipe.free().min(left)
-        };
+        let fits = if whole && pipe.free() < left { 0 } else { pipe.free().min(left) };
         if fits > 0 {
             match pipe.write(from, fits) {
                 Ok(n) => {
@@ -358,10 +309,7 @@ impl<C: Contents> Vfs<C> {
         match (flags & sys::O_NONBLOCK != 0, progress.done) {
             (true, 0) => Err(Errno::EAGAIN),
             (true, done) => Ok(Outcome::Done(done)),
-            (false, _) => Ok(Outcome::Block(WaitOn {
-                queue,
-                events: Events::OUT,
-            })),
+            (false, _) => Ok(Outcome::Block(WaitOn { queue, events: Events::OUT })),
         }
     }
 
@@ -375,14 +323,7 @@ impl<C: Contents> Vfs<C> {
             nonblock: flags & sys::O_NONBLOCK != 0,
             append: flags & sys::O_APPEND != 0,
         };
-        self.ask(
-            id,
-            request,
-            Then::Moved {
-                desc: id,
-                offset: at == At::Offset,
-            },
-        )
+        self.ask(id, request, Then::Moved { desc: id, offset: at == At::Offset })
     }
 
     /// lseek(2): the new offset; `whence`: `SEEK_SET`, `SEEK_CUR`, `SEEK_END`, `SEEK_DATA`, `SEEK_HOLE`.
@@ -393,14 +334,7 @@ impl<C: Contents> Vfs<C> {
             What::Pipe(_) | What::Terminal { .. } => return Err(Errno::ESPIPE),
             What::Device(_) => return Ok(Outcome::Done(0)),
             What::Remote { file, .. } if whence == sys::SEEK_END => {
-                return self.ask(
-                    id,
-                    Request::StatFile { file },
-                    Then::SeekEnd {
-                        desc: id,
-                        delta: offset,
-                    },
-                );
+                return self.ask(id, Request::StatFile { file }, Then::SeekEnd { desc: id, delta: offset });
             }
             _ => {}
         }
@@ -445,12 +379,8 @@ impl<C: Contents> Vfs<C> {
         let (id, desc) = self.file(ctx, fd)?;
         let (place, may) = (desc.place, writable(desc.flags));
         match desc.what {
-            What::File if may => self
-                .truncate_inode(ctx, place.inode().ok_or(Errno::EIO)?, size)
-                .map(Outcome::Done),
-            What::Remote { file, .. } if may => {
-                self.ask(id, Request::Truncate { file, size }, Then::Plain(Some(id)))
-            }
+            What::File if may => self.truncate_inode(ctx, place.inode().ok_or(Errno::EIO)?, size).map(Outcome::Done),
+            What::Remote { file, .. } if may => self.ask(id, Request::Truncate { file, size }, Then::Plain(Some(id))),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -480,10 +410,7 @@ impl<C: Contents> Vfs<C> {
             _ => return Err(Errno::ENODEV),
         };
         let (offset, len) = (offset as u64, len as u64);
-        let end = offset
-            .checked_add(len)
-            .filter(|e| *e <= ctx.fsize.min(i64::MAX as u64))
-            .ok_or(Errno::EFBIG)?;
+        let end = offset.checked_add(len).filter(|e| *e <= ctx.fsize.min(i64::MAX as u64)).ok_or(Errno::EFBIG)?;
         let inode = self.inodes.get_mut(id).ok_or(Errno::EIO)?;
         let Body::File(content) = inode.body else {
             return Err(Errno::ENODEV);
@@ -519,15 +446,7 @@ impl<C: Contents> Vfs<C> {
         match desc.what {
             What::Remote { .. } | What::Terminal { .. } => {
                 let (_, file) = self.remote_of(id)?;
-                self.ask(
-                    id,
-                    Request::Ioctl {
-                        file,
-                        command,
-                        argument,
-                    },
-                    Then::Plain(Some(id)),
-                )
+                self.ask(id, Request::Ioctl { file, command, argument }, Then::Plain(Some(id)))
             }
             _ => Err(Errno::ENOTTY),
         }
@@ -545,14 +464,7 @@ impl<C: Contents> Vfs<C> {
 
     /// sendfile(2): `offset` is read and moved if given, else the input's own. Returns early, with what was moved, when the
     /// output is full. Input and output must be ours (`EINVAL` else: programs fall back to read and write).
-    pub fn sendfile(
-        &mut self,
-        ctx: &Ctx,
-        output: Fd,
-        input: Fd,
-        offset: Option<&mut i64>,
-        count: usize,
-    ) -> Try {
+    pub fn sendfile(&mut self, ctx: &Ctx, output: Fd, input: Fd, offset: Option<&mut i64>, count: usize) -> Try {
         let (in_id, from) = self.file(ctx, input)?;
         let (out_id, to) = self.file(ctx, output)?;
         if !readable(from.flags) || !writable(to.flags) {
@@ -573,13 +485,7 @@ impl<C: Contents> Vfs<C> {
         Ok(outcome)
     }
 
-    fn moved_input(
-        &mut self,
-        id: DescId,
-        offset: Option<&mut i64>,
-        start: u64,
-        done: usize,
-    ) -> Result<(), Errno> {
+    fn moved_input(&mut self, id: DescId, offset: Option<&mut i64>, start: u64, done: usize) -> Result<(), Errno> {
         let end = start + done as u64;
         match offset {
             Some(offset) => *offset = end as i64,
@@ -660,14 +566,6 @@ impl<C: Contents> Vfs<C> {
 
 /// `base + delta`, not below zero and not past the largest offset.
 pub(crate) fn moved(base: u64, delta: i64) -> Result<u64, Errno> {
-    let sum = base.checked_add_signed(delta).ok_or(if delta < 0 {
-        Errno::EINVAL
-    } else {
-        Errno::EOVERFLOW
-    })?;
-    if sum > i64::MAX as u64 {
-        Err(Errno::EOVERFLOW)
-    } else {
-        Ok(sum)
-    }
+    let sum = base.checked_add_signed(delta).ok_or(if delta < 0 { Errno::EINVAL } else { Errno::EOVERFLOW })?;
+    if sum > i64::MAX as u64 { Err(Errno::EOVERFLOW) } else { Ok(sum) }
 }

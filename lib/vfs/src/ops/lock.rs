@@ -24,10 +24,7 @@ impl<C: Contents> Vfs<C> {
     fn wait_for_lock<T>(&mut self, inode: InodeId) -> Try<T> {
         let queue = self.locks.queue(inode, &mut self.waits);
         self.inode_mut(inode)?.locked = true;
-        Ok(Outcome::Block(WaitOn {
-            queue,
-            events: Events::LOCK,
-        }))
+        Ok(Outcome::Block(WaitOn { queue, events: Events::LOCK }))
     }
 
     /// flock(2): `None` unlocks; with `wait` it blocks, else `EAGAIN`. A lock that the description has is changed: it is
@@ -39,11 +36,7 @@ impl<C: Contents> Vfs<C> {
             && self.locks.flock_conflict(inode, desc, kind)
         {
             self.locks.set_flock(inode, desc, None, &mut self.waits);
-            return if wait {
-                self.wait_for_lock(inode)
-            } else {
-                Err(Errno::EAGAIN)
-            };
+            return if wait { self.wait_for_lock(inode) } else { Err(Errno::EAGAIN) };
         }
         self.locks.set_flock(inode, desc, kind, &mut self.waits);
         self.inode_mut(inode)?.locked = true;
@@ -80,15 +73,7 @@ impl<C: Contents> Vfs<C> {
         }
         self.locks.stopped_waiting(ctx.pid);
         if let Some(kind) = lock.kind
-            && let Some(holder) = self.locks.conflict(
-                inode,
-                &Record {
-                    pid: ctx.pid,
-                    kind,
-                    start,
-                    end,
-                },
-            )
+            && let Some(holder) = self.locks.conflict(inode, &Record { pid: ctx.pid, kind, start, end })
         {
             if !wait {
                 return Err(Errno::EAGAIN);
@@ -98,8 +83,7 @@ impl<C: Contents> Vfs<C> {
             }
             return self.wait_for_lock(inode);
         }
-        self.locks
-            .set(inode, (ctx.pid, start, end), lock.kind, &mut self.waits);
+        self.locks.set(inode, (ctx.pid, start, end), lock.kind, &mut self.waits);
         self.inode_mut(inode)?.locked = true;
         Ok(Outcome::Done(()))
     }
@@ -114,29 +98,15 @@ impl<C: Contents> Vfs<C> {
         let inode = self.lockable(ctx, fd)?;
         let (start, end) = self.lock_range(ctx, fd, lock)?;
         let kind = lock.kind.ok_or(Errno::EINVAL)?;
-        Ok(
-            match self.locks.conflict(
-                inode,
-                &Record {
-                    pid: ctx.pid,
-                    kind,
-                    start,
-                    end,
-                },
-            ) {
-                Some(found) => Flock {
-                    kind: Some(found.kind),
-                    whence: sys::SEEK_SET,
-                    start: found.start as i64,
-                    len: if found.end == u64::MAX {
-                        0
-                    } else {
-                        (found.end - found.start) as i64
-                    },
-                    pid: found.pid,
-                },
-                None => Flock { kind: None, ..*lock },
+        Ok(match self.locks.conflict(inode, &Record { pid: ctx.pid, kind, start, end }) {
+            Some(found) => Flock {
+                kind: Some(found.kind),
+                whence: sys::SEEK_SET,
+                start: found.start as i64,
+                len: if found.end == u64::MAX { 0 } else { (found.end - found.start) as i64 },
+                pid: found.pid,
             },
-        )
+            None => Flock { kind: None, ..*lock },
+        })
     }
 }

@@ -67,11 +67,7 @@ impl<C: Contents> Vfs<C> {
     pub fn read_place(&mut self, place: Place, offset: u64, to: &mut dyn Dest) -> Result<usize, Errno> {
         let (content, size) = self.content_of(place)?;
         let want = size.saturating_sub(offset).min(to.room() as u64) as usize;
-        if want == 0 {
-            Ok(0)
-        } else {
-            self.contents.read(content, offset, want, to)
-        }
+        if want == 0 { Ok(0) } else { self.contents.read(content, offset, want, to) }
     }
 
     /// The bytes of a pinned regular file, and its size.

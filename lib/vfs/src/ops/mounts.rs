@@ -62,10 +62,7 @@ impl<C: Contents> Vfs<C> {
         self.mounts.remove(id);
         self.mount_order.retain(|m| *m != id);
         if let Some(inode) = point.inode() {
-            let still = self
-                .mounts
-                .iter()
-                .any(|(_, m)| m.point.and_then(Place::inode) == Some(inode));
+            let still = self.mounts.iter().any(|(_, m)| m.point.and_then(Place::inode) == Some(inode));
             self.inode_mut(inode)?.covered = still;
         }
         self.unpin(point);
@@ -88,24 +85,13 @@ impl<C: Contents> Vfs<C> {
         });
         pinned
             || self.descs.iter().any(|(_, d)| d.place.mount == id)
-            || self
-                .contexts
-                .iter()
-                .any(|(_, c)| c.cwd.mount == id || c.root.mount == id)
-            || self
-                .mounts
-                .iter()
-                .any(|(_, m)| m.point.is_some_and(|p| p.mount == id))
+            || self.contexts.iter().any(|(_, c)| c.cwd.mount == id || c.root.mount == id)
+            || self.mounts.iter().any(|(_, m)| m.point.is_some_and(|p| p.mount == id))
     }
 
     /// All inodes of a file system that nobody uses any more.
     fn destroy_tree(&mut self, sb: crate::mount::SuperId) {
-        let gone: Vec<_> = self
-            .inodes
-            .iter()
-            .filter(|(_, i)| i.sb == sb)
-            .map(|(id, _)| id)
-            .collect();
+        let gone: Vec<_> = self.inodes.iter().filter(|(_, i)| i.sb == sb).map(|(id, _)| id).collect();
         for id in gone {
             if let Some(inode) = self.inodes.get_mut(id) {
                 (inode.nlink, inode.pins) = (0, 0);
@@ -126,8 +112,7 @@ impl<C: Contents> Vfs<C> {
         }
         let descs: Vec<_> = self.descs.iter().map(|(id, _)| id).collect();
         for id in descs {
-            if let Some(crate::file::What::Remote { server, .. }) =
-                self.descs.get_mut(id).map(|d| &mut d.what)
+            if let Some(crate::file::What::Remote { server, .. }) = self.descs.get_mut(id).map(|d| &mut d.what)
                 && *server == old
             {
                 *server = new;
@@ -143,10 +128,7 @@ impl<C: Contents> Vfs<C> {
     /// Where the mounts that the caller can reach are: mount, path.
     fn visible_mounts(&self, ctx: &Ctx) -> Vec<(MountId, Vec<u8>)> {
         let path = |id: MountId| self.path_of(ctx, self.mount_root(id)?).ok();
-        self.mount_order
-            .iter()
-            .filter_map(|id| Some((*id, path(*id)?)))
-            .collect()
+        self.mount_order.iter().filter_map(|id| Some((*id, path(*id)?))).collect()
     }
 
     /// /proc/PID/mounts: fstab(5) lines.

@@ -46,11 +46,7 @@ fn access_mask(flags: u32) -> u32 {
         sys::O_WRONLY => WRITE,
         _ => READ | WRITE,
     };
-    if flags & sys::O_TRUNC != 0 {
-        mode | WRITE
-    } else {
-        mode
-    }
+    if flags & sys::O_TRUNC != 0 { mode | WRITE } else { mode }
 }
 
 fn writes(flags: u32) -> bool {
@@ -84,14 +80,7 @@ impl<C: Contents> Vfs<C> {
     ) -> Result<DescId, Errno> {
         self.pin(place)?;
         let flags = flags & !ONLY_AT_OPEN;
-        Ok(self.descs.insert(Description {
-            place,
-            dir,
-            flags,
-            offset: 0,
-            refs: 1,
-            what,
-        }))
+        Ok(self.descs.insert(Description { place, dir, flags, offset: 0, refs: 1, what }))
     }
 
     /// Gives a description its number. On `EMFILE` the description is dropped.
@@ -188,11 +177,7 @@ impl<C: Contents> Vfs<C> {
         {
             return self.resume_open(ctx, position, flags);
         }
-        let flags = if flags & sys::O_PATH != 0 {
-            flags & WITH_PATH
-        } else {
-            flags | sys::O_LARGEFILE
-        };
+        let flags = if flags & sys::O_PATH != 0 { flags & WITH_PATH } else { flags | sys::O_LARGEFILE };
         if flags & TMPFILE == 0 && flags & sys::O_CREAT != 0 && flags & sys::O_DIRECTORY != 0 {
             return Err(Errno::EINVAL);
         }
@@ -209,11 +194,7 @@ impl<C: Contents> Vfs<C> {
             return self.open_tmpfile(ctx, dirfd, path, flags, mode);
         }
         match self.walk(ctx, dirfd, path, follow)? {
-            Walked::Local(Spot {
-                slash: true,
-                last: Last::Name(_),
-                ..
-            }) if create => Err(Errno::EISDIR),
+            Walked::Local(Spot { slash: true, last: Last::Name(_), .. }) if create => Err(Errno::EISDIR),
             Walked::Local(spot) if spot.place.is_some() || !create => {
                 self.open_existing(ctx, &spot, spot.existing()?, flags)
             }
@@ -221,26 +202,11 @@ impl<C: Contents> Vfs<C> {
             Walked::Remote(spot) => {
                 let server = self.server_of(spot.mount)?;
                 let request = match flags & sys::O_PATH {
-                    0 => Request::Open {
-                        path: spot.path.clone(),
-                        flags,
-                        mode: mode & 0o7777 & !self.umask_of(ctx),
-                    },
-                    _ => Request::StatPath {
-                        path: spot.path.clone(),
-                        follow: !nofollow,
-                    },
+                    0 => Request::Open { path: spot.path.clone(), flags, mode: mode & 0o7777 & !self.umask_of(ctx) },
+                    _ => Request::StatPath { path: spot.path.clone(), follow: !nofollow },
                 };
-                let then = Then::Open {
-                    mount: spot.mount,
-                    path: spot.path,
-                    flags,
-                };
-                Ok(Outcome::Remote(Box::new(RemoteOp {
-                    target: Target::Server(server),
-                    request,
-                    then,
-                })))
+                let then = Then::Open { mount: spot.mount, path: spot.path, flags };
+                Ok(Outcome::Remote(Box::new(RemoteOp { target: Target::Server(server), request, then })))
             }
         }
     }
@@ -261,41 +227,20 @@ impl<C: Contents> Vfs<C> {
             Node::Remote(node) => {
                 let path = self.remotes.get(node).ok_or(Errno::ENOENT)?.path.clone();
                 let target = Target::Server(self.server_of(place.mount)?);
-                let request = Request::Open {
-                    path: path.clone(),
-                    flags,
-                    mode: 0,
-                };
-                let then = Then::Open {
-                    mount: place.mount,
-                    path,
-                    flags,
-                };
-                Ok(Outcome::Remote(Box::new(RemoteOp {
-                    target,
-                    request,
-                    then,
-                })))
+                let request = Request::Open { path: path.clone(), flags, mode: 0 };
+                let then = Then::Open { mount: place.mount, path, flags };
+                Ok(Outcome::Remote(Box::new(RemoteOp { target, request, then })))
             }
         }
     }
 
-    fn open_inode(
-        &mut self,
-        ctx: &Ctx,
-        place: Place,
-        id: InodeId,
-        dir: Option<InodeId>,
-        flags: u32,
-    ) -> Try<Fd> {
+    fn open_inode(&mut self, ctx: &Ctx, place: Place, id: InodeId, dir: Option<InodeId>, flags: u32) -> Try<Fd> {
         let inode = self.inode(id)?;
         let kind = inode.kind();
         check_kind(kind, flags)?;
         if flags & sys::O_PATH != 0 {
             let desc = self.new_desc(place, dir, flags, What::Path)?;
-            return self
-                .install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-                .map(Outcome::Done);
+            return self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done);
         }
         if !inode.permits(ctx.cred, access_mask(flags)) {
             return Err(Errno::EACCES);
@@ -315,8 +260,7 @@ impl<C: Contents> Vfs<C> {
             self.set_size(id, 0, ctx.cred, ctx.now)?;
         }
         let desc = self.new_desc(place, dir, flags, what)?;
-        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-            .map(Outcome::Done)
+        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
     }
 
     fn open_proc(&mut self, ctx: &Ctx, place: Place, flags: u32) -> Try<Fd> {
@@ -329,15 +273,11 @@ impl<C: Contents> Vfs<C> {
             _ if !self.proc_permits(ctx, node, access_mask(flags))? => return Err(Errno::EACCES),
             // No file here can be written: not even by root, who passes the permission bits.
             Some(_) if access_mask(flags) & WRITE != 0 => return Err(Errno::EACCES),
-            Some(file) if !node.is_dir() => What::Proc {
-                file,
-                text: Vec::new(),
-            },
+            Some(file) if !node.is_dir() => What::Proc { file, text: Vec::new() },
             _ => What::Dir,
         };
         let desc = self.new_desc(place, None, flags, what)?;
-        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-            .map(Outcome::Done)
+        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
     }
 
     /// `O_CREAT` of a name that isn't there.
@@ -349,13 +289,9 @@ impl<C: Contents> Vfs<C> {
         self.check_dir_write(ctx, dir)?;
         let perm = mode & 0o7777 & !self.umask_of(ctx);
         let id = self.create_in(ctx, dir, name, NewBody::File, perm)?;
-        let place = Place {
-            mount: spot.dir.mount,
-            node: Node::Inode(id),
-        };
+        let place = Place { mount: spot.dir.mount, node: Node::Inode(id) };
         let desc = self.new_desc(place, Some(dir), flags, What::File)?;
-        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-            .map(Outcome::Done)
+        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
     }
 
     fn open_tmpfile(&mut self, ctx: &Ctx, dirfd: Fd, path: &[u8], flags: u32, mode: u32) -> Try<Fd> {
@@ -366,22 +302,14 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::EOPNOTSUPP);
         };
         let place = spot.existing()?;
-        let dir = place.inode().ok_or(if self.is_dir(place) {
-            Errno::EOPNOTSUPP
-        } else {
-            Errno::ENOTDIR
-        })?;
+        let dir = place.inode().ok_or(if self.is_dir(place) { Errno::EOPNOTSUPP } else { Errno::ENOTDIR })?;
         self.check_dir_write(ctx, dir)?;
         let perm = mode & 0o7777 & !self.umask_of(ctx);
         let id = self.create_unnamed(ctx, dir, perm)?;
         self.inode_mut(id)?.linkable = flags & sys::O_EXCL == 0;
-        let place = Place {
-            mount: place.mount,
-            node: Node::Inode(id),
-        };
+        let place = Place { mount: place.mount, node: Node::Inode(id) };
         let desc = self.new_desc(place, None, flags, What::File)?;
-        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-            .map(Outcome::Done)
+        self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
     }
 
     fn pipe_of(&mut self, id: InodeId) -> Result<PipeId, Errno> {
@@ -398,14 +326,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fifo(7): a reader waits for a writer and a writer for a reader, unless told otherwise. A pipe without a name, reached through /proc,
     /// has had both sides: nobody waits.
-    fn open_fifo(
-        &mut self,
-        ctx: &Ctx,
-        place: Place,
-        id: InodeId,
-        dir: Option<InodeId>,
-        flags: u32,
-    ) -> Try<Fd> {
+    fn open_fifo(&mut self, ctx: &Ctx, place: Place, id: InodeId, dir: Option<InodeId>, flags: u32) -> Try<Fd> {
         let access = flags & sys::O_ACCMODE;
         let nonblock = flags & sys::O_NONBLOCK != 0;
         let nameless = place.mount == self.pipe_mount;
@@ -436,20 +357,10 @@ impl<C: Contents> Vfs<C> {
         self.waits.wake(queue, Events::IN | Events::OUT | Events::LOCK);
         match seen {
             Some(seen) => {
-                self.opening.push(Opening {
-                    tid: ctx.tid,
-                    desc,
-                    pipe: pipe_id,
-                    seen,
-                });
-                Ok(Outcome::Block(WaitOn {
-                    queue,
-                    events: Events::LOCK,
-                }))
+                self.opening.push(Opening { tid: ctx.tid, desc, pipe: pipe_id, seen });
+                Ok(Outcome::Block(WaitOn { queue, events: Events::LOCK }))
             }
-            None => self
-                .install(ctx, desc, flags & sys::O_CLOEXEC != 0)
-                .map(Outcome::Done),
+            None => self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done),
         }
     }
 
@@ -457,20 +368,12 @@ impl<C: Contents> Vfs<C> {
         let opening = *self.opening.get(position).ok_or(Errno::EIO)?;
         let pipe = self.pipes.get(opening.pipe).ok_or(Errno::EIO)?;
         let reads = flags & sys::O_ACCMODE == sys::O_RDONLY;
-        let now = if reads {
-            pipe.writer_opens
-        } else {
-            pipe.reader_opens
-        };
+        let now = if reads { pipe.writer_opens } else { pipe.reader_opens };
         if now == opening.seen {
-            return Ok(Outcome::Block(WaitOn {
-                queue: pipe.queue,
-                events: Events::LOCK,
-            }));
+            return Ok(Outcome::Block(WaitOn { queue: pipe.queue, events: Events::LOCK }));
         }
         self.opening.swap_remove(position);
-        self.install(ctx, opening.desc, flags & sys::O_CLOEXEC != 0)
-            .map(Outcome::Done)
+        self.install(ctx, opening.desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
     }
 
     /// A thread whose `open` blocked gives up (signal, death). Without a blocked open nothing happens.
@@ -483,11 +386,7 @@ impl<C: Contents> Vfs<C> {
 
     /// close(2). The number is free even if an error comes.
     pub fn close(&mut self, ctx: &Ctx, fd: Fd) -> Result<(), Errno> {
-        let entry = self
-            .tables
-            .get_mut(ctx.files)
-            .and_then(|t| t.take(fd))
-            .ok_or(Errno::EBADF)?;
+        let entry = self.tables.get_mut(ctx.files).and_then(|t| t.take(fd)).ok_or(Errno::EBADF)?;
         self.drop_entry(entry, ctx.pid);
         Ok(())
     }
@@ -499,11 +398,8 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::EINVAL);
         }
         let table = self.tables.get(ctx.files).ok_or(Errno::EBADF)?;
-        let fds: Vec<Fd> = table
-            .iter_from(first as usize)
-            .map(|(fd, _)| fd)
-            .take_while(|fd| *fd as u32 <= last)
-            .collect();
+        let fds: Vec<Fd> =
+            table.iter_from(first as usize).map(|(fd, _)| fd).take_while(|fd| *fd as u32 <= last).collect();
         for fd in fds {
             if flags & CLOSE_RANGE_CLOEXEC != 0 {
                 self.set_fd_flags(ctx, fd, sys::FD_CLOEXEC)?;
@@ -531,11 +427,7 @@ impl<C: Contents> Vfs<C> {
 
     /// dup2(2): `to` is closed first; the same number is only checked.
     pub fn dup2(&mut self, ctx: &Ctx, fd: Fd, to: Fd) -> Result<Fd, Errno> {
-        if fd == to {
-            self.desc(ctx, fd).map(|_| to)
-        } else {
-            self.dup3(ctx, fd, to, 0)
-        }
+        if fd == to { self.desc(ctx, fd).map(|_| to) } else { self.dup3(ctx, fd, to, 0) }
     }
 
     /// dup3(2): as dup2, but the same number is `EINVAL`; `flags`: `O_CLOEXEC`.
@@ -551,13 +443,7 @@ impl<C: Contents> Vfs<C> {
             d.refs += 1;
         }
         let table = self.tables.get_mut(ctx.files).ok_or(Errno::EBADF)?;
-        if let Some(old) = table.set(
-            to,
-            FdEntry {
-                desc,
-                cloexec: flags & sys::O_CLOEXEC != 0,
-            },
-        ) {
+        if let Some(old) = table.set(to, FdEntry { desc, cloexec: flags & sys::O_CLOEXEC != 0 }) {
             self.drop_entry(old, ctx.pid);
         }
         Ok(to)
@@ -565,9 +451,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fcntl `F_GETFD`: 1 if close-on-exec.
     pub fn get_fd_flags(&self, ctx: &Ctx, fd: Fd) -> Result<u32, Errno> {
-        Ok(u32::from(
-            self.tables.get(ctx.files).ok_or(Errno::EBADF)?.get(fd)?.cloexec,
-        ))
+        Ok(u32::from(self.tables.get(ctx.files).ok_or(Errno::EBADF)?.get(fd)?.cloexec))
     }
 
     /// fcntl `F_SETFD`.
@@ -607,18 +491,12 @@ impl<C: Contents> Vfs<C> {
         let pipe = self.pipes.insert(pipe);
         let owner = (ctx.cred.uid, ctx.cred.gid);
         let inode = self.new_inode(self.pipe_super, Body::Fifo(Some(pipe)), 0o600, owner, ctx.now)?;
-        let place = Place {
-            mount: self.pipe_mount,
-            node: Node::Inode(inode),
-        };
+        let place = Place { mount: self.pipe_mount, node: Node::Inode(inode) };
         let nonblock = flags & sys::O_NONBLOCK;
         let reader = self.new_desc(place, None, sys::O_RDONLY | nonblock, What::Pipe(pipe))?;
         let writer = self.new_desc(place, None, sys::O_WRONLY | nonblock, What::Pipe(pipe))?;
         let cloexec = flags & sys::O_CLOEXEC != 0;
-        Ok((
-            self.install(ctx, reader, cloexec)?,
-            self.install(ctx, writer, cloexec)?,
-        ))
+        Ok((self.install(ctx, reader, cloexec)?, self.install(ctx, writer, cloexec)?))
     }
 
     fn pipe_at(&mut self, ctx: &Ctx, fd: Fd) -> Result<&mut Pipe, Errno> {
@@ -637,10 +515,7 @@ impl<C: Contents> Vfs<C> {
     /// fcntl `F_SETPIPE_SZ`: gives the size set, a power of two of pages. `EPERM` over 1 MiB.
     pub fn set_pipe_size(&mut self, ctx: &Ctx, fd: Fd, size: u32) -> Result<u32, Errno> {
         let pipe = self.pipe_at(ctx, fd)?;
-        let size = (size as usize)
-            .max(crate::contents::PAGE)
-            .checked_next_power_of_two()
-            .ok_or(Errno::EINVAL)?;
+        let size = (size as usize).max(crate::contents::PAGE).checked_next_power_of_two().ok_or(Errno::EINVAL)?;
         if size > MAX_CAPACITY {
             return Err(Errno::EPERM);
         }
@@ -684,9 +559,7 @@ impl<C: Contents> Vfs<C> {
 fn check_kind(kind: FileType, flags: u32) -> Result<(), Errno> {
     match kind {
         FileType::Directory if flags & sys::O_PATH != 0 => Ok(()),
-        FileType::Directory if writes(flags) || flags & (sys::O_CREAT | sys::O_TRUNC) != 0 => {
-            Err(Errno::EISDIR)
-        }
+        FileType::Directory if writes(flags) || flags & (sys::O_CREAT | sys::O_TRUNC) != 0 => Err(Errno::EISDIR),
         FileType::Directory => Ok(()),
         _ if flags & sys::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
         FileType::Symlink if flags & sys::O_PATH == 0 => Err(Errno::ELOOP),

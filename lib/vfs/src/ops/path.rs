@@ -18,11 +18,7 @@ impl<C: Contents> Vfs<C> {
     /// Hands an operation on a name to its server.
     pub(crate) fn forward<T>(&self, spot: &RemoteSpot, request: Request, then: Then) -> Try<T> {
         let target = Target::Server(self.server_of(spot.mount)?);
-        Ok(Outcome::Remote(Box::new(RemoteOp {
-            target,
-            request,
-            then,
-        })))
+        Ok(Outcome::Remote(Box::new(RemoteOp { target, request, then })))
     }
 
     /// The directory and free name for something new, which the caller may make.
@@ -52,10 +48,7 @@ impl<C: Contents> Vfs<C> {
             }
             Walked::Remote(spot) if spot.path.is_empty() => Err(Errno::EEXIST),
             Walked::Remote(spot) => {
-                let request = Request::MakeDirectory {
-                    path: spot.path.clone(),
-                    mode: perm,
-                };
+                let request = Request::MakeDirectory { path: spot.path.clone(), mode: perm };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -87,11 +80,7 @@ impl<C: Contents> Vfs<C> {
                 Ok(Outcome::Done(()))
             }
             Walked::Remote(spot) => {
-                let request = Request::MakeNode {
-                    path: spot.path.clone(),
-                    mode: kind.bits() | perm,
-                    rdev,
-                };
+                let request = Request::MakeNode { path: spot.path.clone(), mode: kind.bits() | perm, rdev };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -112,10 +101,7 @@ impl<C: Contents> Vfs<C> {
                 Ok(Outcome::Done(()))
             }
             Walked::Remote(spot) => {
-                let request = Request::MakeSymlink {
-                    path: spot.path.clone(),
-                    target: target.to_vec(),
-                };
+                let request = Request::MakeSymlink { path: spot.path.clone(), target: target.to_vec() };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -127,11 +113,7 @@ impl<C: Contents> Vfs<C> {
         let flags = sys::AT_EMPTY_PATH | sys::AT_SYMLINK_NOFOLLOW;
         match self.walk_at(ctx, dirfd, path, flags)? {
             Walked::Local(spot) => {
-                let missing = if path.is_empty() {
-                    Errno::ENOENT
-                } else {
-                    Errno::EINVAL
-                };
+                let missing = if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL };
                 match spot.existing()?.node {
                     Node::Inode(id) => match &self.inode(id)?.body {
                         Body::Symlink(target) => Ok(Outcome::Done(target.to_vec())),
@@ -142,9 +124,7 @@ impl<C: Contents> Vfs<C> {
                 }
             }
             Walked::Remote(spot) => {
-                let request = Request::ReadLink {
-                    path: spot.path.clone(),
-                };
+                let request = Request::ReadLink { path: spot.path.clone() };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -155,11 +135,7 @@ impl<C: Contents> Vfs<C> {
         if flags & !(sys::AT_SYMLINK_FOLLOW | sys::AT_EMPTY_PATH) != 0 {
             return Err(Errno::EINVAL);
         }
-        let nofollow = if flags & sys::AT_SYMLINK_FOLLOW != 0 {
-            0
-        } else {
-            sys::AT_SYMLINK_NOFOLLOW
-        };
+        let nofollow = if flags & sys::AT_SYMLINK_FOLLOW != 0 { 0 } else { sys::AT_SYMLINK_NOFOLLOW };
         let old = self.walk_at(ctx, fromfd, from, flags & sys::AT_EMPTY_PATH | nofollow)?;
         if let Walked::Local(spot) = &old {
             spot.existing()?;
@@ -171,24 +147,14 @@ impl<C: Contents> Vfs<C> {
                 self.link_inode(ctx, place, new.dir, dir, name).map(Outcome::Done)
             }
             (Walked::Remote(old), Walked::Remote(new)) if old.mount == new.mount => {
-                let request = Request::Link {
-                    from: old.path.clone(),
-                    to: new.path,
-                };
+                let request = Request::Link { from: old.path.clone(), to: new.path };
                 self.forward(&old, request, Then::Plain(None))
             }
             _ => Err(Errno::EXDEV),
         }
     }
 
-    fn link_inode(
-        &mut self,
-        ctx: &Ctx,
-        place: Place,
-        at: Place,
-        dir: InodeId,
-        name: Name,
-    ) -> Result<(), Errno> {
+    fn link_inode(&mut self, ctx: &Ctx, place: Place, at: Place, dir: InodeId, name: Name) -> Result<(), Errno> {
         let Node::Inode(id) = place.node else {
             return Err(Errno::EXDEV);
         };
@@ -220,14 +186,9 @@ impl<C: Contents> Vfs<C> {
         match self.walk(ctx, dirfd, path, Follow::Name)? {
             Walked::Local(spot) if directory => self.remove_directory(ctx, &spot).map(Outcome::Done),
             Walked::Local(spot) => self.remove_file(ctx, &spot).map(Outcome::Done),
-            Walked::Remote(spot) if spot.path.is_empty() => {
-                Err(if directory { Errno::EBUSY } else { Errno::EISDIR })
-            }
+            Walked::Remote(spot) if spot.path.is_empty() => Err(if directory { Errno::EBUSY } else { Errno::EISDIR }),
             Walked::Remote(spot) => {
-                let request = Request::Unlink {
-                    path: spot.path.clone(),
-                    directory,
-                };
+                let request = Request::Unlink { path: spot.path.clone(), directory };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -240,11 +201,7 @@ impl<C: Contents> Vfs<C> {
         let place = spot.existing()?;
         let dir = spot.dir_inode().map_err(|_| Errno::EPERM)?;
         if spot.slash {
-            return Err(if self.is_dir(place) {
-                Errno::EISDIR
-            } else {
-                Errno::ENOTDIR
-            });
+            return Err(if self.is_dir(place) { Errno::EISDIR } else { Errno::ENOTDIR });
         }
         let id = self.entries(dir)?.get(name.bytes()).ok_or(Errno::ENOENT)?;
         self.check_removal(ctx, dir, id)?;
@@ -300,10 +257,7 @@ impl<C: Contents> Vfs<C> {
                 self.truncate_inode(ctx, id, size).map(Outcome::Done)
             }
             Walked::Remote(spot) => {
-                let request = Request::TruncatePath {
-                    path: spot.path.clone(),
-                    size,
-                };
+                let request = Request::TruncatePath { path: spot.path.clone(), size };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -314,14 +268,8 @@ impl<C: Contents> Vfs<C> {
         match self.walk(ctx, sys::AT_FDCWD, path, Follow::Yes)? {
             Walked::Local(spot) => self.set_cwd(ctx, spot.existing()?).map(Outcome::Done),
             Walked::Remote(spot) => {
-                let request = Request::StatPath {
-                    path: spot.path.clone(),
-                    follow: true,
-                };
-                let then = Then::Chdir {
-                    mount: spot.mount,
-                    path: spot.path.clone(),
-                };
+                let request = Request::StatPath { path: spot.path.clone(), follow: true };
+                let then = Then::Chdir { mount: spot.mount, path: spot.path.clone() };
                 self.forward(&spot, request, then)
             }
         }
@@ -362,10 +310,7 @@ impl<C: Contents> Vfs<C> {
     /// getcwd(2) without the NUL; `(unreachable)` in front if it is outside the root, `ENOENT` if it was removed.
     pub fn getcwd(&self, ctx: &Ctx) -> Result<Vec<u8>, Errno> {
         let cwd = self.contexts.get(ctx.fs).ok_or(Errno::ENOENT)?.cwd;
-        if cwd
-            .inode()
-            .is_some_and(|id| self.inodes.get(id).is_some_and(|i| i.nlink == 0))
-        {
+        if cwd.inode().is_some_and(|id| self.inodes.get(id).is_some_and(|i| i.nlink == 0)) {
             return Err(Errno::ENOENT);
         }
         self.path_of(ctx, cwd)
@@ -380,9 +325,7 @@ impl<C: Contents> Vfs<C> {
     pub(crate) fn path_from(&self, ctx: &Ctx, place: Place, dir: Option<InodeId>) -> Result<Vec<u8>, Errno> {
         let root = self.contexts.get(ctx.fs).ok_or(Errno::ENOENT)?.root;
         if place.mount == self.pipe_mount {
-            return Ok(
-                alloc::format!("pipe:[{}]", self.inode(place.inode().ok_or(Errno::EIO)?)?.ino).into_bytes(),
-            );
+            return Ok(alloc::format!("pipe:[{}]", self.inode(place.inode().ok_or(Errno::EIO)?)?.ino).into_bytes());
         }
         let mut parts: Vec<Vec<u8>> = Vec::new();
         let mut deleted = false;
@@ -390,16 +333,10 @@ impl<C: Contents> Vfs<C> {
         if let Node::Inode(id) = place.node
             && !self.inode(id)?.is_dir()
         {
-            match dir
-                .filter(|d| self.has_child(*d, id))
-                .or_else(|| self.find_parent(id))
-            {
+            match dir.filter(|d| self.has_child(*d, id)).or_else(|| self.find_parent(id)) {
                 Some(parent) => {
                     parts.extend(self.entries(parent)?.name_of(id).map(|n| n.bytes().to_vec()));
-                    at = Place {
-                        mount: place.mount,
-                        node: Node::Inode(parent),
-                    };
+                    at = Place { mount: place.mount, node: Node::Inode(parent) };
                 }
                 None => {
                     let ino = self.inode(id)?.ino;
@@ -442,10 +379,7 @@ impl<C: Contents> Vfs<C> {
         if self.inodes.get(id)?.nlink == 0 {
             return None;
         }
-        self.inodes
-            .iter()
-            .map(|(d, _)| d)
-            .find(|d| self.has_child(*d, id))
+        self.inodes.iter().map(|(d, _)| d).find(|d| self.has_child(*d, id))
     }
 
     /// One step towards the root; `at` moves to the parent.
@@ -470,10 +404,7 @@ impl<C: Contents> Vfs<C> {
                     return Err(Errno::ENOTDIR);
                 };
                 at.node = Node::Inode(parent);
-                let name = self
-                    .inodes
-                    .get(parent)
-                    .and_then(|_| self.entries(parent).ok()?.name_of(id));
+                let name = self.inodes.get(parent).and_then(|_| self.entries(parent).ok()?.name_of(id));
                 Ok(name.map_or(Up::Nameless, |n| Up::Name(n.bytes().to_vec())))
             }
             Node::Proc(node) => {

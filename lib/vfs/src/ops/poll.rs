@@ -20,20 +20,13 @@ pub struct Readiness {
     pub ask: Option<Target>,
 }
 
-const ALWAYS: Events = Events::IN
-    .union(Events::OUT)
-    .union(Events::RDNORM)
-    .union(Events::WRNORM);
+const ALWAYS: Events = Events::IN.union(Events::OUT).union(Events::RDNORM).union(Events::WRNORM);
 const UNASKED: Events = Events::ERR.union(Events::HUP).union(Events::NVAL);
 
 impl<C: Contents> Vfs<C> {
     /// What poll(2) says of `fd`, and where to wait for `events`; a number that isn't open is `NVAL`.
     pub fn poll(&mut self, ctx: &Ctx, fd: Fd, events: Events) -> Result<Readiness, Errno> {
-        let never = Readiness {
-            ready: Events::NVAL,
-            wait: None,
-            ask: None,
-        };
+        let never = Readiness { ready: Events::NVAL, wait: None, ask: None };
         let Ok((_, desc)) = self.file(ctx, fd) else {
             return Ok(never);
         };
@@ -49,32 +42,17 @@ impl<C: Contents> Vfs<C> {
                 if access != sys::O_RDONLY {
                     ready |= pipe.write_ready();
                 }
-                let wait = Some(WaitOn {
-                    queue: pipe.queue,
-                    events: wants,
-                });
-                Ok(Readiness {
-                    ready: ready & wants,
-                    wait,
-                    ask: None,
-                })
+                let wait = Some(WaitOn { queue: pipe.queue, events: wants });
+                Ok(Readiness { ready: ready & wants, wait, ask: None })
             }
             What::Terminal { rdev } => Ok(self.ask_readiness(Target::Terminal { rdev: *rdev }, wants)),
-            _ => Ok(Readiness {
-                ready: ALWAYS & wants,
-                wait: None,
-                ask: None,
-            }),
+            _ => Ok(Readiness { ready: ALWAYS & wants, wait: None, ask: None }),
         }
     }
 
     fn ask_readiness(&mut self, target: Target, events: Events) -> Readiness {
         let queue = self.remote_queue(target);
-        Readiness {
-            ready: Events::empty(),
-            wait: Some(WaitOn { queue, events }),
-            ask: Some(target),
-        }
+        Readiness { ready: Events::empty(), wait: Some(WaitOn { queue, events }), ask: Some(target) }
     }
 
     fn remote_queue(&mut self, target: Target) -> QueueId {

@@ -25,11 +25,7 @@ pub(crate) enum Then {
     /// Attributes: the device number becomes the mount's.
     Stat { mount: MountId, desc: Option<DescId> },
     /// The file was opened: make a descriptor.
-    Open {
-        mount: MountId,
-        path: Vec<u8>,
-        flags: u32,
-    },
+    Open { mount: MountId, path: Vec<u8>, flags: u32 },
     /// It is a directory: go there.
     Chdir { mount: MountId, path: Vec<u8> },
     /// The file's size is known: set the offset.
@@ -85,12 +81,8 @@ impl<C: Contents> Vfs<C> {
                 Ok(Completed::Number(n as i64))
             }
             (Then::Stat { mount, .. }, Reply::Attributes(stat)) => self.finish_stat(mount, stat),
-            (Then::Open { mount, path, flags }, reply) => {
-                self.finish_open(ctx, target, (mount, path), flags, reply)
-            }
-            (Then::Chdir { mount, path }, Reply::Attributes(stat)) => {
-                self.finish_chdir(ctx, mount, path, &stat)
-            }
+            (Then::Open { mount, path, flags }, reply) => self.finish_open(ctx, target, (mount, path), flags, reply),
+            (Then::Chdir { mount, path }, Reply::Attributes(stat)) => self.finish_chdir(ctx, mount, path, &stat),
             (Then::SeekEnd { desc, delta }, Reply::Attributes(stat)) => {
                 let new = moved(stat.size, delta)?;
                 self.descs.get_mut(desc).ok_or(Errno::EBADF)?.offset = new;
@@ -110,11 +102,7 @@ impl<C: Contents> Vfs<C> {
     fn finish_stat(&self, mount: MountId, stat: Stat) -> Result<Completed, Errno> {
         let m = self.mounts.get(mount).ok_or(Errno::ESTALE)?;
         let dev = self.supers.get(m.sb).ok_or(Errno::ESTALE)?.dev;
-        Ok(Completed::Stat(Stat {
-            dev,
-            mount: mount.to_raw(),
-            ..stat
-        }))
+        Ok(Completed::Stat(Stat { dev, mount: mount.to_raw(), ..stat }))
     }
 
     fn finish_open(
@@ -132,11 +120,7 @@ impl<C: Contents> Vfs<C> {
             _ => return Err(Errno::EIO),
         };
         let directory = FileType::of_mode(stat.mode) == Some(FileType::Directory);
-        let opened = if let What::Remote { file, .. } = what {
-            Some(file)
-        } else {
-            None
-        };
+        let opened = if let What::Remote { file, .. } = what { Some(file) } else { None };
         if flags & sys::O_DIRECTORY != 0 && !directory {
             self.closes.extend(opened.map(|file| RemoteOp {
                 target,
@@ -145,42 +129,19 @@ impl<C: Contents> Vfs<C> {
             }));
             return Err(Errno::ENOTDIR);
         }
-        let node = self.remotes.insert(RemoteNode {
-            path,
-            pins: 0,
-            directory,
-        });
-        let place = Place {
-            mount,
-            node: Node::Remote(node),
-        };
+        let node = self.remotes.insert(RemoteNode { path, pins: 0, directory });
+        let place = Place { mount, node: Node::Remote(node) };
         let desc = self.new_desc(place, None, flags, what)?;
         let fd = self.install(ctx, desc, flags & sys::O_CLOEXEC != 0)?;
         Ok(Completed::Number(fd.into()))
     }
 
-    fn finish_chdir(
-        &mut self,
-        ctx: &Ctx,
-        mount: MountId,
-        path: Vec<u8>,
-        stat: &Stat,
-    ) -> Result<Completed, Errno> {
+    fn finish_chdir(&mut self, ctx: &Ctx, mount: MountId, path: Vec<u8>, stat: &Stat) -> Result<Completed, Errno> {
         if FileType::of_mode(stat.mode) != Some(FileType::Directory) {
             return Err(Errno::ENOTDIR);
         }
-        let node = self.remotes.insert(RemoteNode {
-            path,
-            pins: 0,
-            directory: true,
-        });
-        self.set_cwd(
-            ctx,
-            Place {
-                mount,
-                node: Node::Remote(node),
-            },
-        )?;
+        let node = self.remotes.insert(RemoteNode { path, pins: 0, directory: true });
+        self.set_cwd(ctx, Place { mount, node: Node::Remote(node) })?;
         Ok(Completed::Number(0))
     }
 

@@ -29,18 +29,12 @@ impl<C: Contents> Vfs<C> {
         let old = self.walk(ctx, fromfd, from, Follow::Name)?;
         let new = self.walk(ctx, tofd, to, Follow::Name)?;
         match (old, new) {
-            (Walked::Local(old), Walked::Local(new)) => {
-                self.rename_local(ctx, &old, &new, flags).map(Outcome::Done)
-            }
+            (Walked::Local(old), Walked::Local(new)) => self.rename_local(ctx, &old, &new, flags).map(Outcome::Done),
             (Walked::Remote(old), Walked::Remote(new)) if old.mount == new.mount => {
                 if old.path.is_empty() || new.path.is_empty() {
                     return Err(Errno::EBUSY);
                 }
-                let request = Request::Rename {
-                    from: old.path.clone(),
-                    to: new.path,
-                    flags,
-                };
+                let request = Request::Rename { from: old.path.clone(), to: new.path, flags };
                 self.forward(&old, request, Then::Plain(None))
             }
             _ => Err(Errno::EXDEV),
@@ -87,21 +81,11 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::EBUSY);
         };
         let dir = spot.dir_inode().map_err(|_| Errno::EPERM)?;
-        Ok(Side {
-            dir,
-            name: name.clone(),
-            inode: self.entries(dir)?.get(name.bytes()),
-        })
+        Ok(Side { dir, name: name.clone(), inode: self.entries(dir)?.get(name.bytes()) })
     }
 
     /// A slash behind a name means that a directory is moved.
-    fn check_slashes(
-        &self,
-        old: &Spot,
-        new: &Spot,
-        moving: InodeId,
-        other: Option<InodeId>,
-    ) -> Result<(), Errno> {
+    fn check_slashes(&self, old: &Spot, new: &Spot, moving: InodeId, other: Option<InodeId>) -> Result<(), Errno> {
         if !self.inode(moving)?.is_dir() && (old.slash || (new.slash && other.is_none())) {
             return Err(Errno::ENOTDIR);
         }
@@ -149,11 +133,7 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::EACCES);
         }
         let covered = |id: InodeId| self.inodes.get(id).is_some_and(|i| i.covered);
-        if covered(moving) || to.inode.is_some_and(covered) {
-            Err(Errno::EBUSY)
-        } else {
-            Ok(())
-        }
+        if covered(moving) || to.inode.is_some_and(covered) { Err(Errno::EBUSY) } else { Ok(()) }
     }
 
     fn check_replace(&self, moving: InodeId, victim: InodeId) -> Result<(), Errno> {
@@ -170,17 +150,8 @@ impl<C: Contents> Vfs<C> {
         self.left(ctx, from, to.dir, moving)
     }
 
-    fn move_over(
-        &mut self,
-        ctx: &Ctx,
-        from: &Side,
-        to: Side,
-        moving: InodeId,
-        victim: InodeId,
-    ) -> Result<(), Errno> {
-        self.entries_mut(to.dir)?
-            .replace(to.name.bytes(), moving)
-            .ok_or(Errno::ENOENT)?;
+    fn move_over(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId, victim: InodeId) -> Result<(), Errno> {
+        self.entries_mut(to.dir)?.replace(to.name.bytes(), moving).ok_or(Errno::ENOENT)?;
         self.touch_dir(to.dir, ctx.now)?;
         self.left(ctx, from, to.dir, moving)?;
         self.lost_name(to.dir, victim, ctx.now)
@@ -206,14 +177,7 @@ impl<C: Contents> Vfs<C> {
         Ok(())
     }
 
-    fn exchange(
-        &mut self,
-        ctx: &Ctx,
-        from: &Side,
-        to: &Side,
-        moving: InodeId,
-        other: InodeId,
-    ) -> Result<(), Errno> {
+    fn exchange(&mut self, ctx: &Ctx, from: &Side, to: &Side, moving: InodeId, other: InodeId) -> Result<(), Errno> {
         self.entries_mut(to.dir)?.replace(to.name.bytes(), moving);
         self.entries_mut(from.dir)?.replace(from.name.bytes(), other);
         self.touch_dir(from.dir, ctx.now)?;

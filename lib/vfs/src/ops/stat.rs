@@ -42,18 +42,8 @@ impl<C: Contents> Vfs<C> {
             Walked::Local(spot) => self.stat_place(ctx, spot.existing()?).map(Outcome::Done),
             Walked::Remote(spot) => {
                 let follow = flags & sys::AT_SYMLINK_NOFOLLOW == 0;
-                let request = Request::StatPath {
-                    path: spot.path.clone(),
-                    follow,
-                };
-                self.forward(
-                    &spot,
-                    request,
-                    Then::Stat {
-                        mount: spot.mount,
-                        desc: None,
-                    },
-                )
+                let request = Request::StatPath { path: spot.path.clone(), follow };
+                self.forward(&spot, request, Then::Stat { mount: spot.mount, desc: None })
             }
         }
     }
@@ -65,14 +55,7 @@ impl<C: Contents> Vfs<C> {
         match (&desc.what, place.node) {
             (What::Remote { file, .. }, _) => {
                 let request = Request::StatFile { file: *file };
-                self.ask(
-                    id,
-                    request,
-                    Then::Stat {
-                        mount: place.mount,
-                        desc: Some(id),
-                    },
-                )
+                self.ask(id, request, Then::Stat { mount: place.mount, desc: Some(id) })
             }
             (_, Node::Remote(_)) => self.stat(ctx, fd, b".", 0),
             _ => self.stat_place(ctx, place).map(Outcome::Done),
@@ -170,17 +153,10 @@ impl<C: Contents> Vfs<C> {
                     Node::Proc(node) => self.proc_permits(ctx, node, mask)?,
                     Node::Remote(_) => true,
                 };
-                if may {
-                    Ok(Outcome::Done(()))
-                } else {
-                    Err(Errno::EACCES)
-                }
+                if may { Ok(Outcome::Done(())) } else { Err(Errno::EACCES) }
             }
             Walked::Remote(spot) => {
-                let request = Request::Access {
-                    path: spot.path.clone(),
-                    mask,
-                };
+                let request = Request::Access { path: spot.path.clone(), mask };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -213,11 +189,7 @@ impl<C: Contents> Vfs<C> {
             }
             Walked::Remote(spot) => {
                 let follow = flags & sys::AT_SYMLINK_NOFOLLOW == 0;
-                let request = Request::SetMode {
-                    path: spot.path.clone(),
-                    mode,
-                    follow,
-                };
+                let request = Request::SetMode { path: spot.path.clone(), mode, follow };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
@@ -240,24 +212,13 @@ impl<C: Contents> Vfs<C> {
             }
             Walked::Remote(spot) => {
                 let follow = flags & sys::AT_SYMLINK_NOFOLLOW == 0;
-                let request = Request::SetOwner {
-                    path: spot.path.clone(),
-                    uid,
-                    gid,
-                    follow,
-                };
+                let request = Request::SetOwner { path: spot.path.clone(), uid, gid, follow };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }
     }
 
-    fn chown_inode(
-        &mut self,
-        ctx: &Ctx,
-        id: InodeId,
-        uid: Option<u32>,
-        gid: Option<u32>,
-    ) -> Result<(), Errno> {
+    fn chown_inode(&mut self, ctx: &Ctx, id: InodeId, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let inode = self.inode_mut(id)?;
         let cred = ctx.cred;
         if cred.uid != 0 {
@@ -293,12 +254,7 @@ impl<C: Contents> Vfs<C> {
                 let now = ctx.now;
                 let id = self.to_change(place)?;
                 let inode = self.inode_mut(id)?;
-                check_utimens(
-                    inode.owned_by(ctx.cred),
-                    inode.permits(ctx.cred, WRITE),
-                    atime,
-                    mtime,
-                )?;
+                check_utimens(inode.owned_by(ctx.cred), inode.permits(ctx.cred, WRITE), atime, mtime)?;
                 for (time, set) in [(&mut inode.atime, atime), (&mut inode.mtime, mtime)] {
                     match set {
                         SetTime::Keep => {}
@@ -313,10 +269,7 @@ impl<C: Contents> Vfs<C> {
             }
             // A server keeps its own times: setting them is accepted and dropped if the file is there.
             Walked::Remote(spot) => {
-                let request = Request::Access {
-                    path: spot.path.clone(),
-                    mask: 0,
-                };
+                let request = Request::Access { path: spot.path.clone(), mask: 0 };
                 self.forward(&spot, request, Then::Plain(None))
             }
         }

@@ -28,17 +28,7 @@ impl World {
         let fs = vfs.fs_new().expect("a context");
         let files = vfs.table_new();
         vfs.umask(fs, 0);
-        World {
-            vfs,
-            cred: Cred::root(),
-            fs,
-            files,
-            pid: 1,
-            tid: 1,
-            nofile: 1024,
-            fsize: u64::MAX,
-            clock: 1,
-        }
+        World { vfs, cred: Cred::root(), fs, files, pid: 1, tid: 1, nofile: 1024, fsize: u64::MAX, clock: 1 }
     }
 
     /// Makes one call; the clock moves a second each time.
@@ -48,10 +38,7 @@ impl World {
             cred: &self.cred,
             fs: self.fs,
             files: self.files,
-            now: Time {
-                sec: self.clock,
-                nsec: 5,
-            },
+            now: Time { sec: self.clock, nsec: 5 },
             nofile: self.nofile,
             fsize: self.fsize,
             pid: self.pid,
@@ -62,8 +49,7 @@ impl World {
     }
 
     pub fn open(&mut self, path: &str, flags: u32, mode: u32) -> Result<Fd, Errno> {
-        self.call(|v, c| v.open(c, AT_FDCWD, path.as_bytes(), flags, mode))
-            .map(done)
+        self.call(|v, c| v.open(c, AT_FDCWD, path.as_bytes(), flags, mode)).map(done)
     }
 
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
@@ -71,38 +57,31 @@ impl World {
     }
 
     pub fn mkdir(&mut self, path: &str) -> Result<(), Errno> {
-        self.call(|v, c| v.mkdir(c, AT_FDCWD, path.as_bytes(), 0o777))
-            .map(done)
+        self.call(|v, c| v.mkdir(c, AT_FDCWD, path.as_bytes(), 0o777)).map(done)
     }
 
     pub fn unlink(&mut self, path: &str) -> Result<(), Errno> {
-        self.call(|v, c| v.unlink(c, AT_FDCWD, path.as_bytes(), 0))
-            .map(done)
+        self.call(|v, c| v.unlink(c, AT_FDCWD, path.as_bytes(), 0)).map(done)
     }
 
     pub fn rmdir(&mut self, path: &str) -> Result<(), Errno> {
-        self.call(|v, c| v.unlink(c, AT_FDCWD, path.as_bytes(), 0x200))
-            .map(done)
+        self.call(|v, c| v.unlink(c, AT_FDCWD, path.as_bytes(), 0x200)).map(done)
     }
 
     pub fn symlink(&mut self, target: &str, path: &str) -> Result<(), Errno> {
-        self.call(|v, c| v.symlink(c, target.as_bytes(), AT_FDCWD, path.as_bytes()))
-            .map(done)
+        self.call(|v, c| v.symlink(c, target.as_bytes(), AT_FDCWD, path.as_bytes())).map(done)
     }
 
     pub fn rename(&mut self, from: &str, to: &str, flags: u32) -> Result<(), Errno> {
-        self.call(|v, c| v.rename(c, AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), flags))
-            .map(done)
+        self.call(|v, c| v.rename(c, AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), flags)).map(done)
     }
 
     pub fn stat(&mut self, path: &str, flags: u32) -> Result<Stat, Errno> {
-        self.call(|v, c| v.stat(c, AT_FDCWD, path.as_bytes(), flags))
-            .map(done)
+        self.call(|v, c| v.stat(c, AT_FDCWD, path.as_bytes(), flags)).map(done)
     }
 
     pub fn readlink(&mut self, path: &str) -> Result<Vec<u8>, Errno> {
-        self.call(|v, c| v.readlink(c, AT_FDCWD, path.as_bytes()))
-            .map(done)
+        self.call(|v, c| v.readlink(c, AT_FDCWD, path.as_bytes())).map(done)
     }
 
     pub fn try_write(&mut self, fd: Fd, bytes: &[u8]) -> Try {
@@ -125,9 +104,7 @@ impl World {
     }
 
     pub fn put(&mut self, path: &str, bytes: &[u8]) {
-        let fd = self
-            .open(path, O_CREAT | O_WRONLY | O_TRUNC, 0o644)
-            .expect("created");
+        let fd = self.open(path, O_CREAT | O_WRONLY | O_TRUNC, 0o644).expect("created");
         assert_eq!(self.write(fd, bytes), Ok(bytes.len()));
         self.close(fd).expect("closed");
     }
@@ -195,12 +172,7 @@ pub fn parse_dents(mut bytes: &[u8]) -> Vec<(u64, u64, u8, String)> {
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         let len = u16::from_ne_bytes(bytes[16..18].try_into().unwrap()) as usize;
         let name = bytes[19..len].split(|b| *b == 0).next().unwrap();
-        entries.push((
-            word(0),
-            word(8),
-            bytes[18],
-            String::from_utf8(name.to_vec()).unwrap(),
-        ));
+        entries.push((word(0), word(8), bytes[18], String::from_utf8(name.to_vec()).unwrap()));
         bytes = &bytes[len..];
     }
     entries

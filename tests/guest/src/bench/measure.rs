@@ -1,8 +1,5 @@
 //! The operations, and how they are measured.
-#![allow(
-    unsafe_code,
-    reason = "it unmaps pages of its own, lends a page by address, runs a guest"
-)]
+#![allow(unsafe_code, reason = "it unmaps pages of its own, lends a page by address, runs a guest")]
 
 use crate::child::{Plan, give};
 use crate::harness::Step;
@@ -91,20 +88,12 @@ fn null(name: &str) -> Done {
 
 fn message(name: &str, words: [u64; 8]) -> Done {
     let (endpoint, _child) = in_another_space(Role::Echo)?;
-    report(name, 1000, 2, || {
-        ipc::call(endpoint.handle(), &words, Extras::NONE)
-            .map(drop)
-            .step("call")
-    })
+    report(name, 1000, 2, || ipc::call(endpoint.handle(), &words, Extras::NONE).map(drop).step("call"))
 }
 
 fn message_here(name: &str) -> Done {
     let endpoint = in_this_space()?;
-    report(name, 1000, 0, || {
-        ipc::call(endpoint.handle(), &[0; 8], Extras::NONE)
-            .map(drop)
-            .step("call")
-    })?;
+    report(name, 1000, 0, || ipc::call(endpoint.handle(), &[0; 8], Extras::NONE).map(drop).step("call"))?;
     core::mem::forget(endpoint);
     Ok(())
 }
@@ -112,12 +101,7 @@ fn message_here(name: &str) -> Done {
 fn lent_page(name: &str) -> Done {
     let (endpoint, _child) = in_another_space(Role::Copy)?;
     let bytes = alloc::vec![3u8; PAGE as usize];
-    let loan = Loan {
-        address: bytes.as_ptr() as u64,
-        length: PAGE,
-        rights: Rights::READ.0,
-        reserved: 0,
-    };
+    let loan = Loan { address: bytes.as_ptr() as u64, length: PAGE, rights: Rights::READ.0, reserved: 0 };
     report(name, 200, 2, || {
         // SAFETY: `bytes` outlives the call, which only reads it.
         let reply = unsafe {
@@ -139,16 +123,10 @@ fn notify(name: &str) -> Done {
 }
 
 fn notify_back(name: &str) -> Done {
-    let (to, back) = (
-        Endpoint::create().step("endpoint")?,
-        Endpoint::create().step("endpoint")?,
-    );
+    let (to, back) = (Endpoint::create().step("endpoint")?, Endpoint::create().step("endpoint")?);
     let there = Notification::create(to.handle(), 1).step("notification")?;
     let here = Notification::create(back.handle(), 1).step("notification")?;
-    let rows = [
-        give("endpoint", to.handle(), Rights::RECEIVE),
-        give("back", here.handle(), Rights::SEND),
-    ];
+    let rows = [give("endpoint", to.handle(), Rights::RECEIVE), give("back", here.handle(), Rights::SEND)];
     let _child = Plan::new(Role::Bounce, &rows).priority(255).start()?;
     report(name, 1000, 2, || {
         there.raise(1).step("notify")?;
@@ -194,24 +172,12 @@ impl Guest {
             (CODE, PAGE, &text, Rights::READ.or(Rights::EXECUTE)),
             (DATA, DATA_LENGTH, &data, Rights::READ.or(Rights::WRITE)),
         ] {
-            let mapping = Mapping {
-                address,
-                length,
-                memory: memory.handle(),
-                offset: 0,
-                rights,
-                upper: None,
-            };
+            let mapping = Mapping { address, length, memory: memory.handle(), offset: 0, rights, upper: None };
             memory::map(space, &mapping).step("map")?;
         }
         // SAFETY: this thread has no reference into a guest half.
         unsafe { guest::guest_attach(space) }.step("attach")?;
-        let registers = GuestRegisters {
-            rip: CODE,
-            rflags: 0x202,
-            rbx: DATA,
-            ..GuestRegisters::default()
-        };
+        let registers = GuestRegisters { rip: CODE, rflags: 0x202, rbx: DATA, ..GuestRegisters::default() };
         page::set_guest(&registers);
         Ok(Guest { space })
     }
@@ -242,8 +208,8 @@ fn guest_trap(name: &str) -> Done {
 fn guest_touch(name: &str) -> Done {
     // 2: mov rcx, 64; 3: mov [rbx], rbx; add rbx, 4096; dec rcx; jnz 3b; syscall; jmp 2b
     let code = [
-        0xb9, 64, 0, 0, 0, 0x48, 0x89, 0x1b, 0x48, 0x81, 0xc3, 0, 0x10, 0, 0, 0xff, 0xc9, 0x75, 0xf2, 0x0f,
-        0x05, 0xeb, 0xe9,
+        0xb9, 64, 0, 0, 0, 0x48, 0x89, 0x1b, 0x48, 0x81, 0xc3, 0, 0x10, 0, 0, 0xff, 0xc9, 0x75, 0xf2, 0x0f, 0x05, 0xeb,
+        0xe9,
     ];
     let guest = Guest::new(&code)?;
     guest.run()?;
@@ -313,11 +279,7 @@ fn pager_fault(name: &str) -> Done {
         let mut byte = [0];
         mapped.read(next * PAGE, &mut byte).ok_or("beyond the mapping")?;
         next += 1;
-        if byte == [7] {
-            Ok(())
-        } else {
-            Err("another page".into())
-        }
+        if byte == [7] { Ok(()) } else { Err("another page".into()) }
     });
     core::mem::forget((endpoint, source));
     result
@@ -330,9 +292,7 @@ fn threads(name: &str) -> Done {
     report(name, 50, 0, || {
         let mine = alloc::sync::Arc::clone(&done);
         spawn(options(), move || drop(mine.raise(1))).step("thread")?;
-        ipc::receive(endpoint.handle(), Extras::NONE)
-            .map(drop)
-            .step("wait")
+        ipc::receive(endpoint.handle(), Extras::NONE).map(drop).step("wait")
     })
 }
 
@@ -341,12 +301,7 @@ fn processes(name: &str) -> Done {
     let endpoint = Endpoint::create().step("endpoint")?;
     let death = Notification::create(endpoint.handle(), 1).step("notification")?;
     report(name, 5, 2, || {
-        let _child = Plan::new(Role::End, &[])
-            .notice(death.handle(), 1)
-            .priority(255)
-            .start()?;
-        ipc::receive(endpoint.handle(), Extras::NONE)
-            .map(drop)
-            .step("wait")
+        let _child = Plan::new(Role::End, &[]).notice(death.handle(), 1).priority(255).start()?;
+        ipc::receive(endpoint.handle(), Extras::NONE).map(drop).step("wait")
     })
 }

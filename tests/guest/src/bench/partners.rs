@@ -29,9 +29,5 @@ pub(crate) fn in_this_space() -> Result<Endpoint, String> {
 
 /// As the root task's first thread.
 pub(crate) fn options() -> Options {
-    Options {
-        priority: 255,
-        cpu: None,
-        fpu: false,
-    }
+    Options { priority: 255, cpu: None, fpu: false }
 }

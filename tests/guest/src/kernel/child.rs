@@ -34,14 +34,7 @@ pub(crate) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// A child of that role, with these capabilities.
     pub(crate) fn new(role: Role, rows: &'a [Row]) -> Plan<'a> {
-        Plan {
-            role,
-            argument: 0,
-            rows,
-            frames: FRAMES,
-            notice: (Handle::NONE, 0),
-            priority: PRIORITY,
-        }
+        Plan { role, argument: 0, rows, frames: FRAMES, notice: (Handle::NONE, 0), priority: PRIORITY }
     }
 
     /// A number for the role.
@@ -56,10 +49,7 @@ impl<'a> Plan<'a> {
 
     /// Raised at its death.
     pub(crate) fn notice(self, notification: Handle, bits: u64) -> Plan<'a> {
-        Plan {
-            notice: (notification, bits),
-            ..self
-        }
+        Plan { notice: (notification, bits), ..self }
     }
 
     /// Priority of its first thread.
@@ -84,10 +74,7 @@ impl<'a> Plan<'a> {
             incarnation: 1,
             clock: [startup.ticks_per_us, startup.tick_zero, startup.cpus],
         };
-        let spend = Rights::SPEND
-            .or(Rights::READ)
-            .or(Rights::MANAGE)
-            .or(Rights::TRANSFER);
+        let spend = Rights::SPEND.or(Rights::READ).or(Rights::MANAGE).or(Rights::TRANSFER);
         let own_rows = [
             Row::new(ROLE, What::Numbers(self.role as u64, self.argument)),
             Row::new("budget", What::Capability(budget, spend, 0)),
@@ -103,9 +90,7 @@ impl<'a> Plan<'a> {
 #[allow(unsafe_code, reason = "it reads the boot image where the kernel mapped it")]
 fn boot_image(startup: &'static Startup) -> Result<(Image<'static>, Handle), String> {
     let grant = Grants(startup).need("image");
-    let length = memory::memory_info(grant.handle)
-        .step("the boot image's length")?
-        .length as usize;
+    let length = memory::memory_info(grant.handle).step("the boot image's length")?.length as usize;
     // SAFETY: the kernel mapped the whole memory there, read-only, for the root task's whole life; nobody can write it.
     let bytes = unsafe { core::slice::from_raw_parts(grant.address as *const u8, length) };
     Ok((Image::open(bytes).step("the boot image")?, grant.handle))
@@ -115,9 +100,7 @@ fn boot_image(startup: &'static Startup) -> Result<(Image<'static>, Handle), Str
 fn seed() -> u64 {
     static TURN: AtomicU64 = AtomicU64::new(0);
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
-    own::startup().map_or(0, |startup| {
-        startup.entropy.iter().fold(turn, |a, b| a.rotate_left(17) ^ b)
-    })
+    own::startup().map_or(0, |startup| startup.entropy.iter().fold(turn, |a, b| a.rotate_left(17) ^ b))
 }
 
 /// A process. Dropping it kills it.

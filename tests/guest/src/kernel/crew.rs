@@ -61,11 +61,7 @@ impl Crew {
             Place::Any => None,
             Place::On(n) => Some((n % cpus()) as u16),
         };
-        let options = Options {
-            priority,
-            cpu,
-            fpu: false,
-        };
+        let options = Options { priority, cpu, fpu: false };
         let thread = spawn(options, move || {
             if let Err(reason) = work() {
                 sal_rt::logger::line(format_args!("thread {bit:#x}: {reason}"));

@@ -39,17 +39,9 @@ fn stale() -> Verdict {
         let new = ipc::endpoint_create(own::budget()).step("endpoint")?;
         ensure!(new != old, "turn {turn}: the same handle again");
         let called = ipc::call(old, &[0; 8], Extras::NONE);
-        same!(
-            called.map(drop).map_err(|e| e.error),
-            Err(Error::BadHandle),
-            "call, turn {turn}"
-        );
+        same!(called.map(drop).map_err(|e| e.error), Err(Error::BadHandle), "call, turn {turn}");
         same!(ipc::notify(old, 1), Err(Error::BadHandle), "notify, turn {turn}");
-        same!(
-            capability::identify(old),
-            Err(Error::BadHandle),
-            "identify, turn {turn}"
-        );
+        same!(capability::identify(old), Err(Error::BadHandle), "identify, turn {turn}");
         capability::close(new).step("close")?;
     }
     same!(capability::close(old), Err(Error::BadHandle), "a second close");
@@ -61,11 +53,7 @@ fn rights_shrink() -> Verdict {
     let whole = Memory::create(4096).step("memory")?;
     let read = whole.derive(Rights::READ).step("derive")?;
     let again = read.derive(Rights::ALL).step("derive again")?;
-    same!(
-        capability::identify(again.handle()).map(|i| i.rights),
-        Ok(Rights::READ),
-        "rights"
-    );
+    same!(capability::identify(again.handle()).map(|i| i.rights), Ok(Rights::READ), "rights");
     // SAFETY: the memory is mapped nowhere.
     #[allow(unsafe_code, reason = "writes to a memory that nobody has mapped")]
     let written = unsafe { memory::memory_write(again.handle(), 0, &[1]) };
@@ -73,11 +61,7 @@ fn rights_shrink() -> Verdict {
     let endpoint = Endpoint::create().step("endpoint")?;
     let send = endpoint.badged(Rights::SEND, 7).step("badge")?;
     let receive = ipc::receive(send.handle(), Extras::NONE);
-    same!(
-        receive.map(drop).map_err(|e| e.error),
-        Err(Error::NoRight),
-        "receive"
-    );
+    same!(receive.map(drop).map_err(|e| e.error), Err(Error::NoRight), "receive");
     let badge = capability::derive(send.handle(), Rights::ALL, 8);
     same!(badge, Err(Error::NoRight), "a badge over a badge");
     Ok(String::new())
@@ -111,11 +95,7 @@ fn table_full() -> Verdict {
             Err(error) => break error,
         }
     };
-    ensure!(
-        matches!(refused, Error::TableFull | Error::NoBudget),
-        "refused with {refused:?} after {}",
-        all.len()
-    );
+    ensure!(matches!(refused, Error::TableFull | Error::NoBudget), "refused with {refused:?} after {}", all.len());
     ensure!(all.len() > 1000, "only {} handles", all.len());
     let freed = all.pop().ok_or("none")?;
     capability::close(freed).step("close")?;

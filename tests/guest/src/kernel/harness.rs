@@ -87,9 +87,7 @@ fn command_line() -> String {
     let mut text = [0; 256];
     let _ = sal_sys::memory::memory_read(handle, 0, &mut text);
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    core::str::from_utf8(text.get(..end).unwrap_or(&[]))
-        .unwrap_or("")
-        .to_string()
+    core::str::from_utf8(text.get(..end).unwrap_or(&[])).unwrap_or("").to_string()
 }
 
 /// What follows this key in the command line.

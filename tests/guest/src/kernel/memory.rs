@@ -1,8 +1,5 @@
 //! Memory: zero-fill, copy on write, mappings taken away on every CPU, pagers, budgets.
-#![allow(
-    unsafe_code,
-    reason = "it maps, unmaps and touches pages of its own by address"
-)]
+#![allow(unsafe_code, reason = "it maps, unmaps and touches pages of its own by address")]
 
 use crate::child::{Plan, give, pages};
 use crate::crew::{Crew, MILLISECOND, Place, SECOND, pause};
@@ -81,10 +78,7 @@ fn copy_on_write() -> Verdict {
 
 /// What is written through a private mapping goes to its upper memory; the lower one stays.
 fn private_mapping() -> Verdict {
-    let (lower, upper) = (
-        Memory::create(pages(4)).step("memory")?,
-        Memory::create(pages(4)).step("memory")?,
-    );
+    let (lower, upper) = (Memory::create(pages(4)).step("memory")?, Memory::create(pages(4)).step("memory")?);
     let below = Mapped::new(lower.handle(), 0, pages(4), BOTH).step("map")?;
     below.write(PAGE, b"lower").ok_or("write")?;
     let address = PLACE;
@@ -117,10 +111,7 @@ fn private_mapping() -> Verdict {
 /// written is a death, so they are children's affair; here the page is swapped for another, and the old one must not change any more.
 fn protect_everywhere() -> Verdict {
     let turns = 20;
-    let (old, new) = (
-        Memory::create(PAGE).step("memory")?,
-        Memory::create(PAGE).step("memory")?,
-    );
+    let (old, new) = (Memory::create(PAGE).step("memory")?, Memory::create(PAGE).step("memory")?);
     let address = PLACE;
     let mapping = |memory: &Memory| Mapping {
         address,
@@ -174,11 +165,7 @@ fn protect_everywhere() -> Verdict {
         let before = counts(from).step("read")?;
         run.store(true, Ordering::SeqCst);
         pause(MILLISECOND)?;
-        same!(
-            counts(from).step("read")?,
-            before,
-            "turn {turn}: a page that was unmapped"
-        );
+        same!(counts(from).step("read")?, before, "turn {turn}: a page that was unmapped");
         moved += 1;
     }
     stop.store(true, Ordering::SeqCst);
@@ -194,15 +181,8 @@ fn pager() -> Verdict {
     let endpoint = Endpoint::create().step("endpoint")?;
     let out = Endpoint::create().step("endpoint")?;
     let paged = memory::memory_paged(own::budget(), pages(8), endpoint.handle(), 55).step("paged memory")?;
-    let rows = [
-        give("paged", paged, BOTH),
-        give("out", out.handle(), Rights::SEND),
-    ];
-    let first = Plan::new(
-        Role::Mute,
-        &[give("endpoint", endpoint.handle(), Rights::RECEIVE)],
-    )
-    .start()?;
+    let rows = [give("paged", paged, BOTH), give("out", out.handle(), Rights::SEND)];
+    let first = Plan::new(Role::Mute, &[give("endpoint", endpoint.handle(), Rights::RECEIVE)]).start()?;
     let _child = Plan::new(Role::Toucher, &rows).argument(3).start()?;
     let limit = clock::now() + SECOND;
     while endpoint.info().step("info")?.in_service == 0 {
@@ -221,11 +201,7 @@ fn pager() -> Verdict {
     ipc::reply(sal_rt::abi::Handle::NONE, &[0; 8], Extras::NONE).step("answer")?;
     page::set_deadline(clock::now() + SECOND);
     let told = ipc::receive(out.handle(), Extras::NONE.with_deadline()).step("the child's word")?;
-    same!(
-        told.words[0],
-        u64::from_le_bytes(*b"paged in"),
-        "what the child read"
-    );
+    same!(told.words[0], u64::from_le_bytes(*b"paged in"), "what the child read");
     capability::close(paged).step("close")?;
     Ok(String::new())
 }
@@ -233,11 +209,7 @@ fn pager() -> Verdict {
 /// A process that touches what it was not given dies of it; another one lives on.
 fn trespass() -> Verdict {
     let endpoint = Endpoint::create().step("endpoint")?;
-    let witness = Plan::new(
-        Role::Echo,
-        &[give("endpoint", endpoint.handle(), Rights::RECEIVE)],
-    )
-    .start()?;
+    let witness = Plan::new(Role::Echo, &[give("endpoint", endpoint.handle(), Rights::RECEIVE)]).start()?;
     for (address, kind) in [
         (0x10u64, DeathKind::PageFault),
         (0xffff_8000_0000_0000, DeathKind::PageFault),
@@ -247,11 +219,7 @@ fn trespass() -> Verdict {
         (crate::roles::PORT, DeathKind::Exception),
     ] {
         let dead = died(Plan::new(Role::Trespass, &[]).argument(address))?;
-        same!(
-            dead.reason & 0xff,
-            kind as u64,
-            "the reason of who touched {address:#x}"
-        );
+        same!(dead.reason & 0xff, kind as u64, "the reason of who touched {address:#x}");
         if kind == DeathKind::PageFault {
             same!(dead.fault, address, "the address that it touched");
         }
@@ -277,22 +245,11 @@ fn died(plan: Plan<'_>) -> Result<sal_sys::process::ProcessInfo, String> {
 fn crash() -> Verdict {
     let deaths = Endpoint::create().step("endpoint")?;
     let notice = Notification::create(deaths.handle(), 1).step("notification")?;
-    let child = Plan::new(Role::Trespass, &[])
-        .argument(0x18)
-        .notice(notice.handle(), 1)
-        .start()?;
+    let child = Plan::new(Role::Trespass, &[]).argument(0x18).notice(notice.handle(), 1).start()?;
     ipc::receive(deaths.handle(), Extras::NONE).step("its death")?;
     let info = child.info()?;
-    same!(
-        (info.reason & 0xff, info.fault),
-        (DeathKind::PageFault as u64, 0x18),
-        "reason and address"
-    );
-    ensure!(
-        info.rip.wrapping_sub(child.running.image) < 1 << 24,
-        "it died at {:#x}",
-        info.rip
-    );
+    same!((info.reason & 0xff, info.fault), (DeathKind::PageFault as u64, 0x18), "reason and address");
+    ensure!(info.rip.wrapping_sub(child.running.image) < 1 << 24, "it died at {:#x}", info.rip);
     let mut frame = [0; 16];
     let count = memory::space_read(child.running.space, info.rbp, &mut frame).step("its stack")?;
     same!(count, 16, "bytes of its frame");
@@ -312,8 +269,7 @@ fn budget() -> Verdict {
         }
     };
     same!(refused, Err(Error::NoBudget), "the last of {}", made.len());
-    made.into_iter()
-        .for_each(|handle| drop(capability::close(handle)));
+    made.into_iter().for_each(|handle| drop(capability::close(handle)));
     capability::close(small).step("close")?;
     Ok(String::new())
 }

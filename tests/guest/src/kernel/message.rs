@@ -33,22 +33,12 @@ pub(crate) fn call_lending(endpoint: Handle, words: &Words, loans: &[Loan]) -> R
 
 /// A buffer lent to be read.
 pub(crate) fn to_read(bytes: &[u8]) -> Loan {
-    Loan {
-        address: bytes.as_ptr() as u64,
-        length: bytes.len() as u64,
-        rights: Rights::READ.0,
-        reserved: 0,
-    }
+    Loan { address: bytes.as_ptr() as u64, length: bytes.len() as u64, rights: Rights::READ.0, reserved: 0 }
 }
 
 /// A buffer lent to be written.
 pub(crate) fn to_write(bytes: &mut [u8]) -> Loan {
-    Loan {
-        address: bytes.as_mut_ptr() as u64,
-        length: bytes.len() as u64,
-        rights: Rights::WRITE.0,
-        reserved: 0,
-    }
+    Loan { address: bytes.as_mut_ptr() as u64, length: bytes.len() as u64, rights: Rights::WRITE.0, reserved: 0 }
 }
 
 /// Eight words go over and come back, with the badge, to another space.
@@ -86,22 +76,11 @@ fn sweep() -> Verdict {
         let from = pattern(size + 3, size);
         let mut to = alloc::vec![0xee; size + 6];
         let loans = [to_read(&from[3..]), to_write(&mut to[3..size + 3])];
-        let reply =
-            call_lending(endpoint.handle(), &[work::CHANGE, 0, 0, 0, 0, 0, 0, 0], &loans).step("call")?;
-        same!(
-            reply.words[..2],
-            [0, size as u64],
-            "the server's answer for {size} bytes"
-        );
-        let wrong = to[3..size + 3]
-            .iter()
-            .zip(&from[3..])
-            .position(|(t, f)| *t != changed(*f));
+        let reply = call_lending(endpoint.handle(), &[work::CHANGE, 0, 0, 0, 0, 0, 0, 0], &loans).step("call")?;
+        same!(reply.words[..2], [0, size as u64], "the server's answer for {size} bytes");
+        let wrong = to[3..size + 3].iter().zip(&from[3..]).position(|(t, f)| *t != changed(*f));
         ensure!(wrong.is_none(), "{size} bytes: wrong at {wrong:?}");
-        ensure!(
-            to[..3] == [0xee; 3] && to[size + 3..] == [0xee; 3],
-            "{size} bytes: neighbours changed"
-        );
+        ensure!(to[..3] == [0xee; 3] && to[size + 3..] == [0xee; 3], "{size} bytes: neighbours changed");
         moved += size;
     }
     Ok(format!("{moved} bytes each way"))
@@ -110,22 +89,11 @@ fn sweep() -> Verdict {
 /// Two loans gathered, scattered over two others.
 fn scatter() -> Verdict {
     let (endpoint, _child) = lender()?;
-    for (a, b, c) in [
-        (1, 1, 1),
-        (5000, 3000, 4096),
-        (3, 70_000, 69_000),
-        (65_536, 4096, 1),
-    ] {
+    for (a, b, c) in [(1, 1, 1), (5000, 3000, 4096), (3, 70_000, 69_000), (65_536, 4096, 1)] {
         let (first, second) = (pattern(a, 1), pattern(b, 2));
         let (mut third, mut fourth) = (alloc::vec![1; c], alloc::vec![1; a + b - c]);
-        let loans = [
-            to_read(&first),
-            to_read(&second),
-            to_write(&mut third),
-            to_write(&mut fourth),
-        ];
-        let reply =
-            call_lending(endpoint.handle(), &[work::GATHER, 0, 0, 0, 0, 0, 0, 0], &loans).step("call")?;
+        let loans = [to_read(&first), to_read(&second), to_write(&mut third), to_write(&mut fourth)];
+        let reply = call_lending(endpoint.handle(), &[work::GATHER, 0, 0, 0, 0, 0, 0, 0], &loans).step("call")?;
         same!(reply.words[..2], [0, (a + b) as u64], "{a} + {b} bytes");
         let sent = [first, second].concat();
         ensure!(sent == [third, fourth].concat(), "{a} + {b} to {c}: other bytes");
@@ -153,16 +121,9 @@ fn beyond() -> Verdict {
         let loans = [to_read(&from), to_write(&mut to)];
         let words = [work::REACH, offset, length, direction, loan, 0, 0, 0];
         let reply = call_lending(endpoint.handle(), &words, &loans).step("call")?;
-        same!(
-            reply.words[..2],
-            refused,
-            "{length} bytes at {offset} of loan {loan}, direction {direction}"
-        );
+        same!(reply.words[..2], refused, "{length} bytes at {offset} of loan {loan}, direction {direction}");
     }
-    ensure!(
-        to.iter().all(|byte| *byte == 7),
-        "a refused write changed something"
-    );
+    ensure!(to.iter().all(|byte| *byte == 7), "a refused write changed something");
     let words = [work::REACH, 99, 1, 0, 0, 0, 0, 0];
     let reply = call_lending(endpoint.handle(), &words, &[to_read(&from)]).step("call")?;
     same!(reply.words[..2], [0, 1], "the last byte");

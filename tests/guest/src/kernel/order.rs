@@ -58,9 +58,7 @@ fn thousand() -> Verdict {
     for _ in 0..1000 {
         page::set_deadline(clock::now() + SECOND);
         let got = ipc::receive(endpoint.handle(), Extras::NONE.with_deadline()).step("receive")?;
-        let place = seen
-            .get_mut(got.badge as usize)
-            .ok_or("a badge that nobody has")?;
+        let place = seen.get_mut(got.badge as usize).ok_or("a badge that nobody has")?;
         ensure!(!*place, "badge {} twice", got.badge);
         same!(got.words[0], (got.badge + 1) | 1, "bits of badge {}", got.badge);
         *place = true;
@@ -121,12 +119,8 @@ fn interrupt() -> Verdict {
         other => Err(format!("{other:?}")),
     };
     let mut crew = Crew::new()?;
-    crew.add(100, Place::Any, move || {
-        expect(ipc::call(handle, &[0; 8], Extras::NONE))
-    })?;
-    crew.add(100, Place::On(1), move || {
-        expect(ipc::receive(receives, Extras::NONE))
-    })?;
+    crew.add(100, Place::Any, move || expect(ipc::call(handle, &[0; 8], Extras::NONE)))?;
+    crew.add(100, Place::On(1), move || expect(ipc::receive(receives, Extras::NONE)))?;
     crew.add(100, Place::On(2), move || {
         while wait.load(Ordering::SeqCst) == 0 {
             process::yield_now();
@@ -169,11 +163,7 @@ fn kept_replies() -> Verdict {
             drop(reply);
         } else {
             ipc::reply(reply.handle(), &[n + 100; 8], Extras::NONE).step("reply")?;
-            same!(
-                ipc::reply(reply.handle(), &[0; 8], Extras::NONE),
-                Err(Error::Vacant),
-                "a second reply"
-            );
+            same!(ipc::reply(reply.handle(), &[0; 8], Extras::NONE), Err(Error::Vacant), "a second reply");
         }
     }
     crew.join(SECOND)?;
@@ -186,11 +176,7 @@ fn not_accepted() -> Verdict {
     let handle = endpoint.handle();
     let mut crew = Crew::new()?;
     let sender = move || {
-        let cap = CapArg {
-            handle,
-            rights: Rights::SEND.0,
-            moved: 0,
-        };
+        let cap = CapArg { handle, rights: Rights::SEND.0, moved: 0 };
         let count = page::set_send(&[cap, cap]);
         match error(ipc::call(handle, &[0; 8], Extras::new(0, count, 0))) {
             Err(Error::NotAccepted) => Ok(()),
@@ -199,9 +185,7 @@ fn not_accepted() -> Verdict {
     };
     crew.add(100, Place::Any, sender)?;
     pause(2 * MILLISECOND)?;
-    crew.add(90, Place::On(1), move || {
-        ipc::call(handle, &[9; 8], Extras::NONE).map(drop).step("call")
-    })?;
+    crew.add(90, Place::On(1), move || ipc::call(handle, &[9; 8], Extras::NONE).map(drop).step("call"))?;
     pause(2 * MILLISECOND)?;
     let got = ipc::receive(handle, Extras::accept(1)).step("receive")?;
     same!(got.words[0], 9, "who is served");
@@ -220,9 +204,7 @@ fn calls_itself() -> Verdict {
     let mut crew = Crew::new()?;
     for n in 0..2 {
         crew.add(100 + n, Place::On(u64::from(n)), move || serve_by_calling(handle))?;
-        crew.add(120, Place::Any, move || {
-            ipc::call(handle, &[0; 8], Extras::NONE).map(drop).step("call")
-        })?;
+        crew.add(120, Place::Any, move || ipc::call(handle, &[0; 8], Extras::NONE).map(drop).step("call"))?;
     }
     crew.join(SECOND)?;
     Ok(String::new())
@@ -251,26 +233,17 @@ fn failed_endpoint() -> Verdict {
     let endpoint = Endpoint::create().step("endpoint")?;
     let handle = endpoint.handle();
     let expect = |answer: Answer| match answer {
-        Err(Failed {
-            error: Error::EndpointFailed,
-            code: 77,
-        }) => Ok(()),
+        Err(Failed { error: Error::EndpointFailed, code: 77 }) => Ok(()),
         other => Err(format!("{other:?}")),
     };
     let mut crew = Crew::new()?;
-    crew.add(100, Place::On(1), move || {
-        expect(ipc::call(handle, &[0; 8], Extras::NONE))
-    })?;
+    crew.add(100, Place::On(1), move || expect(ipc::call(handle, &[0; 8], Extras::NONE)))?;
     pause(2 * MILLISECOND)?;
     ipc::fail(handle, 77).step("fail")?;
     crew.join(SECOND)?;
     expect(ipc::call(handle, &[0; 8], Extras::NONE))?;
     ipc::fail(handle, 0).step("mend")?;
-    same!(
-        error(call_within(handle, &[0; 8], MILLISECOND)),
-        Err(Error::DeadlinePassed),
-        "after mending"
-    );
+    same!(error(call_within(handle, &[0; 8], MILLISECOND)), Err(Error::DeadlinePassed), "after mending");
     Ok(String::new())
 }
 
@@ -286,38 +259,27 @@ fn server_died() -> Verdict {
     let died = Arc::new(AtomicU64::new(0));
     for n in 0..4 {
         let died = Arc::clone(&died);
-        crew.add(100, Place::On(n), move || {
-            match ipc::call(handle, &[n; 8], Extras::NONE) {
-                Ok(got) if got.words == [n; 8] => Ok(()),
-                Err(e) if e.error == Error::ServerDied => {
-                    died.fetch_add(1, Ordering::SeqCst);
-                    Ok(())
-                }
-                other => Err(format!("caller {n}: {other:?}")),
+        crew.add(100, Place::On(n), move || match ipc::call(handle, &[n; 8], Extras::NONE) {
+            Ok(got) if got.words == [n; 8] => Ok(()),
+            Err(e) if e.error == Error::ServerDied => {
+                died.fetch_add(1, Ordering::SeqCst);
+                Ok(())
             }
+            other => Err(format!("caller {n}: {other:?}")),
         })?;
     }
     pause(5 * MILLISECOND)?;
     let info = endpoint.info().step("info")?;
-    same!(
-        (info.queued, info.in_service),
-        (3, 1),
-        "queued and in service before the death"
-    );
+    same!((info.queued, info.in_service), (3, 1), "queued and in service before the death");
     first.kill(42)?;
     ensure!(first.is_dead()?, "kill returned and it lives");
     same!(first.info()?.reason, 1 | 42 << 8, "reason");
     page::set_deadline(clock::now() + SECOND);
-    let told =
-        ipc::receive(deaths.handle(), Extras::NONE.with_deadline()).step("the death's notification")?;
+    let told = ipc::receive(deaths.handle(), Extras::NONE.with_deadline()).step("the death's notification")?;
     same!((told.badge, told.words[0]), (3, 4), "badge and bits of the death");
     let _second = Plan::new(Role::Echo, &rows).start()?;
     crew.join(SECOND)?;
-    same!(
-        died.load(Ordering::SeqCst),
-        1,
-        "callers that learned of the death"
-    );
+    same!(died.load(Ordering::SeqCst), 1, "callers that learned of the death");
     Ok(String::new())
 }
 
@@ -340,9 +302,7 @@ fn priority_inherited() -> Verdict {
     let took = Arc::new(AtomicU64::new(0));
     let store = Arc::clone(&took);
     // The low client's call is in service when the hog starts; then the high client queues behind it.
-    crew.add(20, Place::On(0), move || {
-        ipc::call(handle, &[1; 8], Extras::NONE).map(drop).step("low")
-    })?;
+    crew.add(20, Place::On(0), move || ipc::call(handle, &[1; 8], Extras::NONE).map(drop).step("low"))?;
     pause(2 * MILLISECOND)?;
     crew.add(100, Place::On(0), move || {
         burn(300 * MILLISECOND);

@@ -157,9 +157,7 @@ fn mute(endpoint: Handle) {
 }
 
 fn touch(paged: Handle, number: u64, out: Handle) {
-    let Ok(mapped) = Mapped::new(paged, 0, 8 * PAGE, Rights::READ) else {
-        start::exit(MISCAST)
-    };
+    let Ok(mapped) = Mapped::new(paged, 0, 8 * PAGE, Rights::READ) else { start::exit(MISCAST) };
     let mut bytes = [0; 8];
     let _ = mapped.read(number * PAGE, &mut bytes);
     let words = [u64::from_le_bytes(bytes), 0, 0, 0, 0, 0, 0, 0];
@@ -177,13 +175,9 @@ fn trespass(address: u64) {
 }
 
 fn spend() {
-    let Ok(memory) = sal_rt::handle::Memory::create(4096 * PAGE) else {
-        start::exit(MISCAST)
-    };
+    let Ok(memory) = sal_rt::handle::Memory::create(4096 * PAGE) else { start::exit(MISCAST) };
     let rights = Rights::READ.or(Rights::WRITE);
-    let Ok(mapped) = Mapped::new(memory.handle(), 0, 4096 * PAGE, rights) else {
-        start::exit(MISCAST)
-    };
+    let Ok(mapped) = Mapped::new(memory.handle(), 0, 4096 * PAGE, rights) else { start::exit(MISCAST) };
     for n in 0..4096 {
         let _ = mapped.write(n * PAGE, &[1]);
     }

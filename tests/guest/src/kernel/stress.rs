@@ -13,34 +13,10 @@ use sal_sys::ipc::{self, Extras};
 use sal_sys::{capability, page, process};
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("plain", || {
-        storm(Pattern {
-            caps: false,
-            notify: false,
-            pinned: true,
-        })
-    }),
-    Test::new("notify", || {
-        storm(Pattern {
-            caps: false,
-            notify: true,
-            pinned: true,
-        })
-    }),
-    Test::new("caps", || {
-        storm(Pattern {
-            caps: true,
-            notify: false,
-            pinned: true,
-        })
-    }),
-    Test::new("all-anywhere", || {
-        storm(Pattern {
-            caps: true,
-            notify: true,
-            pinned: false,
-        })
-    }),
+    Test::new("plain", || storm(Pattern { caps: false, notify: false, pinned: true })),
+    Test::new("notify", || storm(Pattern { caps: false, notify: true, pinned: true })),
+    Test::new("caps", || storm(Pattern { caps: true, notify: false, pinned: true })),
+    Test::new("all-anywhere", || storm(Pattern { caps: true, notify: true, pinned: false })),
 ];
 
 /// What the threads do.
@@ -64,17 +40,13 @@ const CLIENTS: u64 = 4;
 const STOP: u64 = u64::MAX;
 
 fn storm(pattern: Pattern) -> Verdict {
-    let ends = (0..SERVERS)
-        .map(|_| Endpoint::create())
-        .collect::<Result<alloc::vec::Vec<_>, _>>();
+    let ends = (0..SERVERS).map(|_| Endpoint::create()).collect::<Result<alloc::vec::Vec<_>, _>>();
     let ends = Arc::new(ends.step("endpoints")?);
     let place = move |n| if pattern.pinned { Place::On(n) } else { Place::Any };
     let mut servers = Crew::new()?;
     for n in 0..SERVERS {
         let ends = Arc::clone(&ends);
-        servers.add(110, place(n), move || {
-            serve(ends.get(n as usize).ok_or("no endpoint")?.handle())
-        })?;
+        servers.add(110, place(n), move || serve(ends.get(n as usize).ok_or("no endpoint")?.handle()))?;
     }
     let total = Arc::new(core::sync::atomic::AtomicU64::new(0));
     let mut clients = Crew::new()?;
@@ -103,10 +75,7 @@ fn storm(pattern: Pattern) -> Verdict {
         ipc::call(endpoint.handle(), &[STOP, 0, 0, 0, 0, 0, 0, 0], Extras::NONE).step("the last call")?;
     }
     servers.join(SECOND)?;
-    Ok(format!(
-        "{} calls",
-        total.load(core::sync::atomic::Ordering::SeqCst)
-    ))
+    Ok(format!("{} calls", total.load(core::sync::atomic::Ordering::SeqCst)))
 }
 
 /// Who waits for what.
@@ -117,9 +86,7 @@ fn states(ends: &[Endpoint], clients: &Crew, servers: &Crew) -> String {
     }
     for (name, crew, count) in [("client", clients, CLIENTS), ("server", servers, SERVERS)] {
         for n in 0..count as usize {
-            let state = crew
-                .thread(n)
-                .map(|t| process::thread_info(t.handle()).map(|i| i.state));
+            let state = crew.thread(n).map(|t| process::thread_info(t.handle()).map(|i| i.state));
             text += &format!("{name} {n} {state:?} ");
         }
     }
@@ -135,31 +102,18 @@ fn one(to: &Endpoint, client: u64, count: u64, pattern: Pattern) -> Result<(), S
     let words = [count, client, 0, 0, 0, 0, 0, 0];
     let reply = if pattern.caps && count % 2 == 0 {
         let memory = Memory::create(4096 * (1 + client)).step("memory")?;
-        let cap = CapArg {
-            handle: memory.handle(),
-            rights: Rights::READ.or(Rights::TRANSFER).0,
-            moved: 0,
-        };
+        let cap = CapArg { handle: memory.handle(), rights: Rights::READ.or(Rights::TRANSFER).0, moved: 0 };
         let sent = page::set_send(&[cap]);
         let reply = ipc::call(to.handle(), &words, Extras::new(0, sent, 1));
         let reply = reply.map_err(|e| format!("call {count}: {:?}", e.error))?;
         same!(reply.arrival.caps(), 1, "capabilities back");
         let back = Memory::own(page::received(0));
-        same!(
-            back.length(),
-            Ok(4096 * (1 + client)),
-            "the memory that came back"
-        );
+        same!(back.length(), Ok(4096 * (1 + client)), "the memory that came back");
         reply
     } else {
-        ipc::call(to.handle(), &words, Extras::accept(1))
-            .map_err(|e| format!("call {count}: {:?}", e.error))?
+        ipc::call(to.handle(), &words, Extras::accept(1)).map_err(|e| format!("call {count}: {:?}", e.error))?
     };
-    ensure!(
-        reply.words[..2] == [count + 1, client],
-        "call {count}: answered {:?}",
-        reply.words
-    );
+    ensure!(reply.words[..2] == [count + 1, client], "call {count}: answered {:?}", reply.words);
     Ok(())
 }
 
@@ -181,11 +135,7 @@ fn serve(endpoint: Handle) -> Result<(), String> {
         }
         let words = [count + 1, client, 0, 0, 0, 0, 0, 0];
         let sent = if got.arrival.caps() == 1 {
-            page::set_send(&[CapArg {
-                handle: page::received(0),
-                rights: Rights::ALL.0,
-                moved: 1,
-            }])
+            page::set_send(&[CapArg { handle: page::received(0), rights: Rights::ALL.0, moved: 1 }])
         } else {
             0
         };

@@ -22,24 +22,14 @@ pub(crate) fn sections(root: &Path) -> Result<Vec<Section>> {
     let operations = listed(root, "abi/src/op.rs", "ops")?;
     let errors = listed(root, "abi/src/error.rs", "errors")?;
     let rights = rights(read(root, "abi/src/rights.rs")?);
-    let known = |what: &str, here: Vec<&str>, there: &[Item]| match here
-        .iter()
-        .eq(there.iter().map(|item| &item.name))
+    let known = |what: &str, here: Vec<&str>, there: &[Item]| match here.iter().eq(there.iter().map(|item| &item.name))
     {
         true => Ok(()),
         false => Err(anyhow!("{what}: the table does not have all that the crate has")),
     };
     // What was read from the text is held against what was compiled into this tool.
-    known(
-        "operations",
-        sal_abi::Op::ALL.iter().map(|op| op.name()).collect(),
-        &operations,
-    )?;
-    known(
-        "errors",
-        sal_abi::Error::ALL.iter().map(|error| error.name()).collect(),
-        &errors,
-    )?;
+    known("operations", sal_abi::Op::ALL.iter().map(|op| op.name()).collect(), &operations)?;
+    known("errors", sal_abi::Error::ALL.iter().map(|error| error.name()).collect(), &errors)?;
     Ok(vec![
         section("operations", "| n | operation | takes and gives |", &operations)?,
         section("errors", "| n | error | means |", &errors)?,
@@ -52,11 +42,7 @@ fn section(name: &'static str, head: &str, items: &[Item]) -> Result<Section> {
     for Item { name, number, says } in items {
         write!(text, "\n| {number} | `{name}` | {} |", says.replace('|', "\\|"))?;
     }
-    Ok(Section {
-        page: PAGE,
-        name,
-        text,
-    })
+    Ok(Section { page: PAGE, name, text })
 }
 
 fn read(root: &Path, file: &str) -> Result<TokenStream> {
@@ -68,11 +54,11 @@ fn read(root: &Path, file: &str) -> Result<TokenStream> {
 fn listed(root: &Path, file: &str, called: &str) -> Result<Vec<Item>> {
     let tokens = read(root, file)?.into_iter().collect::<Vec<_>>();
     let call = tokens.windows(3).find_map(|window| match window {
-        [
-            TokenTree::Ident(name),
-            TokenTree::Punct(mark),
-            TokenTree::Group(list),
-        ] if name == called && mark.as_char() == '!' => Some(list.stream()),
+        [TokenTree::Ident(name), TokenTree::Punct(mark), TokenTree::Group(list)]
+            if name == called && mark.as_char() == '!' =>
+        {
+            Some(list.stream())
+        }
         _ => None,
     });
     let items = items(call.ok_or_else(|| anyhow!("{file}: no call of {called}!"))?);
@@ -117,9 +103,7 @@ fn rights(file: TokenStream) -> Vec<Item> {
         for token in group.stream() {
             match &token {
                 TokenTree::Ident(name) if before == "const" => item.name = name.to_string(),
-                TokenTree::Group(value) if before == "Rights" => {
-                    item.number = bit(value.stream()).unwrap_or_default()
-                }
+                TokenTree::Group(value) if before == "Rights" => item.number = bit(value.stream()).unwrap_or_default(),
                 TokenTree::Group(attribute) => add_documentation(&mut item, attribute.stream()),
                 TokenTree::Punct(end) if end.as_char() == ';' => {
                     let item = std::mem::take(&mut item);
@@ -150,11 +134,8 @@ mod tests {
     #[test]
     fn items_have_name_number_and_all_lines_of_documentation() {
         let list = "/// One \"a\".\n/// Two.\nCall = 0,\n/// B.\nReply = 3,";
-        let item = |name: &str, number: &str, says: &str| Item {
-            name: name.into(),
-            number: number.into(),
-            says: says.into(),
-        };
+        let item =
+            |name: &str, number: &str, says: &str| Item { name: name.into(), number: number.into(), says: says.into() };
         let expected = [item("Call", "0", "One \"a\". Two."), item("Reply", "3", "B.")];
         assert_eq!(items(list.parse().unwrap()), expected);
     }
@@ -163,12 +144,7 @@ mod tests {
     fn only_single_rights_are_tabled() {
         let file = "impl Rights {\n/// None.\npub const NONE: Rights = Rights(0);\n/// Call.\npub const SEND: Rights = Rights(1 << 0);\n/// Both.\npub const fn and(self) -> Rights { Rights(self.0) }\n/// Read.\npub const READ: Rights = Rights(1 << 2);\n}";
         let found = rights(file.parse().unwrap());
-        let names = found
-            .iter()
-            .map(|item| (item.name.as_str(), item.number.as_str(), item.says.as_str()));
-        assert_eq!(
-            names.collect::<Vec<_>>(),
-            [("SEND", "0", "Call."), ("READ", "2", "Read.")]
-        );
+        let names = found.iter().map(|item| (item.name.as_str(), item.number.as_str(), item.says.as_str()));
+        assert_eq!(names.collect::<Vec<_>>(), [("SEND", "0", "Call."), ("READ", "2", "Read.")]);
     }
 }

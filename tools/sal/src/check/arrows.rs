@@ -26,36 +26,16 @@ struct Room {
 }
 
 const ROOMS: &[Room] = &[
-    Room {
-        folder: "abi",
-        may_use: &[],
-        rule: "the ABI depends on nothing",
-    },
-    Room {
-        folder: "kernel/mem",
-        may_use: &["abi"],
-        rule: "memory management is a value that knows the ABI alone",
-    },
-    Room {
-        folder: "kernel/core",
-        may_use: &["abi", "kernel/mem"],
-        rule: "the core is a value: it knows no processor",
-    },
-    Room {
-        folder: "kernel/arch",
-        may_use: &["abi", "kernel/mem"],
-        rule: "only kernel/image knows all of the kernel",
-    },
+    Room { folder: "abi", may_use: &[], rule: "the ABI depends on nothing" },
+    Room { folder: "kernel/mem", may_use: &["abi"], rule: "memory management is a value that knows the ABI alone" },
+    Room { folder: "kernel/core", may_use: &["abi", "kernel/mem"], rule: "the core is a value: it knows no processor" },
+    Room { folder: "kernel/arch", may_use: &["abi", "kernel/mem"], rule: "only kernel/image knows all of the kernel" },
     Room {
         folder: "kernel/image",
         may_use: &["abi", "kernel", "lib/bootimage"],
         rule: "the kernel uses of lib the boot image alone",
     },
-    Room {
-        folder: "lib",
-        may_use: &["abi", "lib"],
-        rule: "a library knows nothing of the system",
-    },
+    Room { folder: "lib", may_use: &["abi", "lib"], rule: "a library knows nothing of the system" },
     Room {
         folder: "proto",
         may_use: &["abi", "proto"],
@@ -76,11 +56,7 @@ const ROOMS: &[Room] = &[
         may_use: &["abi", "user", "proto", "lib"],
         rule: "a driver never uses a server or another driver",
     },
-    Room {
-        folder: "tools",
-        may_use: &["abi", "lib"],
-        rule: "the tool never uses the kernel",
-    },
+    Room { folder: "tools", may_use: &["abi", "lib"], rule: "the tool never uses the kernel" },
     Room {
         folder: "tests",
         may_use: &["abi", "kernel/core", "kernel/mem", "user", "proto", "lib"],
@@ -90,11 +66,7 @@ const ROOMS: &[Room] = &[
 
 /// The packages of the workspace.
 pub(crate) fn packages(metadata: &Metadata, root: &Path) -> Result<Vec<Package>> {
-    metadata
-        .packages
-        .iter()
-        .map(|package| read(package, root))
-        .collect()
+    metadata.packages.iter().map(|package| read(package, root)).collect()
 }
 
 fn read(package: &CargoPackage, root: &Path) -> Result<Package> {
@@ -108,9 +80,7 @@ fn read(package: &CargoPackage, root: &Path) -> Result<Package> {
     let uses = own.iter().filter_map(|dependency| dependency.path.as_ref());
     Ok(Package {
         folder: folder(manifest.parent().unwrap_or(manifest))?,
-        uses: uses
-            .map(|path| folder(path.as_std_path()))
-            .collect::<Result<_>>()?,
+        uses: uses.map(|path| folder(path.as_std_path())).collect::<Result<_>>()?,
         foreign: foreign.len(),
     })
 }
@@ -128,16 +98,13 @@ pub(crate) fn faults(packages: &[Package]) -> Vec<String> {
 fn faults_of(package: &Package) -> Vec<String> {
     let folder = &package.folder;
     let Some(room) = ROOMS.iter().find(|room| lies_in(folder, room.folder)) else {
-        return vec![format!(
-            "{folder} is in no room of the house: tools/sal/src/check/arrows.rs names them"
-        )];
+        return vec![format!("{folder} is in no room of the house: tools/sal/src/check/arrows.rs names them")];
     };
     // A package's tests may use the package itself, with other features.
     let others = package.uses.iter().filter(|used| *used != folder);
     let forbidden = others.filter(|used| !room.may_use.iter().any(|may| lies_in(used, may)));
-    let mut faults = forbidden
-        .map(|used| format!("{folder}/Cargo.toml: uses {used}, but {}", room.rule))
-        .collect::<Vec<_>>();
+    let mut faults =
+        forbidden.map(|used| format!("{folder}/Cargo.toml: uses {used}, but {}", room.rule)).collect::<Vec<_>>();
     if room.folder == "abi" && package.foreign > 0 {
         faults.push(format!("{folder}/Cargo.toml: {}", room.rule));
     }
@@ -149,11 +116,7 @@ mod tests {
     use super::*;
 
     fn package(folder: &str, uses: &[&str], foreign: usize) -> Package {
-        Package {
-            folder: folder.into(),
-            uses: uses.iter().map(|used| used.to_string()).collect(),
-            foreign,
-        }
+        Package { folder: folder.into(), uses: uses.iter().map(|used| used.to_string()).collect(), foreign }
     }
 
     #[test]
@@ -181,9 +144,6 @@ mod tests {
     #[test]
     fn the_message_says_what_where_and_why() {
         let faults = faults(&[package("lib/tty", &["lib/tty", "abi", "user/sys"], 3)]);
-        assert_eq!(
-            faults,
-            ["lib/tty/Cargo.toml: uses user/sys, but a library knows nothing of the system"]
-        );
+        assert_eq!(faults, ["lib/tty/Cargo.toml: uses user/sys, but a library knows nothing of the system"]);
     }
 }

@@ -30,9 +30,7 @@ fn functions(root: &Path) -> Result<Vec<String>> {
     }
     let page = fs::read_to_string(root.join(PAGE)).with_context(|| format!("cannot read {PAGE}"))?;
     let missing = quoted(&page).filter(|name| name.contains('_') && !known.contains(*name));
-    Ok(missing
-        .map(|name| format!("{PAGE}: no function is called {name}"))
-        .collect())
+    Ok(missing.map(|name| format!("{PAGE}: no function is called {name}")).collect())
 }
 
 /// The name at the start.
@@ -43,10 +41,7 @@ fn word(text: &str) -> &str {
 
 /// What stands between backticks and is a name.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|name| word(name) == *name)
+    text.split('`').skip(1).step_by(2).filter(|name| word(name) == *name)
 }
 
 /// The pages at the top, and those in docs/.
@@ -66,9 +61,7 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
     let after = text.split("](").skip(1);
     let targets = after.filter_map(|rest| rest.split(')').next());
     let targets = targets.filter(|target| !target.contains(':') && !target.contains(char::is_whitespace));
-    targets
-        .map(|target| target.split('#').next().unwrap_or(target))
-        .filter(|target| !target.is_empty())
+    targets.map(|target| target.split('#').next().unwrap_or(target)).filter(|target| !target.is_empty())
 }
 
 #[cfg(test)]

@@ -48,10 +48,7 @@ fn sections(root: &Path, metadata: &Metadata) -> Result<Vec<Section>> {
 }
 
 fn metadata(root: &Path) -> Result<Metadata> {
-    Ok(MetadataCommand::new()
-        .manifest_path(root.join("Cargo.toml"))
-        .no_deps()
-        .exec()?)
+    Ok(MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?)
 }
 
 #[cfg(test)]
@@ -59,10 +56,7 @@ mod tests {
     use super::*;
 
     fn root() -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../..")
-            .canonicalize()
-            .unwrap()
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
     }
 
     fn none(faults: &[String]) {
@@ -72,9 +66,7 @@ mod tests {
     #[test]
     fn arrows_run_one_way() {
         let root = root();
-        none(&arrows::faults(
-            &arrows::packages(&metadata(&root).unwrap(), &root).unwrap(),
-        ));
+        none(&arrows::faults(&arrows::packages(&metadata(&root).unwrap(), &root).unwrap()));
     }
 
     #[test]
@@ -91,9 +83,7 @@ mod tests {
     fn pages_made_from_the_sources_are_current() {
         let root = root();
         let sections = sections(&root, &metadata(&root).unwrap()).unwrap();
-        let faults = sections
-            .iter()
-            .filter_map(|section| section.fault(&root).unwrap());
+        let faults = sections.iter().filter_map(|section| section.fault(&root).unwrap());
         none(&faults.collect::<Vec<_>>());
     }
 

@@ -17,22 +17,13 @@ pub(crate) struct Section {
 
 impl Section {
     fn marks(&self) -> [String; 2] {
-        [
-            format!("<!-- made by `cargo sal check --write`: {} -->", self.name),
-            format!("<!-- end of {} -->", self.name),
-        ]
+        [format!("<!-- made by `cargo sal check --write`: {} -->", self.name), format!("<!-- end of {} -->", self.name)]
     }
 
     /// The page with this section as it should be.
     fn inserted(&self, page: &str) -> Result<String> {
         let [begin, end] = self.marks();
-        let missing = || {
-            anyhow!(
-                "{}: the marks of the section `{}` are missing",
-                self.page,
-                self.name
-            )
-        };
+        let missing = || anyhow!("{}: the marks of the section `{}` are missing", self.page, self.name);
         let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
         let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
         Ok(format!("{before}{begin}\n{}\n{end}{after}", self.text))
@@ -47,10 +38,7 @@ impl Section {
         let page = self.read(root)?;
         let stale = self.inserted(&page)? != page;
         Ok(stale.then(|| {
-            format!(
-                "{}: `{}` is not what the sources say: run `cargo sal check --write`",
-                self.page, self.name
-            )
+            format!("{}: `{}` is not what the sources say: run `cargo sal check --write`", self.page, self.name)
         }))
     }
 
@@ -71,11 +59,7 @@ mod tests {
     use super::*;
 
     fn section(text: &str) -> Section {
-        Section {
-            page: "p",
-            name: "n",
-            text: text.into(),
-        }
+        Section { page: "p", name: "n", text: text.into() }
     }
 
     #[test]

@@ -17,50 +17,17 @@ struct Room {
 }
 
 const ROOMS: &[Room] = &[
-    Room {
-        path: "kernel/arch",
-        because: "registers, page tables, traps: what the processor does",
-    },
-    Room {
-        path: "kernel/image",
-        because: "start-up, each CPU's own state, copies between spaces",
-    },
-    Room {
-        path: "kernel/core/src/region.rs",
-        because: "object slots lie in memory that grows under them",
-    },
-    Room {
-        path: "kernel/core/src/threads.rs",
-        because: "a thread's slot belongs to whom its location word names",
-    },
-    Room {
-        path: "kernel/core/src/emulated.rs",
-        because: "the same memory for tests on the host",
-    },
-    Room {
-        path: "user/sys",
-        because: "the `syscall` instruction, the message page",
-    },
-    Room {
-        path: "user/rt",
-        because: "heap, threads, loans and guest memory by address",
-    },
-    Room {
-        path: "user/load",
-        because: "it fills other programs' memories and starts threads in them",
-    },
-    Room {
-        path: "servers/root/src/raw.rs",
-        because: "the boot image, where the kernel mapped it",
-    },
-    Room {
-        path: "servers/supervisor/src/raw.rs",
-        because: "its vault and modules, where the root task mapped them",
-    },
-    Room {
-        path: "tests/guest",
-        because: "it provokes what safe calls can't",
-    },
+    Room { path: "kernel/arch", because: "registers, page tables, traps: what the processor does" },
+    Room { path: "kernel/image", because: "start-up, each CPU's own state, copies between spaces" },
+    Room { path: "kernel/core/src/region.rs", because: "object slots lie in memory that grows under them" },
+    Room { path: "kernel/core/src/threads.rs", because: "a thread's slot belongs to whom its location word names" },
+    Room { path: "kernel/core/src/emulated.rs", because: "the same memory for tests on the host" },
+    Room { path: "user/sys", because: "the `syscall` instruction, the message page" },
+    Room { path: "user/rt", because: "heap, threads, loans and guest memory by address" },
+    Room { path: "user/load", because: "it fills other programs' memories and starts threads in them" },
+    Room { path: "servers/root/src/raw.rs", because: "the boot image, where the kernel mapped it" },
+    Room { path: "servers/supervisor/src/raw.rs", because: "its vault and modules, where the root task mapped them" },
+    Room { path: "tests/guest", because: "it provokes what safe calls can't" },
 ];
 
 /// What stands in a crate.
@@ -121,17 +88,14 @@ pub(crate) fn faults(root: &Path) -> Result<Vec<String>> {
         }
     }
     let unused = ROOMS.iter().zip(used).filter(|(_, used)| !used);
-    faults
-        .extend(unused.map(|(room, _)| format!("{}: no `unsafe` there any more: drop the room", room.path)));
+    faults.extend(unused.map(|(room, _)| format!("{}: no `unsafe` there any more: drop the room", room.path)));
     Ok(faults)
 }
 
 /// Every Rust file of the repository.
 pub(crate) fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for top in [
-        "abi", "drivers", "kernel", "lib", "proto", "servers", "tests", "tools", "user",
-    ] {
+    for top in ["abi", "drivers", "kernel", "lib", "proto", "servers", "tests", "tools", "user"] {
         collect(&root.join(top), &mut files)?;
     }
     files.sort();
@@ -153,45 +117,24 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The table of docs/unsafe.md.
 pub(crate) fn section(root: &Path, metadata: &Metadata) -> Result<Section> {
-    let mut rows = metadata
-        .packages
-        .iter()
-        .map(|package| row(package, root))
-        .collect::<Result<Vec<_>>>()?;
+    let mut rows = metadata.packages.iter().map(|package| row(package, root)).collect::<Result<Vec<_>>>()?;
     rows.sort();
-    let mut text = String::from(
-        "| crate | lines of code | blocks | functions | impls | attributes |\n|---|---|---|---|---|---|",
-    );
+    let mut text =
+        String::from("| crate | lines of code | blocks | functions | impls | attributes |\n|---|---|---|---|---|---|");
     let mut without = Vec::new();
     for (folder, lines, count) in rows {
         if count.total() == 0 {
             without.push(folder);
             continue;
         }
-        let Count {
-            blocks,
-            functions,
-            impls,
-            attributes,
-        } = count;
-        write!(
-            text,
-            "\n| `{folder}` | {lines} | {blocks} | {functions} | {impls} | {attributes} |"
-        )?;
+        let Count { blocks, functions, impls, attributes } = count;
+        write!(text, "\n| `{folder}` | {lines} | {blocks} | {functions} | {impls} | {attributes} |")?;
     }
-    write!(
-        text,
-        "\n\nNone at all in: {}.\n\n| room | why |\n|---|---|",
-        without.join(", ")
-    )?;
+    write!(text, "\n\nNone at all in: {}.\n\n| room | why |\n|---|---|", without.join(", "))?;
     for room in ROOMS {
         write!(text, "\n| `{}` | {} |", room.path, room.because)?;
     }
-    Ok(Section {
-        page: "docs/unsafe.md",
-        name: "unsafe",
-        text,
-    })
+    Ok(Section { page: "docs/unsafe.md", name: "unsafe", text })
 }
 
 impl PartialOrd for Count {
@@ -208,15 +151,9 @@ impl Ord for Count {
 
 /// A package's folder, its lines, its `unsafe`, as the kernel's target compiles it.
 fn row(package: &Package, root: &Path) -> Result<(String, usize, Count)> {
-    let folder = package
-        .manifest_path
-        .parent()
-        .and_then(|folder| folder.strip_prefix(root).ok());
+    let folder = package.manifest_path.parent().and_then(|folder| folder.strip_prefix(root).ok());
     let folder = folder.map(|folder| folder.to_string()).unwrap_or_default();
-    let shipped = package
-        .targets
-        .iter()
-        .filter(|target| target.is_lib() || target.is_bin());
+    let shipped = package.targets.iter().filter(|target| target.is_lib() || target.is_bin());
     let (mut lines, mut all) = (0, TokenStream::new());
     for target in shipped {
         for source in source::of_crate(target.src_path.as_std_path())? {
@@ -235,16 +172,8 @@ mod tests {
     fn each_kind_of_unsafe_is_counted_in_macros_too() {
         let code = "unsafe fn a() {} unsafe impl S for T {} #[unsafe(no_mangle)] extern \"C\" fn b() { unsafe { c() } } m!(unsafe { d() });";
         let count = Count::of(code.parse().unwrap());
-        let expected = Count {
-            blocks: 2,
-            functions: 1,
-            impls: 1,
-            attributes: 1,
-        };
+        let expected = Count { blocks: 2, functions: 1, impls: 1, attributes: 1 };
         assert_eq!((count, count.total()), (expected, 5));
-        assert_eq!(
-            Count::of("#![deny(unsafe_code)] fn a() { \"unsafe\"; }".parse().unwrap()).total(),
-            0
-        );
+        assert_eq!(Count::of("#![deny(unsafe_code)] fn a() { \"unsafe\"; }".parse().unwrap()).total(), 0);
     }
 }

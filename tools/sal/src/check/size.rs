@@ -7,12 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The kernel's crates, by their first file.
-const CRATES: [&str; 4] = [
-    "kernel/core/src/lib.rs",
-    "kernel/mem/src/lib.rs",
-    "kernel/arch/x86_64/src/lib.rs",
-    "kernel/image/src/main.rs",
-];
+const CRATES: [&str; 4] =
+    ["kernel/core/src/lib.rs", "kernel/mem/src/lib.rs", "kernel/arch/x86_64/src/lib.rs", "kernel/image/src/main.rs"];
 /// Assembly lies beside them.
 const ASSEMBLY: [&str; 2] = ["kernel/arch/x86_64/src", "kernel/image/src"];
 /// Tests that run in the kernel itself, at the command line `selftest`: tests all the same.
@@ -32,21 +28,12 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Counts.
     pub(crate) fn count(root: &Path) -> Result<Kernel> {
-        let mut kernel = Kernel {
-            rust: 0,
-            assembly: 0,
-            selftest: 0,
-            shared: 0,
-        };
+        let mut kernel = Kernel { rust: 0, assembly: 0, selftest: 0, shared: 0 };
         let selftest = root.join(SELFTEST);
         for first in CRATES {
             for source in source::of_crate(&root.join(first))? {
                 let test = source.path.starts_with(&selftest);
-                *(if test {
-                    &mut kernel.selftest
-                } else {
-                    &mut kernel.rust
-                }) += source.lines();
+                *(if test { &mut kernel.selftest } else { &mut kernel.rust }) += source.lines();
             }
         }
         for first in SHARED {
@@ -55,8 +42,7 @@ impl Kernel {
         }
         for folder in ASSEMBLY {
             for file in assembly(&root.join(folder))? {
-                let text =
-                    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
                 kernel.assembly += assembly_lines(&text);
             }
         }
@@ -84,20 +70,14 @@ impl Kernel {
 
 /// The README's section.
 pub(crate) fn section(root: &Path) -> Result<Section> {
-    Ok(Section {
-        page: "README.md",
-        name: "size",
-        text: Kernel::count(root)?.sentence(),
-    })
+    Ok(Section { page: "README.md", name: "size", text: Kernel::count(root)?.sentence() })
 }
 
 /// The assembly files in a folder itself.
 fn assembly(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let files = entries.flatten().map(|entry| entry.path());
-    Ok(files
-        .filter(|file| file.extension().is_some_and(|end| end == "s"))
-        .collect())
+    Ok(files.filter(|file| file.extension().is_some_and(|end| end == "s")).collect())
 }
 
 fn assembly_lines(text: &str) -> usize {

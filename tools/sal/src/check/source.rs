@@ -21,13 +21,8 @@ impl Source {
     /// A file as it stands, with its tests.
     pub(crate) fn whole(path: &Path) -> Result<Source> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let code = text
-            .parse::<TokenStream>()
-            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        Ok(Source {
-            path: path.to_path_buf(),
-            code,
-        })
+        let code = text.parse::<TokenStream>().map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        Ok(Source { path: path.to_path_buf(), code })
     }
 
     /// Lines with code on them.
@@ -53,10 +48,7 @@ fn follow(file: &Path, folder: &Path, found: &mut Vec<Source>) -> Result<()> {
         return Ok(());
     };
     let modules = modules(&code);
-    found.push(Source {
-        path: file.to_path_buf(),
-        code,
-    });
+    found.push(Source { path: file.to_path_buf(), code });
     for Module { name, path } in modules {
         let inside = folder.join(&name);
         let beside = folder.join(format!("{name}.rs"));
@@ -88,10 +80,7 @@ fn modules(code: &TokenStream) -> Vec<Module> {
                 if word == "mod" && end.as_char() == ';' =>
             {
                 let name = name.to_string();
-                found.push(Module {
-                    name,
-                    path: path.take(),
-                });
+                found.push(Module { name, path: path.take() });
             }
             (TokenTree::Group(attribute), ..) if attribute.delimiter() == Delimiter::Bracket => {
                 path = path_of(attribute).or(path);
@@ -152,8 +141,7 @@ fn inside(group: &Group) -> TokenTree {
 
 /// `#[...]` or `#![...]` at the start, and how many tokens it has.
 fn attribute(tokens: &[TokenTree]) -> Option<(&Group, usize)> {
-    let punct =
-        |token: Option<&TokenTree>, char| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == char);
+    let punct = |token: Option<&TokenTree>, char| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == char);
     if !punct(tokens.first(), '#') {
         return None;
     }
@@ -173,15 +161,11 @@ enum Verdict {
 fn judge(attribute: &Group) -> Verdict {
     let tokens = attribute.stream().into_iter().collect::<Vec<_>>();
     match &tokens[..] {
-        [TokenTree::Ident(doc), TokenTree::Punct(_), TokenTree::Literal(_)] if doc == "doc" => {
-            Verdict::Comment
-        }
-        [TokenTree::Ident(cfg), TokenTree::Group(condition)] if cfg == "cfg" => {
-            match holds(condition.stream()) {
-                true => Verdict::Keep,
-                false => Verdict::Out,
-            }
-        }
+        [TokenTree::Ident(doc), TokenTree::Punct(_), TokenTree::Literal(_)] if doc == "doc" => Verdict::Comment,
+        [TokenTree::Ident(cfg), TokenTree::Group(condition)] if cfg == "cfg" => match holds(condition.stream()) {
+            true => Verdict::Keep,
+            false => Verdict::Out,
+        },
         _ => Verdict::Keep,
     }
 }
@@ -211,10 +195,7 @@ fn split(stream: TokenStream) -> Vec<TokenStream> {
     for token in stream {
         match &token {
             TokenTree::Punct(p) if p.as_char() == ',' => parts.push(Vec::new()),
-            _ => parts
-                .last_mut()
-                .into_iter()
-                .for_each(|part| part.push(token.clone())),
+            _ => parts.last_mut().into_iter().for_each(|part| part.push(token.clone())),
         }
     }
     parts.retain(|part| !part.is_empty());
@@ -231,26 +212,11 @@ fn length_of_item(tokens: &[TokenTree]) -> usize {
         TokenTree::Ident(ident) => ident.to_string(),
         _ => String::new(),
     };
-    let first = tokens[at..]
-        .iter()
-        .map(word)
-        .find(|word| word != "pub")
-        .unwrap_or_default();
+    let first = tokens[at..].iter().map(word).find(|word| word != "pub").unwrap_or_default();
     // What ends by a semicolon alone; what has a body; everything else ends at a comma too.
     let plain = ["use", "const", "static", "let", "type"].contains(&first.as_str());
-    let item = [
-        "fn",
-        "mod",
-        "struct",
-        "enum",
-        "impl",
-        "trait",
-        "unsafe",
-        "extern",
-        "macro_rules",
-        "async",
-    ]
-    .contains(&first.as_str());
+    let item = ["fn", "mod", "struct", "enum", "impl", "trait", "unsafe", "extern", "macro_rules", "async"]
+        .contains(&first.as_str());
     // `const fn` has a body.
     let plain = plain && !tokens[at..].iter().take(4).any(|token| word(token) == "fn");
     for (n, token) in tokens[at..].iter().enumerate() {
@@ -285,10 +251,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Source {
-        Source {
-            path: PathBuf::new(),
-            code: compiled(text.parse().unwrap()).unwrap_or_default(),
-        }
+        Source { path: PathBuf::new(), code: compiled(text.parse().unwrap()).unwrap_or_default() }
     }
 
     #[test]
@@ -300,18 +263,9 @@ mod tests {
     #[test]
     fn what_only_the_host_has_is_left_out() {
         let host = "#[cfg(not(target_os = \"none\"))]";
-        assert_eq!(
-            of(&format!(
-                "{host}\npub(crate) const fn a() -> u8 {{\n1\n}}\nfn b() {{}}"
-            ))
-            .lines(),
-            1
-        );
+        assert_eq!(of(&format!("{host}\npub(crate) const fn a() -> u8 {{\n1\n}}\nfn b() {{}}")).lines(), 1);
         assert_eq!(of(&format!("{host}\nuse a::{{b, c}};\nfn b() {{}}")).lines(), 1);
-        assert_eq!(
-            of(&format!("fn b() {{\n{host}\nlet x = S {{ y: 1 }};\nc()\n}}")).lines(),
-            3
-        );
+        assert_eq!(of(&format!("fn b() {{\n{host}\nlet x = S {{ y: 1 }};\nc()\n}}")).lines(), 3);
         assert_eq!(of(&format!("struct S {{\n{host}\na: A,\nb: B,\n}}")).lines(), 3);
         assert_eq!(of("#![cfg(test)]\nfn a() {}").lines(), 0);
     }
@@ -319,19 +273,14 @@ mod tests {
     #[test]
     fn conditions_are_those_of_the_kernel_target() {
         let holds = |text: &str| super::holds(text.parse().unwrap());
-        assert!(
-            holds("target_os = \"none\"") && holds("not(test)") && holds("any(test, target_os = \"none\")")
-        );
+        assert!(holds("target_os = \"none\"") && holds("not(test)") && holds("any(test, target_os = \"none\")"));
         assert!(!holds("feature = \"check\"") && !holds("all(target_os = \"none\", test)"));
     }
 
     #[test]
     fn modules_are_found_without_their_contents() {
         let code = "pub mod a;\nmod b { fn c() {} }\n#[cfg(test)]\nmod tests;\n#[path = \"../e.rs\"]\nmod d;\nmod f;";
-        let module = |name: &str, path: Option<&str>| Module {
-            name: name.into(),
-            path: path.map(String::from),
-        };
+        let module = |name: &str, path: Option<&str>| Module { name: name.into(), path: path.map(String::from) };
         let expected = [module("a", None), module("d", Some("../e.rs")), module("f", None)];
         assert_eq!(modules(&compiled(code.parse().unwrap()).unwrap()), expected);
     }

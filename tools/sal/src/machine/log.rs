@@ -32,13 +32,9 @@ pub(crate) struct Log {
 impl Log {
     /// A log that also goes to that file.
     pub(crate) fn open(file: Option<&Path>) -> Result<Log> {
-        let create = |file: &Path| {
-            File::create(file).with_context(|| format!("--log: cannot write {}", file.display()))
-        };
-        Ok(Log {
-            file: file.map(create).transpose()?,
-            ..Log::default()
-        })
+        let create =
+            |file: &Path| File::create(file).with_context(|| format!("--log: cannot write {}", file.display()));
+        Ok(Log { file: file.map(create).transpose()?, ..Log::default() })
     }
 
     /// Takes a byte of text.
@@ -84,11 +80,7 @@ impl Log {
 
     /// The last lines that are not blank.
     pub(crate) fn last(&self, count: usize) -> Vec<&str> {
-        let told = self
-            .kept
-            .iter()
-            .map(String::as_str)
-            .filter(|line| !line.trim().is_empty());
+        let told = self.kept.iter().map(String::as_str).filter(|line| !line.trim().is_empty());
         let told = told.collect::<Vec<_>>();
         told[told.len().saturating_sub(count)..].to_vec()
     }

@@ -49,30 +49,17 @@ impl Outcome {
 
     /// The tool's exit status, or the error that says what happened.
     pub(crate) fn status(&self, log: &Log) -> Result<u8> {
-        let lines = || {
-            log.last(SHOWN)
-                .iter()
-                .map(|line| format!("\n  {line}"))
-                .collect::<String>()
-        };
+        let lines = || log.last(SHOWN).iter().map(|line| format!("\n  {line}")).collect::<String>();
         let failure = match self {
             Outcome::Ended(status) => return Ok(status.unwrap_or(0)),
             Outcome::Signalled(signal) => return Ok(128 + signal),
             Outcome::Left => return Ok(0),
-            Outcome::TimedOut(seconds) => {
-                Failure::new(TIMEOUT, format!("ended after {seconds} s, as --timeout says"))
-            }
+            Outcome::TimedOut(seconds) => Failure::new(TIMEOUT, format!("ended after {seconds} s, as --timeout says")),
             Outcome::Refused => {
-                let why = log
-                    .last(1)
-                    .first()
-                    .map_or("it does not say why", |line| line.trim());
+                let why = log.last(1).first().map_or("it does not say why", |line| line.trim());
                 Failure::new(PANIC, format!("the kernel refuses to start: {why}"))
             }
-            Outcome::Panicked => Failure::new(
-                PANIC,
-                format!("the kernel panicked; the end of its log:{}", lines()),
-            ),
+            Outcome::Panicked => Failure::new(PANIC, format!("the kernel panicked; the end of its log:{}", lines())),
             Outcome::Vanished(how) => Failure::new(PANIC, format!("{how}; the end of the log:{}", lines())),
         };
         Err(failure.into())

@@ -70,27 +70,9 @@ impl Machine {
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut all = Vec::new();
         let mut add = |words: &[&str]| all.extend(words.iter().map(OsString::from));
-        add(&[
-            "-M",
-            "q35",
-            "-accel",
-            "tcg",
-            "-cpu",
-            "max",
-            "-display",
-            "none",
-            "-nodefaults",
-            "-no-user-config",
-        ]);
+        add(&["-M", "q35", "-accel", "tcg", "-cpu", "max", "-display", "none", "-nodefaults", "-no-user-config"]);
         add(&["-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-        add(&[
-            "-chardev",
-            "stdio,id=com1,signal=off",
-            "-serial",
-            "chardev:com1",
-            "-monitor",
-            "none",
-        ]);
+        add(&["-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1", "-monitor", "none"]);
         add(&["-smp", &self.smp.to_string(), "-m", &self.mem.to_string()]);
         if self.icount {
             add(&["-icount", "shift=0"]);
@@ -104,21 +86,14 @@ impl Machine {
 
     fn add_boot(&self, all: &mut Vec<OsString>) {
         match &self.boot {
-            Boot::Direct {
-                kernel,
-                image,
-                command_line,
-            } => {
+            Boot::Direct { kernel, image, command_line } => {
                 all.extend(["-kernel".into(), kernel.into(), "-initrd".into(), image.into()]);
                 all.extend(["-append".into(), command_line.into()]);
             }
             Boot::Iso { file, firmware } => {
                 all.extend(["-cdrom".into(), file.into()]);
                 if *firmware == Firmware::Uefi {
-                    all.extend([
-                        "-drive".into(),
-                        format!("if=pflash,format=raw,readonly=on,file={OVMF}").into(),
-                    ]);
+                    all.extend(["-drive".into(), format!("if=pflash,format=raw,readonly=on,file={OVMF}").into()]);
                 }
             }
         }
@@ -136,11 +111,7 @@ impl Machine {
             }
             None => Command::new(qemu),
         };
-        command
-            .args(self.arguments())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(self.arguments()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().context("cannot start QEMU")?;
         Ok(Running { child })
     }

@@ -64,9 +64,7 @@ enum Event {
 
 /// Runs the machine to its end.
 pub(crate) fn run(mut machine: Running, streams: Streams<'_>, log: &mut Log) -> Result<Outcome> {
-    let serial = machine
-        .serial()
-        .ok_or_else(|| anyhow!("the machine's serial line is taken"))?;
+    let serial = machine.serial().ok_or_else(|| anyhow!("the machine's serial line is taken"))?;
     let complaints = machine.complaints();
     let complaints = thread::spawn(move || complaints.map(|mut c| read_all(&mut c)).unwrap_or_default());
     match converse(serial, streams, log)? {
@@ -76,11 +74,7 @@ pub(crate) fn run(mut machine: Running, streams: Streams<'_>, log: &mut Log) -> 
         }
         End::Silence(told) => {
             let status = machine.wait()?;
-            Ok(Outcome::of(
-                status.code(),
-                told,
-                &complaints.join().unwrap_or_default(),
-            ))
+            Ok(Outcome::of(status.code(), told, &complaints.join().unwrap_or_default()))
         }
     }
 }
@@ -103,10 +97,7 @@ fn converse(
     let (sender, events) = channel();
     read_serial(from, sender.clone());
     let pieces = write_serial(to, sender.clone());
-    let more_input = streams
-        .input
-        .take()
-        .map(|input| read_input(input, sender.clone()));
+    let more_input = streams.input.take().map(|input| read_input(input, sender.clone()));
     if streams.signals == Signals::Handled {
         watch_signals(sender).context("cannot watch for signals")?;
     }
@@ -145,9 +136,7 @@ impl<'a, 's> Session<'a, 's> {
         more_input: Option<Sender<()>>,
     ) -> Session<'a, 's> {
         let started = Instant::now();
-        let deadline = streams
-            .timeout
-            .map(|limit| (started + limit, Outcome::TimedOut(limit.as_secs())));
+        let deadline = streams.timeout.map(|limit| (started + limit, Outcome::TimedOut(limit.as_secs())));
         Session {
             // Every run has a new machine, and so a new peer: any session number will do.
             link: Link::new(Role::Listener, std::process::id(), RESEND_US),
@@ -179,11 +168,7 @@ impl<'a, 's> Session<'a, 's> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
-            if self
-                .deadline
-                .as_ref()
-                .is_some_and(|(when, _)| Instant::now() >= *when)
-            {
+            if self.deadline.as_ref().is_some_and(|(when, _)| Instant::now() >= *when) {
                 return self.deadline.take().map(|(_, outcome)| outcome);
             }
             if self.turn().is_err() {
@@ -200,19 +185,9 @@ impl<'a, 's> Session<'a, 's> {
 
     /// How long nothing need be done.
     fn patience(&self) -> Duration {
-        let link = self
-            .link
-            .deadline()
-            .map(|when| Duration::from_micros(when.saturating_sub(self.now())));
-        let session = self
-            .deadline
-            .as_ref()
-            .map(|(when, _)| when.saturating_duration_since(Instant::now()));
-        [link, session]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Duration::from_secs(3600))
+        let link = self.link.deadline().map(|when| Duration::from_micros(when.saturating_sub(self.now())));
+        let session = self.deadline.as_ref().map(|(when, _)| when.saturating_duration_since(Instant::now()));
+        [link, session].into_iter().flatten().min().unwrap_or(Duration::from_secs(3600))
     }
 
     fn event(&mut self, event: Event) -> Option<Outcome> {
@@ -255,11 +230,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     fn ask_for_input(&mut self) {
-        if self
-            .more_input
-            .as_ref()
-            .is_some_and(|more| more.send(()).is_err())
-        {
+        if self.more_input.as_ref().is_some_and(|more| more.send(()).is_err()) {
             self.more_input = None;
         }
     }
@@ -277,10 +248,7 @@ impl<'a, 's> Session<'a, 's> {
 
     fn deliver(&mut self) -> std::io::Result<()> {
         let mut piece = [0; PIECE];
-        for (channel, to) in [
-            (Channel::Stdout, &mut self.streams.output),
-            (Channel::Stderr, &mut self.streams.error),
-        ] {
+        for (channel, to) in [(Channel::Stdout, &mut self.streams.output), (Channel::Stderr, &mut self.streams.error)] {
             let mut moved = false;
             loop {
                 let length = self.link.receive(channel, &mut piece);
@@ -296,9 +264,7 @@ impl<'a, 's> Session<'a, 's> {
         }
         loop {
             let length = self.link.receive(Channel::Log, &mut piece);
-            piece[..length]
-                .iter()
-                .for_each(|byte| self.log.push(Source::Services, *byte));
+            piece[..length].iter().for_each(|byte| self.log.push(Source::Services, *byte));
             if length == 0 {
                 return Ok(());
             }

@@ -22,12 +22,7 @@ impl Guest {
                 }
             }
         });
-        Guest {
-            link: Link::new(Role::Caller, 7, 5_000),
-            to,
-            arrived,
-            started: Instant::now(),
-        }
+        Guest { link: Link::new(Role::Caller, 7, 5_000), to, arrived, started: Instant::now() }
     }
 
     /// One turn: sends what there is to send, takes what has come.
@@ -37,8 +32,7 @@ impl Guest {
         let length = self.link.pull(&mut piece);
         self.to.write_all(&piece[..length]).unwrap();
         if let Ok(bytes) = self.arrived.recv_timeout(Duration::from_millis(1)) {
-            self.link
-                .push(&bytes, |byte| panic!("the host sent {byte:#x} outside a frame"));
+            self.link.push(&bytes, |byte| panic!("the host sent {byte:#x} outside a frame"));
         }
     }
 
@@ -56,10 +50,7 @@ impl Guest {
     }
 
     fn settle(&mut self) {
-        while Channel::ALL
-            .iter()
-            .any(|channel| self.link.unacknowledged(*channel) > 0)
-        {
+        while Channel::ALL.iter().any(|channel| self.link.unacknowledged(*channel) > 0) {
             self.turn();
         }
     }
@@ -95,10 +86,7 @@ fn echo(mut guest: Guest) {
         guest.turn();
         match guest.link.receive_control() {
             Some(Control::Hello(terminal)) => hello = Some(terminal),
-            Some(Control::EndOfStream {
-                channel: Channel::Stdin,
-                at,
-            }) => end = Some(at),
+            Some(Control::EndOfStream { channel: Channel::Stdin, at }) => end = Some(at),
             _ => {}
         }
         let length = guest.link.receive(Channel::Stdin, &mut piece);
@@ -122,19 +110,11 @@ fn every_byte_comes_back_in_order_and_the_status_with_it() {
     input.extend(0..=255);
     let (end, output, error, log) = talk(&input, None, echo);
     assert_eq!(end, End::Silence(Some(5)));
-    assert!(
-        output == input,
-        "{} of {} bytes, or other ones",
-        output.len(),
-        input.len()
-    );
+    assert!(output == input, "{} of {} bytes, or other ones", output.len(), input.len());
     assert_eq!(error, b"done\n");
     let lines = log.last(9);
     assert_eq!(lines[..2], ["salamandra 0.1", "ready"]);
-    assert!(
-        lines.contains(&"console: bye") && lines.contains(&"\x1b[0mpower off"),
-        "{lines:?}"
-    );
+    assert!(lines.contains(&"console: bye") && lines.contains(&"\x1b[0mpower off"), "{lines:?}");
 }
 
 #[test]
@@ -161,9 +141,7 @@ fn a_machine_that_ends_without_a_word_has_no_status() {
 
 #[test]
 fn last_words_are_told_from_a_frame_that_was_cut_off() {
-    assert!(super::is_text(
-        "kernel bug: Überlauf\r\n\tat 0xffff\x1b[0m\n".as_bytes()
-    ));
+    assert!(super::is_text("kernel bug: Überlauf\r\n\tat 0xffff\x1b[0m\n".as_bytes()));
     assert!(!super::is_text(b"\x04\x00\x10\x00stats\xf5\x01"));
     assert!(!super::is_text(b"abc\0def"));
 }

@@ -5,8 +5,7 @@ use rustix::termios::{self, OptionalActions, Termios};
 use std::io::IsTerminal;
 
 /// What is printed at the start of an interactive session.
-pub(crate) const HOW_TO_LEAVE: &str =
-    "to end the machine: `exit` or `poweroff` in its shell, or Ctrl-A x here";
+pub(crate) const HOW_TO_LEAVE: &str = "to end the machine: `exit` or `poweroff` in its shell, or Ctrl-A x here";
 
 /// The terminal in raw mode. Dropping it restores the terminal.
 pub(crate) struct RawMode {
@@ -21,12 +20,10 @@ impl RawMode {
 
     /// Switches the terminal to raw mode.
     pub(crate) fn enter() -> Result<RawMode> {
-        let before =
-            termios::tcgetattr(rustix::stdio::stdin()).context("cannot read the terminal's settings")?;
+        let before = termios::tcgetattr(rustix::stdio::stdin()).context("cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)
-            .context("cannot set the terminal")?;
+        termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw).context("cannot set the terminal")?;
         Ok(RawMode { before })
     }
 }

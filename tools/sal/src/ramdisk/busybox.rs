@@ -43,14 +43,8 @@ const FILES: [(&str, &str); 6] = [
     ("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
     ("etc/hostname", "salamandra\n"),
     ("etc/hosts", "127.0.0.1 localhost\n"),
-    (
-        "etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    ),
-    (
-        "etc/profile",
-        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\nPS1='\\u@\\h:\\w\\$ '\n",
-    ),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+    ("etc/profile", "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\nPS1='\\u@\\h:\\w\\$ '\n"),
     ("etc/shells", "/bin/sh\n/bin/ash\n"),
 ];
 
@@ -66,11 +60,7 @@ pub(crate) fn archive() -> Result<Vec<u8>> {
 
 fn layout(busybox: &[u8], applets: &[String]) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
-    let with = |mode| Attributes {
-        mode,
-        mtime: DATE,
-        ..Attributes::default()
-    };
+    let with = |mode| Attributes { mode, mtime: DATE, ..Attributes::default() };
     for (name, mode) in FOLDERS {
         archive.folder(Path::new(name), with(mode))?;
     }
@@ -86,15 +76,8 @@ fn layout(busybox: &[u8], applets: &[String]) -> Result<Vec<u8>> {
 
 /// The names that busybox answers to, sorted.
 fn applets(binary: &Path) -> Result<Vec<String>> {
-    let list = output(
-        Command::new(binary).arg("--list"),
-        "asking busybox for its applets",
-    )?;
-    let mut applets = list
-        .lines()
-        .filter(|name| *name != "busybox")
-        .map(String::from)
-        .collect::<Vec<_>>();
+    let list = output(Command::new(binary).arg("--list"), "asking busybox for its applets")?;
+    let mut applets = list.lines().filter(|name| *name != "busybox").map(String::from).collect::<Vec<_>>();
     applets.sort_unstable();
     applets.dedup();
     Ok(applets)
@@ -117,23 +100,14 @@ fn package() -> Result<PathBuf> {
                 .with_context(|| format!("please run: apt-get update && apt-get download {PACKAGE}"))?;
         }
         let files = fs::read_dir(work.path())?.flatten().map(|entry| entry.path());
-        let deb = files
-            .filter(|file| file.extension().is_some_and(|end| end == "deb"))
-            .min();
+        let deb = files.filter(|file| file.extension().is_some_and(|end| end == "deb")).min();
         let deb = deb.ok_or_else(|| anyhow!("apt-get download brought no package"))?;
-        output(
-            Command::new("dpkg").arg("-x").arg(deb).arg(folder),
-            "unpacking busybox",
-        )
-        .map(drop)
+        output(Command::new("dpkg").arg("-x").arg(deb).arg(folder), "unpacking busybox").map(drop)
     })
 }
 
 fn download(folder: &Path) -> Result<String> {
-    output(
-        apt().args(["download", PACKAGE]).current_dir(folder),
-        "fetching busybox",
-    )
+    output(apt().args(["download", PACKAGE]).current_dir(folder), "fetching busybox")
 }
 
 #[cfg(test)]
@@ -148,10 +122,7 @@ mod tests {
         let mut archive = tar::Archive::new(&bytes[..]);
         let entries = archive.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
-            (
-                entry.path().unwrap().display().to_string(),
-                entry.header().mode().unwrap(),
-            )
+            (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
         });
         let entries = entries.collect::<Vec<_>>();
         assert!(entries.contains(&("tmp/".into(), 0o1777)) && entries.contains(&("bin/sh".into(), 0o777)));

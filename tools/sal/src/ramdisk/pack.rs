@@ -46,9 +46,7 @@ impl Archive {
     /// Adds a folder.
     pub(crate) fn folder(&mut self, path: &Path, attributes: Attributes) -> Result<()> {
         let path = path.join("");
-        Ok(self
-            .0
-            .append_data(&mut attributes.header(EntryType::Directory, 0), path, &[][..])?)
+        Ok(self.0.append_data(&mut attributes.header(EntryType::Directory, 0), path, &[][..])?)
     }
 
     /// Adds a file.
@@ -59,16 +57,12 @@ impl Archive {
 
     /// Adds a symbolic link to `target`.
     pub(crate) fn symlink(&mut self, path: &Path, attributes: Attributes, target: &Path) -> Result<()> {
-        Ok(self
-            .0
-            .append_link(&mut attributes.header(EntryType::Symlink, 0), path, target)?)
+        Ok(self.0.append_link(&mut attributes.header(EntryType::Symlink, 0), path, target)?)
     }
 
     /// Adds a second name for the entry `target`.
     fn hard_link(&mut self, path: &Path, attributes: Attributes, target: &Path) -> Result<()> {
-        Ok(self
-            .0
-            .append_link(&mut attributes.header(EntryType::Link, 0), path, target)?)
+        Ok(self.0.append_link(&mut attributes.header(EntryType::Link, 0), path, target)?)
     }
 
     /// Adds a device node or a named pipe.
@@ -90,11 +84,7 @@ pub(crate) fn folder(root: &Path) -> Result<Vec<u8>> {
     if !root.is_dir() {
         bail!("--root {}: there is no such folder", root.display());
     }
-    let mut packer = Packer {
-        archive: Archive::new(),
-        root: root.to_path_buf(),
-        seen: HashMap::new(),
-    };
+    let mut packer = Packer { archive: Archive::new(), root: root.to_path_buf(), seen: HashMap::new() };
     packer.children(Path::new(""))?;
     packer.archive.finish()
 }
@@ -110,9 +100,7 @@ impl Packer {
     fn children(&mut self, folder: &Path) -> Result<()> {
         let place = self.root.join(folder);
         let cannot = || format!("--root: cannot read {}", place.display());
-        let names = fs::read_dir(&place)
-            .with_context(cannot)?
-            .map(|entry| entry.map(|entry| entry.file_name()));
+        let names = fs::read_dir(&place).with_context(cannot)?.map(|entry| entry.map(|entry| entry.file_name()));
         let mut names = names.collect::<std::io::Result<Vec<_>>>().with_context(cannot)?;
         names.sort();
         names.iter().try_for_each(|name| self.entry(&folder.join(name)))
@@ -128,9 +116,7 @@ impl Packer {
             return self.children(path);
         }
         if kind.is_symlink() {
-            return self
-                .archive
-                .symlink(path, attributes, &fs::read_link(&place).with_context(cannot)?);
+            return self.archive.symlink(path, attributes, &fs::read_link(&place).with_context(cannot)?);
         }
         if metadata.nlink() > 1 {
             let inode = (metadata.dev(), metadata.ino());
@@ -140,9 +126,7 @@ impl Packer {
             self.seen.insert(inode, path.to_path_buf());
         }
         if kind.is_file() {
-            return self
-                .archive
-                .file(path, attributes, &fs::read(&place).with_context(cannot)?);
+            return self.archive.file(path, attributes, &fs::read(&place).with_context(cannot)?);
         }
         self.special(path, &metadata)
     }
@@ -156,18 +140,13 @@ impl Packer {
             // A socket is bound to a program of this computer: it cannot be packed.
             () => return Ok(()),
         };
-        self.archive
-            .node(path, attributes(metadata), entry, metadata.rdev())
+        self.archive.node(path, attributes(metadata), entry, metadata.rdev())
     }
 }
 
 /// A file's attributes; only root's files keep their owners, since another user's number means nothing in the machine.
 fn attributes(metadata: &Metadata) -> Attributes {
-    let (uid, gid) = if host::is_root() {
-        (metadata.uid(), metadata.gid())
-    } else {
-        (0, 0)
-    };
+    let (uid, gid) = if host::is_root() { (metadata.uid(), metadata.gid()) } else { (0, 0) };
     Attributes {
         mode: metadata.mode() & 0o7777,
         uid: u64::from(uid),
@@ -202,28 +181,11 @@ mod tests {
             let mut entry = entry.unwrap();
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
-            let link = entry
-                .link_name()
-                .unwrap()
-                .map(|l| l.display().to_string())
-                .unwrap_or_default();
-            seen.push((
-                entry.path().unwrap().display().to_string(),
-                entry.header().entry_type(),
-                link,
-                text,
-            ));
+            let link = entry.link_name().unwrap().map(|l| l.display().to_string()).unwrap_or_default();
+            seen.push((entry.path().unwrap().display().to_string(), entry.header().entry_type(), link, text));
         }
         let text = |t: &str| t.to_string();
-        assert_eq!(
-            seen[0],
-            (
-                format!("{}.txt", "long".repeat(50)),
-                EntryType::Regular,
-                text(""),
-                text("x")
-            )
-        );
+        assert_eq!(seen[0], (format!("{}.txt", "long".repeat(50)), EntryType::Regular, text(""), text("x")));
         assert_eq!(seen[1], (text("sub/"), EntryType::Directory, text(""), text("")));
         assert_eq!(seen[2], (text("sub/a"), EntryType::Symlink, text("b"), text("")));
         assert_eq!(seen[3], (text("sub/b"), EntryType::Regular, text(""), text("bb")));

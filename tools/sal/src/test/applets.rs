@@ -67,19 +67,13 @@ struct Brought {
 
 /// Reads the table.
 fn parse(table: &str) -> Result<Vec<Line>> {
-    let rows = table
-        .lines()
-        .filter(|row| !row.starts_with('#') && !row.trim().is_empty());
+    let rows = table.lines().filter(|row| !row.starts_with('#') && !row.trim().is_empty());
     rows.enumerate().map(|(number, row)| line(number, row)).collect()
 }
 
 fn line(number: usize, row: &str) -> Result<Line> {
     let fields = row.split('\t').collect::<Vec<_>>();
-    ensure!(
-        matches!(fields.len(), 2 | 3),
-        "{TABLE}: two or three columns, not {}: {row}",
-        fields.len()
-    );
+    ensure!(matches!(fields.len(), 2 | 3), "{TABLE}: two or three columns, not {}: {row}", fields.len());
     let shape = fields.get(2).map(|shape| Regex::new(shape)).transpose();
     Ok(Line {
         number,
@@ -124,19 +118,11 @@ pub(super) fn jobs(lab: &Lab) -> Vec<Job> {
 }
 
 fn of(run: impl FnOnce(&Lab) -> Vec<Finding> + Send + 'static) -> Job {
-    Job {
-        name: "applet/".into(),
-        collects: true,
-        run: Box::new(run),
-    }
+    Job { name: "applet/".into(), collects: true, run: Box::new(run) }
 }
 
 fn finding(name: &str, result: Result<Option<String>, String>, start: Option<Instant>) -> Finding {
-    Finding {
-        name: format!("applet/{name}"),
-        time: start.map(|start| start.elapsed()),
-        result,
-    }
+    Finding { name: format!("applet/{name}"), time: start.map(|start| start.elapsed()), result }
 }
 
 fn job(lines: Vec<Line>) -> Job {
@@ -171,11 +157,7 @@ fn compare(lab: &Lab, lines: &[Line]) -> Result<Vec<Finding>> {
         }
     }
     let told = by_name.into_iter().map(|(name, (count, why))| {
-        let result = if why.is_empty() {
-            Ok(Some(format!("{count} lines")))
-        } else {
-            Err(why)
-        };
+        let result = if why.is_empty() { Ok(Some(format!("{count} lines"))) } else { Err(why) };
         finding(name, result, None)
     });
     Ok(told.collect())
@@ -200,20 +182,13 @@ fn in_machine(lab: &Lab, root: &Root, lines: &[Line]) -> Result<BTreeMap<usize, 
         });
         if let Some(number) = cut {
             let why = match finished.status() {
-                Ok(status) => format!(
-                    "the machine ended in it with status {status}\n{}",
-                    finished.console()
-                ),
+                Ok(status) => format!("the machine ended in it with status {status}\n{}", finished.console()),
                 Err(why) => why,
             };
             let errors = String::from_utf8_lossy(&finished.error).into_owned();
             all.insert(number, Err(format!("it did not end: {why}\n{errors}")));
         }
-        all.extend(
-            told.results
-                .into_iter()
-                .map(|(number, result)| (number, Ok(result))),
-        );
+        all.extend(told.results.into_iter().map(|(number, result)| (number, Ok(result))));
     }
     Ok(all)
 }
@@ -301,16 +276,13 @@ fn judge(line: &Line, here: Option<&Brought>, there: Option<&Result<Brought, Str
     match &line.shape {
         None if here == there => Ok(()),
         None => Err(format!("  here:  {}\n  there: {}\n", show(here), show(there))),
-        Some(shape) => [("here", here), ("there", there)]
-            .into_iter()
-            .try_for_each(|(side, result)| {
-                let text =
-                    String::from_utf8_lossy(&[&result.output[..], &result.error].concat()).into_owned();
-                shape
-                    .is_match(&text)
-                    .then_some(())
-                    .ok_or_else(|| format!("  {side} it is not of the shape {shape}: {}\n", show(result)))
-            }),
+        Some(shape) => [("here", here), ("there", there)].into_iter().try_for_each(|(side, result)| {
+            let text = String::from_utf8_lossy(&[&result.output[..], &result.error].concat()).into_owned();
+            shape
+                .is_match(&text)
+                .then_some(())
+                .ok_or_else(|| format!("  {side} it is not of the shape {shape}: {}\n", show(result)))
+        }),
     }
 }
 
@@ -351,12 +323,8 @@ mod tests {
         }
         let batches = batches(lines.clone());
         assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), lines.len());
-        let numbers = |batch: &Vec<Line>| {
-            batch
-                .iter()
-                .map(|line| line.name.clone())
-                .collect::<std::collections::BTreeSet<_>>()
-        };
+        let numbers =
+            |batch: &Vec<Line>| batch.iter().map(|line| line.name.clone()).collect::<std::collections::BTreeSet<_>>();
         let names = batches.iter().map(numbers).collect::<Vec<_>>();
         assert!(names.windows(2).all(|pair| pair[0].is_disjoint(&pair[1])));
     }
@@ -364,11 +332,7 @@ mod tests {
     #[test]
     fn a_drivers_output_is_taken_apart_and_a_line_that_hangs_is_found() {
         let told = read(b"start 003\nline 003 1 4 2\na\nb\nxystart 004\nline 004 0 0 0\nstart 007\n");
-        let result = Brought {
-            status: 1,
-            output: b"a\nb\n".to_vec(),
-            error: b"xy".to_vec(),
-        };
+        let result = Brought { status: 1, output: b"a\nb\n".to_vec(), error: b"xy".to_vec() };
         assert_eq!(told.results[&3], result);
         assert_eq!((told.results.len(), told.cut), (2, Some(7)));
         assert_eq!(read(b"start 001\nline 001 0 5 0\nab").cut, Some(1));
@@ -377,11 +341,7 @@ mod tests {
     #[test]
     fn differences_are_seen() {
         let line = line(0, "x\techo").unwrap();
-        let result = |output: &str, status| Brought {
-            status,
-            output: output.into(),
-            error: Vec::new(),
-        };
+        let result = |output: &str, status| Brought { status, output: output.into(), error: Vec::new() };
         let same = |a: &Brought, b: Brought| judge(&line, Some(a), Some(&Ok(b)));
         assert!(same(&result("a", 0), result("a", 0)).is_ok());
         assert!(same(&result("a", 0), result("b", 0)).is_err());

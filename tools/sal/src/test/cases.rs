@@ -17,18 +17,8 @@ pub(crate) struct Case {
 }
 
 const CASES: [Case; 6] = [
-    Case {
-        name: "kernel/selftest",
-        rows: &[],
-        exists: kernel_exists,
-        run: |lab| selftest(lab, 1, None),
-    },
-    Case {
-        name: "kernel/selftest-4-cpus",
-        rows: &[],
-        exists: kernel_exists,
-        run: |lab| selftest(lab, 4, None),
-    },
+    Case { name: "kernel/selftest", rows: &[], exists: kernel_exists, run: |lab| selftest(lab, 1, None) },
+    Case { name: "kernel/selftest-4-cpus", rows: &[], exists: kernel_exists, run: |lab| selftest(lab, 4, None) },
     Case {
         name: "kernel/selftest-iso-bios",
         rows: &[],
@@ -41,18 +31,8 @@ const CASES: [Case; 6] = [
         exists: kernel_exists,
         run: |lab| selftest(lab, 2, Some(Firmware::Uefi)),
     },
-    Case {
-        name: "kernel/debugger",
-        rows: &[],
-        exists: kernel_exists,
-        run: debugger,
-    },
-    Case {
-        name: "kernel/stack-overflow",
-        rows: &[],
-        exists: kernel_exists,
-        run: overflow,
-    },
+    Case { name: "kernel/debugger", rows: &[], exists: kernel_exists, run: debugger },
+    Case { name: "kernel/stack-overflow", rows: &[], exists: kernel_exists, run: overflow },
 ];
 
 /// One job per test whose parts exist.
@@ -77,17 +57,9 @@ fn job(case: &'static Case) -> Job {
     let run = |lab: &Lab| {
         let start = Instant::now();
         let result = (case.run)(lab).map(|figures| note(case.rows, figures));
-        vec![Finding {
-            name: case.name.into(),
-            time: Some(start.elapsed()),
-            result,
-        }]
+        vec![Finding { name: case.name.into(), time: Some(start.elapsed()), result }]
     };
-    Job {
-        name: case.name.into(),
-        collects: false,
-        run: Box::new(run),
-    }
+    Job { name: case.name.into(), collects: false, run: Box::new(run) }
 }
 
 /// The figures with the rows before them.
@@ -109,17 +81,9 @@ pub(crate) fn text(error: anyhow::Error) -> String {
 fn selftest(lab: &Lab, cpus: u32, firmware: Option<Firmware>) -> Result<Option<String>, String> {
     let finished = lab.kernel("selftest", cpus, firmware).map_err(text)?;
     finished.status()?;
-    let last = finished
-        .log
-        .last(1)
-        .first()
-        .map(|line| line.to_string())
-        .unwrap_or_default();
+    let last = finished.log.last(1).first().map(|line| line.to_string()).unwrap_or_default();
     if last != "selftest: all passed" {
-        return Err(format!(
-            "the last line is not `selftest: all passed`\n{}",
-            finished.console()
-        ));
+        return Err(format!("the last line is not `selftest: all passed`\n{}", finished.console()));
     }
     Ok(None)
 }
@@ -143,21 +107,12 @@ fn debugger(lab: &Lab) -> Result<Option<String>, String> {
         debugger.select(0)?;
         let first = debugger.register(RIP)?;
         debugger.step()?;
-        anyhow::ensure!(
-            debugger.register(RIP)? != first,
-            "a step did not move the instruction pointer"
-        );
+        anyhow::ensure!(debugger.register(RIP)? != first, "a step did not move the instruction pointer");
         debugger.set_register(RAX, 0x1234_5678)?;
-        anyhow::ensure!(
-            debugger.register(RAX)? == 0x1234_5678,
-            "a register does not keep what is written"
-        );
+        anyhow::ensure!(debugger.register(RAX)? == 0x1234_5678, "a register does not keep what is written");
         let place = 0x7_0000;
         debugger.write(place, b"salamandra")?;
-        anyhow::ensure!(
-            debugger.read(place, 10)? == b"salamandra",
-            "memory does not keep what is written"
-        );
+        anyhow::ensure!(debugger.read(place, 10)? == b"salamandra", "memory does not keep what is written");
         debugger.resume()
     });
     match finished.map_err(text)?.status()? {

@@ -41,38 +41,12 @@ const PLAIN: Command = Command {
 };
 
 const COMMANDS: &[Command] = &[
-    Command {
-        name: "run/echo",
-        rows: &["M14"],
-        ..PLAIN
-    },
-    Command {
-        name: "run/four-cpus",
-        boot: |run| run.smp = 4,
-        ..PLAIN
-    },
-    Command {
-        name: "run/iso-bios",
-        boot: |run| run.iso = Some(Firmware::Bios),
-        ..PLAIN
-    },
-    Command {
-        name: "run/iso-uefi",
-        boot: |run| run.iso = Some(Firmware::Uefi),
-        ..PLAIN
-    },
-    Command {
-        name: "run/shuffled-1",
-        rows: &["M17", "A12"],
-        boot: |run| run.contents.shuffle = Some(1),
-        ..PLAIN
-    },
-    Command {
-        name: "run/shuffled-2",
-        rows: &["M17", "A12"],
-        boot: |run| run.contents.shuffle = Some(2),
-        ..PLAIN
-    },
+    Command { name: "run/echo", rows: &["M14"], ..PLAIN },
+    Command { name: "run/four-cpus", boot: |run| run.smp = 4, ..PLAIN },
+    Command { name: "run/iso-bios", boot: |run| run.iso = Some(Firmware::Bios), ..PLAIN },
+    Command { name: "run/iso-uefi", boot: |run| run.iso = Some(Firmware::Uefi), ..PLAIN },
+    Command { name: "run/shuffled-1", rows: &["M17", "A12"], boot: |run| run.contents.shuffle = Some(1), ..PLAIN },
+    Command { name: "run/shuffled-2", rows: &["M17", "A12"], boot: |run| run.contents.shuffle = Some(2), ..PLAIN },
     Command {
         name: "run/status-and-streams",
         command: &["sh", "-c", "echo out; echo err >&2; exit 7"],
@@ -81,20 +55,8 @@ const COMMANDS: &[Command] = &[
         status: 7,
         ..PLAIN
     },
-    Command {
-        name: "run/signal",
-        command: &["sh", "-c", "kill -9 $$"],
-        output: Vec::new,
-        status: 137,
-        ..PLAIN
-    },
-    Command {
-        name: "run/binary-input",
-        command: &["cat"],
-        input: every_byte,
-        output: every_byte,
-        ..PLAIN
-    },
+    Command { name: "run/signal", command: &["sh", "-c", "kill -9 $$"], output: Vec::new, status: 137, ..PLAIN },
+    Command { name: "run/binary-input", command: &["cat"], input: every_byte, output: every_byte, ..PLAIN },
     Command {
         name: "run/arguments",
         command: &["printf", "%s|", "a b", "", "\"'%$"],
@@ -105,9 +67,7 @@ const COMMANDS: &[Command] = &[
 
 /// 200,000 bytes, all values in changing neighbourhoods.
 fn every_byte() -> Vec<u8> {
-    (0..200_000u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect()
+    (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 /// One job per command; none as long as a program of the default system is missing.
@@ -115,13 +75,8 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
     if !lab.has_system(SYSTEM) {
         return Vec::new();
     }
-    let commands = COMMANDS
-        .iter()
-        .map(|command| job(command.name, command.rows, move |lab| check(lab, command)));
-    let others = [
-        job("run/no-such-command", &[], no_such_command),
-        job("run/timeout", &[], timeout),
-    ];
+    let commands = COMMANDS.iter().map(|command| job(command.name, command.rows, move |lab| check(lab, command)));
+    let others = [job("run/no-such-command", &[], no_such_command), job("run/timeout", &[], timeout)];
     commands.chain(others).collect()
 }
 
@@ -133,31 +88,15 @@ fn job(
     let run = move |lab: &Lab| {
         let start = Instant::now();
         let result = check(lab).map(|()| note(rows, None));
-        vec![Finding {
-            name: name.into(),
-            time: Some(start.elapsed()),
-            result,
-        }]
+        vec![Finding { name: name.into(), time: Some(start.elapsed()), result }]
     };
-    Job {
-        name: name.into(),
-        collects: false,
-        run: Box::new(run),
-    }
+    Job { name: name.into(), collects: false, run: Box::new(run) }
 }
 
 fn options(command: &[&str]) -> Run {
-    let contents = Contents {
-        root: None,
-        system: SYSTEM.into(),
-        shuffle: None,
-    };
+    let contents = Contents { root: None, system: SYSTEM.into(), shuffle: None };
     let command = command.iter().map(|word| word.to_string()).collect();
-    Run {
-        timeout: Some(LIMIT),
-        command,
-        ..Run::of(contents)
-    }
+    Run { timeout: Some(LIMIT), command, ..Run::of(contents) }
 }
 
 fn check(lab: &Lab, command: &Command) -> Result<(), String> {
@@ -165,30 +104,16 @@ fn check(lab: &Lab, command: &Command) -> Result<(), String> {
     (command.boot)(&mut options);
     let finished = lab.run(&options, (command.input)()).map_err(text)?;
     let status = finished.status()?;
-    let (output, error) = (
-        String::from_utf8_lossy(&finished.output),
-        String::from_utf8_lossy(&finished.error),
-    );
+    let (output, error) = (String::from_utf8_lossy(&finished.output), String::from_utf8_lossy(&finished.error));
     if status != command.status {
-        return Err(format!(
-            "status {status}, not {}; errors: {error}\n{}",
-            command.status,
-            finished.console()
-        ));
+        return Err(format!("status {status}, not {}; errors: {error}\n{}", command.status, finished.console()));
     }
     let expected = (command.output)();
     if finished.output != expected {
-        let same = finished
-            .output
-            .iter()
-            .zip(&expected)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = finished.output.iter().zip(&expected).take_while(|(a, b)| a == b).count();
         let (have, want) = (finished.output.len(), expected.len());
         let start = output.chars().take(200).collect::<String>();
-        return Err(format!(
-            "output differs from byte {same} on ({have} bytes, not {want}); it starts: {start:?}"
-        ));
+        return Err(format!("output differs from byte {same} on ({have} bytes, not {want}); it starts: {start:?}"));
     }
     if error != command.error {
         return Err(format!("errors: {error:?}, not {:?}", command.error));
@@ -197,23 +122,14 @@ fn check(lab: &Lab, command: &Command) -> Result<(), String> {
 }
 
 fn no_such_command(lab: &Lab) -> Result<(), String> {
-    let finished = lab
-        .run(&options(&["no-such-command"]), Vec::new())
-        .map_err(text)?;
+    let finished = lab.run(&options(&["no-such-command"]), Vec::new()).map_err(text)?;
     let (status, error) = (finished.status()?, String::from_utf8_lossy(&finished.error));
     let told = error.contains("no-such-command") && error.trim_end().lines().count() == 1;
-    if status == 127 && told {
-        Ok(())
-    } else {
-        Err(format!("status {status}, errors {error:?}"))
-    }
+    if status == 127 && told { Ok(()) } else { Err(format!("status {status}, errors {error:?}")) }
 }
 
 fn timeout(lab: &Lab) -> Result<(), String> {
-    let options = Run {
-        timeout: Some(3),
-        ..options(&["sleep", "1000"])
-    };
+    let options = Run { timeout: Some(3), ..options(&["sleep", "1000"]) };
     let finished = lab.run(&options, Vec::new()).map_err(text)?;
     match finished.outcome.status(&finished.log) {
         Err(error) if status(&error) == TIMEOUT => Ok(()),

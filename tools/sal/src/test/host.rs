@@ -34,18 +34,8 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         Ok(jobs) => jobs,
         Err(error) => {
             let why = format!("{error:#}");
-            let run = move |_: &Lab| {
-                vec![Finding {
-                    name: "host/build".into(),
-                    time: None,
-                    result: Err(why),
-                }]
-            };
-            vec![Job {
-                name: "host/build".into(),
-                collects: false,
-                run: Box::new(run),
-            }]
+            let run = move |_: &Lab| vec![Finding { name: "host/build".into(), time: None, result: Err(why) }];
+            vec![Job { name: "host/build".into(), collects: false, run: Box::new(run) }]
         }
     }
 }
@@ -70,15 +60,9 @@ fn build(lab: &Lab) -> Result<Vec<Binary>> {
     let _step = Step::start("building the host tests");
     let mut command = cargo(lab);
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo")?;
+    let output = command.stdin(Stdio::null()).output().context("cannot run cargo")?;
     if !output.status.success() {
-        bail!(
-            "the host tests do not build{}",
-            last_lines(&String::from_utf8_lossy(&output.stderr), 60)
-        );
+        bail!("the host tests do not build{}", last_lines(&String::from_utf8_lossy(&output.stderr), 60));
     }
     let mut found = Vec::new();
     for message in Message::parse_stream(BufReader::new(&output.stdout[..])) {
@@ -86,27 +70,13 @@ fn build(lab: &Lab) -> Result<Vec<Binary>> {
             && artifact.profile.test
             && let Some(file) = artifact.executable
         {
-            let folder = artifact
-                .manifest_path
-                .parent()
-                .map(|folder| folder.into())
-                .unwrap_or_default();
-            let room = artifact
-                .manifest_path
-                .parent()
-                .and_then(|f| f.strip_prefix(&lab.workspace.root).ok());
+            let folder = artifact.manifest_path.parent().map(|folder| folder.into()).unwrap_or_default();
+            let room = artifact.manifest_path.parent().and_then(|f| f.strip_prefix(&lab.workspace.root).ok());
             let room = room.map(|room| room.to_string()).unwrap_or_default();
             // A folder's own tests need no further name; those in its `tests/` are called after their file.
-            let file_name = artifact
-                .target
-                .is_test()
-                .then(|| format!("/{}", artifact.target.name));
+            let file_name = artifact.target.is_test().then(|| format!("/{}", artifact.target.name));
             let title = room + &file_name.unwrap_or_default();
-            found.push(Binary {
-                title,
-                file: file.into(),
-                folder,
-            });
+            found.push(Binary { title, file: file.into(), folder });
         }
     }
     Ok(found)
@@ -123,18 +93,13 @@ fn list(binary: &Binary, extra: &[&str]) -> Result<Vec<String>> {
     let mut command = Command::new(&binary.file);
     command.args(["--list", "--format", "terse"]).args(extra);
     let text = crate::command::output(&mut command, "listing the host tests")?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test").map(String::from))
-        .collect())
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test").map(String::from)).collect())
 }
 
 fn job(binary: &Binary, test: String, takes_long: bool) -> Job {
     let name = format!("host/{}/{}", binary.title, test.replace("::", "/"));
     let mut command = Command::new(&binary.file);
-    command
-        .current_dir(&binary.folder)
-        .env("CARGO_MANIFEST_DIR", &binary.folder);
+    command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
     command.args(["--exact", &test, "--nocapture"]);
     if takes_long {
         command.arg("--ignored");
@@ -154,17 +119,9 @@ fn from_command(name: String, mut command: Command) -> Job {
     let run = move |_: &Lab| {
         let start = Instant::now();
         let result = outcome(&mut command);
-        vec![Finding {
-            name: title,
-            time: Some(start.elapsed()),
-            result,
-        }]
+        vec![Finding { name: title, time: Some(start.elapsed()), result }]
     };
-    Job {
-        name,
-        collects: false,
-        run: Box::new(run),
-    }
+    Job { name, collects: false, run: Box::new(run) }
 }
 
 fn outcome(command: &mut Command) -> Result<Option<String>, String> {
@@ -186,11 +143,7 @@ fn outcome(command: &mut Command) -> Result<Option<String>, String> {
     match ended {
         Some(true) => Ok(None),
         Some(false) => Err(last_lines(&text, SHOWN)),
-        None => Err(format!(
-            "hangs: ended after {} s{}",
-            LIMIT.as_secs(),
-            last_lines(&text, SHOWN)
-        )),
+        None => Err(format!("hangs: ended after {} s{}", LIMIT.as_secs(), last_lines(&text, SHOWN))),
     }
 }
 

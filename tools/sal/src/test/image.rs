@@ -12,18 +12,8 @@ use std::path::Path;
 
 /// They need the kernel only.
 pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "image/kernel-built-twice",
-        rows: &["Q10"],
-        exists,
-        run: |lab| built_twice(lab).map_err(text)?,
-    },
-    Case {
-        name: "image/iso-made-twice",
-        rows: &["Q10"],
-        exists,
-        run: |lab| made_twice(lab).map_err(text)?,
-    },
+    Case { name: "image/kernel-built-twice", rows: &["Q10"], exists, run: |lab| built_twice(lab).map_err(text)? },
+    Case { name: "image/iso-made-twice", rows: &["Q10"], exists, run: |lab| made_twice(lab).map_err(text)? },
 ];
 
 fn exists(lab: &Lab) -> bool {
@@ -38,11 +28,7 @@ fn same(first: &Path, second: &Path) -> Verdict {
     let hash = |file: &Path| anyhow::Ok(digest(&std::fs::read(file)?));
     let (first, second) = (hash(first)?, hash(second)?);
     let same = first == second;
-    Ok(if same {
-        Ok(Some(format!("sha256 {}", &first[..16])))
-    } else {
-        Err(format!("sha256 {first}, then {second}"))
-    })
+    Ok(if same { Ok(Some(format!("sha256 {}", &first[..16]))) } else { Err(format!("sha256 {first}, then {second}")) })
 }
 
 /// Makes two ISO images of the same files, at different times.
@@ -60,11 +46,8 @@ fn made_twice(lab: &Lab) -> Verdict {
 fn built_twice(lab: &Lab) -> Verdict {
     let (first, _) = lab.build_kernel()?;
     let folder = tempfile::tempdir()?;
-    let other = Workspace {
-        root: lab.workspace.root.clone(),
-        target: folder.path().to_path_buf(),
-        programs: Vec::new(),
-    };
+    let other =
+        Workspace { root: lab.workspace.root.clone(), target: folder.path().to_path_buf(), programs: Vec::new() };
     let second = build::kernel(&other, &toolchain::bare_metal()?)?;
     same(&first, &second)
 }

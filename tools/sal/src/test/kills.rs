@@ -50,42 +50,12 @@ cat $svc/status >&2
 "#;
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "kill/console",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "console", 1),
-    },
-    Case {
-        name: "kill/uart",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "uart", 1),
-    },
-    Case {
-        name: "kill/names",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "names", 1),
-    },
-    Case {
-        name: "kill/supervisor",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "supervisor", 1),
-    },
-    Case {
-        name: "kill/console-4-cpus",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "console", 4),
-    },
-    Case {
-        name: "kill/uart-4-cpus",
-        rows: &["X5"],
-        exists,
-        run: |lab| storm(lab, "uart", 4),
-    },
+    Case { name: "kill/console", rows: &["X5"], exists, run: |lab| storm(lab, "console", 1) },
+    Case { name: "kill/uart", rows: &["X5"], exists, run: |lab| storm(lab, "uart", 1) },
+    Case { name: "kill/names", rows: &["X5"], exists, run: |lab| storm(lab, "names", 1) },
+    Case { name: "kill/supervisor", rows: &["X5"], exists, run: |lab| storm(lab, "supervisor", 1) },
+    Case { name: "kill/console-4-cpus", rows: &["X5"], exists, run: |lab| storm(lab, "console", 4) },
+    Case { name: "kill/uart-4-cpus", rows: &["X5"], exists, run: |lab| storm(lab, "uart", 4) },
     Case {
         // It fails today: on one processor a service that spins is not killed (CAVEATS.md), though the supervisor's rules pass on the host.
         name: "kill/hang-is-noticed",
@@ -93,12 +63,7 @@ pub(super) const CASES: &[Case] = &[
         exists: |lab| lab.long && exists(lab),
         run: hang,
     },
-    Case {
-        name: "kill/no-such-order",
-        rows: &[],
-        exists,
-        run: no_such_order,
-    },
+    Case { name: "kill/no-such-order", rows: &[], exists, run: no_such_order },
 ];
 
 fn exists(lab: &Lab) -> bool {
@@ -119,10 +84,7 @@ fn storm(lab: &Lab, victim: &str, smp: u32) -> Verdict {
     let numbers = [count, seed].map(|number| number.to_string());
     let command = ["sh", "-c", SCRIPT, "sh", victim, &numbers[0], &numbers[1]];
     let limit = LIMIT + LIMIT_PER_KILL * u64::from(count);
-    let options = Run {
-        smp,
-        ..options(None, &command, limit)
-    };
+    let options = Run { smp, ..options(None, &command, limit) };
     let finished = lab.run(&options, input()).map_err(text)?;
     let told = String::from_utf8_lossy(&finished.error).into_owned();
     let fail = |why: String| format!("seed {seed}: {why}\n{told}\n{}", finished.console());
@@ -137,11 +99,7 @@ fn storm(lab: &Lab, victim: &str, smp: u32) -> Verdict {
         return Err(fail(format!("standard input was not {wanted} in the machine")));
     }
     let stats = counts(&told);
-    let deaths = if victim == "supervisor" {
-        "restarts"
-    } else {
-        "kills"
-    };
+    let deaths = if victim == "supervisor" { "restarts" } else { "kills" };
     let done = stats.get(deaths).copied().unwrap_or(0);
     // A victim that is killed while it is dead dies once.
     if done == 0 || done > count || told.contains("refused") {
@@ -190,8 +148,7 @@ fn figures(stats: &BTreeMap<String, u32>, done: u32, bytes: usize) -> String {
 }
 
 fn script(lab: &Lab, script: &str) -> Result<Finished, String> {
-    lab.run(&options(None, &["sh", "-c", script], LIMIT), Vec::new())
-        .map_err(text)
+    lab.run(&options(None, &["sh", "-c", script], LIMIT), Vec::new()).map_err(text)
 }
 
 /// A service that spins misses its heartbeats, is killed for that, and comes back; its log says why it died and where.
@@ -202,32 +159,21 @@ fn hang(lab: &Lab) -> Verdict {
         echo back; cat /svc/names/status /svc/names/log";
     let finished = script(lab, told)?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
-    let wants = [
-        "back\n",
-        "running incarnation 2",
-        "hung and was killed",
-        "missed its heartbeats",
-        " 0: ",
-    ];
+    let wants = ["back\n", "running incarnation 2", "hung and was killed", "missed its heartbeats", " 0: "];
     let missing = wants.iter().find(|want| !output.contains(**want));
     match (finished.status()?, missing) {
         (0, None) => Ok(note(&[], None)),
-        (status, missing) => Err(format!(
-            "status {status}, {missing:?} is missing in {output:?}\n{}",
-            finished.console()
-        )),
+        (status, missing) => {
+            Err(format!("status {status}, {missing:?} is missing in {output:?}\n{}", finished.console()))
+        }
     }
 }
 
 /// A word that is no order is an error for whoever writes it.
 fn no_such_order(lab: &Lab) -> Verdict {
-    let finished = script(
-        lab,
-        "echo nonsense >/svc/uart/ctl; echo $?; cat /svc/uart/status; ls /svc /svc/uart",
-    )?;
+    let finished = script(lab, "echo nonsense >/svc/uart/ctl; echo $?; cat /svc/uart/status; ls /svc /svc/uart")?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
-    let right =
-        output.starts_with("1\nrunning incarnation 1") && output.contains("ctl\nlog\nstats\nstatus\n");
+    let right = output.starts_with("1\nrunning incarnation 1") && output.contains("ctl\nlog\nstats\nstatus\n");
     match finished.status()? {
         0 if right => Ok(None),
         status => Err(format!("status {status}, output {output:?}")),
@@ -252,9 +198,6 @@ mod tests {
     fn figures_come_from_the_stats() {
         let stats = counts("kills 3\ndied_idle 1\nrecovery_us_median 1500\nnoise here\n");
         let line = figures(&stats, 3, 2048);
-        assert!(
-            line.starts_with("3 kills (1 idle, 0 in a request") && line.contains("median 1.5 ms"),
-            "{line}"
-        );
+        assert!(line.starts_with("3 kills (1 idle, 0 in a request") && line.contains("median 1.5 ms"), "{line}");
     }
 }

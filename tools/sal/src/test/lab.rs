@@ -52,12 +52,7 @@ pub(crate) struct Finished {
 impl Finished {
     /// The end of the console's text, for a failure's message.
     pub(crate) fn console(&self) -> String {
-        let lines = self
-            .log
-            .last(SHOWN)
-            .iter()
-            .map(|line| format!("  {line}\n"))
-            .collect::<String>();
+        let lines = self.log.last(SHOWN).iter().map(|line| format!("  {line}\n")).collect::<String>();
         format!("the end of the log:\n{lines}")
     }
 
@@ -69,43 +64,26 @@ impl Finished {
         };
         // Most reasons show the log's end already.
         let whole = reason.contains('\n');
-        Err(if whole {
-            reason
-        } else {
-            format!("{reason}\n{}", self.console())
-        })
+        Err(if whole { reason } else { format!("{reason}\n{}", self.console()) })
     }
 }
 
 impl Lab {
     /// Nothing built yet.
     pub(crate) fn new(workspace: Workspace, long: bool) -> Lab {
-        Lab {
-            workspace,
-            long,
-            bundles: Mutex::default(),
-            alone: Mutex::default(),
-            under: Mutex::default(),
-        }
+        Lab { workspace, long, bundles: Mutex::default(), alone: Mutex::default(), under: Mutex::default() }
     }
 
     /// Are all programs of that manifest written?
     pub(crate) fn has_system(&self, name: &str) -> bool {
-        let written = |program: &&str| {
-            self.workspace
-                .program(program)
-                .is_some_and(|program| program.written)
-        };
+        let written = |program: &&str| self.workspace.program(program).is_some_and(|program| program.written);
         manifest::read(&self.workspace, name).is_ok_and(|checked| checked.programs().iter().all(written))
     }
 
     /// What these contents build to; built once.
     pub(crate) fn bundle(&self, contents: &Contents) -> Result<Arc<Bundle>> {
         let key = format!("{contents:?}");
-        let mut bundles = self
-            .bundles
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut bundles = self.bundles.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(bundle) = bundles.get(&key) {
             return Ok(Arc::clone(bundle));
         }
@@ -146,23 +124,10 @@ impl Lab {
     }
 
     /// Boots the kernel without servers, with that command line.
-    pub(crate) fn kernel(
-        &self,
-        command_line: &str,
-        smp: u32,
-        firmware: Option<Firmware>,
-    ) -> Result<Finished> {
+    pub(crate) fn kernel(&self, command_line: &str, smp: u32, firmware: Option<Firmware>) -> Result<Finished> {
         let mut machine = self.kernel_machine(command_line)?;
         machine.smp = smp;
-        if let (
-            Some(firmware),
-            Boot::Direct {
-                kernel,
-                image,
-                command_line,
-            },
-        ) = (firmware, &machine.boot)
-        {
+        if let (Some(firmware), Boot::Direct { kernel, image, command_line }) = (firmware, &machine.boot) {
             let file = iso::for_run(&self.workspace, kernel, image, command_line)?;
             machine.boot = Boot::Iso { file, firmware };
         }
@@ -182,9 +147,7 @@ impl Lab {
         std::thread::scope(|scope| {
             let debugger = scope.spawn(move || act(Debugger::connect_socket(&socket, KERNEL_LIMIT)?));
             let finished = boot(&machine, Vec::new(), Some(KERNEL_LIMIT));
-            debugger
-                .join()
-                .map_err(|_| anyhow!("the debugging thread panicked"))??;
+            debugger.join().map_err(|_| anyhow!("the debugging thread panicked"))??;
             finished
         })
     }
@@ -192,11 +155,7 @@ impl Lab {
     /// Boots the kernel with that program as the root task, alone.
     pub(crate) fn under(&self, program: &str, command_line: &str, smp: u32) -> Result<Finished> {
         let (kernel, image) = self.build_under(program)?;
-        let boot = Boot::Direct {
-            kernel,
-            image,
-            command_line: command_line.to_string(),
-        };
+        let boot = Boot::Direct { kernel, image, command_line: command_line.to_string() };
         let machine = Machine { smp, ..plain(boot) };
         self::boot(&machine, Vec::new(), Some(KERNEL_LIMIT))
     }
@@ -216,24 +175,14 @@ impl Lab {
 
     fn kernel_machine(&self, command_line: &str) -> Result<Machine> {
         let (kernel, image) = self.build_kernel()?;
-        let boot = Boot::Direct {
-            kernel,
-            image,
-            command_line: command_line.to_string(),
-        };
+        let boot = Boot::Direct { kernel, image, command_line: command_line.to_string() };
         Ok(plain(boot))
     }
 }
 
 /// One processor, as much memory as usual.
 fn plain(boot: Boot) -> Machine {
-    Machine {
-        boot,
-        smp: 1,
-        mem: 256,
-        debug: None,
-        icount: false,
-    }
+    Machine { boot, smp: 1, mem: 256, debug: None, icount: false }
 }
 
 fn boot(machine: &Machine, input: Vec<u8>, timeout: Option<Duration>) -> Result<Finished> {
@@ -247,10 +196,5 @@ fn boot(machine: &Machine, input: Vec<u8>, timeout: Option<Duration>) -> Result<
         timeout,
     };
     let outcome = session::run(machine.start()?, streams, &mut log)?;
-    Ok(Finished {
-        outcome,
-        output,
-        error,
-        log,
-    })
+    Ok(Finished { outcome, output, error, log })
 }

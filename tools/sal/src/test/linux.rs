@@ -53,14 +53,6 @@ impl Root {
 
 /// Options of `cargo sal run` for a command; without a root: the default one. `limit` in seconds.
 pub(super) fn options(root: Option<&Path>, command: &[&str], limit: u64) -> Run {
-    let contents = Contents {
-        root: root.map(Path::to_path_buf),
-        system: SYSTEM.into(),
-        shuffle: None,
-    };
-    Run {
-        timeout: Some(limit),
-        command: command.iter().map(|word| word.to_string()).collect(),
-        ..Run::of(contents)
-    }
+    let contents = Contents { root: root.map(Path::to_path_buf), system: SYSTEM.into(), shuffle: None };
+    Run { timeout: Some(limit), command: command.iter().map(|word| word.to_string()).collect(), ..Run::of(contents) }
 }

@@ -10,23 +10,13 @@ use std::time::Instant;
 const PROGRAM: &str = "kernel-tests";
 
 /// The groups, and on how many processors each is run.
-const GROUPS: &[(&str, &[u32])] = &[
-    ("handles", &[1]),
-    ("memory", &[1, 4]),
-    ("message", &[1, 4]),
-    ("order", &[1, 4]),
-    ("stress", &[1, 2, 4]),
-];
+const GROUPS: &[(&str, &[u32])] =
+    &[("handles", &[1]), ("memory", &[1, 4]), ("message", &[1, 4]), ("order", &[1, 4]), ("stress", &[1, 2, 4])];
 
 /// One job per machine.
 pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
-    let written = lab
-        .workspace
-        .program(PROGRAM)
-        .is_some_and(|program| program.written);
-    let machines = GROUPS
-        .iter()
-        .flat_map(|(group, processors)| processors.iter().map(move |smp| (*group, *smp)));
+    let written = lab.workspace.program(PROGRAM).is_some_and(|program| program.written);
+    let machines = GROUPS.iter().flat_map(|(group, processors)| processors.iter().map(move |smp| (*group, *smp)));
     machines
         .filter(|_| written)
         .map(|(group, smp)| Job {
@@ -64,10 +54,7 @@ fn run(lab: &Lab, group: &str, smp: u32) -> Vec<Finding> {
 
 /// What the log's lines say about tests, in their order. Figures may follow `ok`.
 fn findings<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a str>) -> Vec<Finding> {
-    lines
-        .into_iter()
-        .filter_map(|line| finding(prefix, line))
-        .collect()
+    lines.into_iter().filter_map(|line| finding(prefix, line)).collect()
 }
 
 fn finding(prefix: &str, line: &str) -> Option<Finding> {
@@ -84,11 +71,7 @@ fn finding(prefix: &str, line: &str) -> Option<Finding> {
         "FAILED" => Err(note.unwrap_or_else(|| "it gives no reason".into())),
         _ => return None,
     };
-    Some(Finding {
-        name: format!("{prefix}{name}"),
-        time: None,
-        result,
-    })
+    Some(Finding { name: format!("{prefix}{name}"), time: None, result })
 }
 
 #[cfg(test)]
@@ -106,10 +89,7 @@ mod tests {
             "test n ok 12 us",
         ];
         let found = findings("guest/", lines);
-        let found = found
-            .iter()
-            .map(|f| (f.name.as_str(), f.result.clone()))
-            .collect::<Vec<_>>();
+        let found = found.iter().map(|f| (f.name.as_str(), f.result.clone())).collect::<Vec<_>>();
         assert_eq!(
             found,
             [

@@ -17,18 +17,8 @@ const LIMIT: u64 = 60;
 const LARGE: usize = 40;
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "bad/truncated-program",
-        rows: &[],
-        exists,
-        run: |lab| program(lab, |elf| elf.truncate(3000)),
-    },
-    Case {
-        name: "bad/program-cut-in-its-head",
-        rows: &[],
-        exists,
-        run: |lab| program(lab, |elf| elf.truncate(40)),
-    },
+    Case { name: "bad/truncated-program", rows: &[], exists, run: |lab| program(lab, |elf| elf.truncate(3000)) },
+    Case { name: "bad/program-cut-in-its-head", rows: &[], exists, run: |lab| program(lab, |elf| elf.truncate(40)) },
     Case {
         name: "bad/program-of-another-machine",
         rows: &[],
@@ -42,60 +32,22 @@ pub(super) const CASES: &[Case] = &[
         exists,
         run: |lab| one_line(lab, &["/bin/nothing-there"], 127, "nothing-there"),
     },
-    Case {
-        name: "bad/a-folder-as-program",
-        rows: &[],
-        exists,
-        run: |lab| one_line(lab, &["/etc"], 126, "/etc"),
-    },
+    Case { name: "bad/a-folder-as-program", rows: &[], exists, run: |lab| one_line(lab, &["/etc"], 126, "/etc") },
     Case {
         name: "bad/no-processors",
         rows: &[],
         exists,
-        run: |lab| {
-            refused(
-                lab,
-                Run {
-                    smp: 0,
-                    ..options(None, &["true"], LIMIT)
-                },
-                "--smp 0",
-            )
-        },
+        run: |lab| refused(lab, Run { smp: 0, ..options(None, &["true"], LIMIT) }, "--smp 0"),
     },
     Case {
         name: "bad/too-little-memory",
         rows: &[],
         exists,
-        run: |lab| {
-            refused(
-                lab,
-                Run {
-                    mem: 8,
-                    ..options(None, &["true"], LIMIT)
-                },
-                "--mem 8",
-            )
-        },
+        run: |lab| refused(lab, Run { mem: 8, ..options(None, &["true"], LIMIT) }, "--mem 8"),
     },
-    Case {
-        name: "bad/ram-disk-too-large",
-        rows: &[],
-        exists,
-        run: ram_disk,
-    },
-    Case {
-        name: "bad/image-with-a-flipped-bit",
-        rows: &["Q10"],
-        exists,
-        run: |lab| flipped(lab).map_err(text)?,
-    },
-    Case {
-        name: "small/32-mib-under-load",
-        rows: &["A14"],
-        exists,
-        run: small,
-    },
+    Case { name: "bad/ram-disk-too-large", rows: &[], exists, run: ram_disk },
+    Case { name: "bad/image-with-a-flipped-bit", rows: &["Q10"], exists, run: |lab| flipped(lab).map_err(text)? },
+    Case { name: "small/32-mib-under-load", rows: &["A14"], exists, run: small },
 ];
 
 fn exists(lab: &Lab) -> bool {
@@ -106,9 +58,7 @@ type Verdict = Result<Option<String>, String>;
 
 /// A command that cannot run: that status, nothing on standard output, one line on standard error that names it.
 fn one_line(lab: &Lab, command: &[&str], want: u8, named: &str) -> Verdict {
-    let finished = lab
-        .run(&options(None, command, LIMIT), Vec::new())
-        .map_err(text)?;
+    let finished = lab.run(&options(None, command, LIMIT), Vec::new()).map_err(text)?;
     judge(&finished, want, named)
 }
 
@@ -119,10 +69,7 @@ fn judge(finished: &super::lab::Finished, want: u8, named: &str) -> Verdict {
     if status == want && told {
         Ok(Some(line.to_string()))
     } else {
-        Err(format!(
-            "status {status} (not {want}), errors {error:?}\n{}",
-            finished.console()
-        ))
+        Err(format!("status {status} (not {want}), errors {error:?}\n{}", finished.console()))
     }
 }
 
@@ -150,10 +97,7 @@ fn refused(lab: &Lab, options: Run, named: &str) -> Verdict {
 fn ram_disk(lab: &Lab) -> Verdict {
     let root = Root::new().map_err(text)?;
     root.add("large", &vec![7; LARGE << 20]).map_err(text)?;
-    let options = Run {
-        mem: 64,
-        ..root.options(&["true"], LIMIT)
-    };
+    let options = Run { mem: 64, ..root.options(&["true"], LIMIT) };
     refused(lab, options, "RAM disk")
 }
 
@@ -172,23 +116,10 @@ fn flipped(lab: &Lab) -> Result<Verdict> {
         std::fs::write(&image, bad)?;
         let finished = lab.run_with(&options, Some(&image), Vec::new())?;
         if finished.outcome != Outcome::Refused {
-            return Ok(Err(format!(
-                "byte {place} of {}: {:?}\n{}",
-                good.len(),
-                finished.outcome,
-                finished.console()
-            )));
+            return Ok(Err(format!("byte {place} of {}: {:?}\n{}", good.len(), finished.outcome, finished.console())));
         }
-        let error = finished
-            .outcome
-            .status(&finished.log)
-            .err()
-            .context("refused is an error")?;
-        ensure!(
-            status(&error) == PANIC && status(&error) != USAGE,
-            "status {}",
-            status(&error)
-        );
+        let error = finished.outcome.status(&finished.log).err().context("refused is an error")?;
+        ensure!(status(&error) == PANIC && status(&error) != USAGE, "status {}", status(&error));
         said.push(format!("{error:#}"));
     }
     let multiline = said.iter().find(|line| line.lines().count() != 1);
@@ -201,21 +132,12 @@ fn flipped(lab: &Lab) -> Result<Verdict> {
 /// A shell in 32 MiB while a program computes: it answers, and in time.
 fn small(lab: &Lab) -> Verdict {
     let script = "while :; do :; done & hog=$!; i=0; while [ $i -lt 20 ]; do ls / >/dev/null; i=$((i+1)); done; echo $i; kill $hog";
-    let options = Run {
-        mem: 32,
-        ..options(None, &["sh", "-c", script], LIMIT)
-    };
+    let options = Run { mem: 32, ..options(None, &["sh", "-c", script], LIMIT) };
     let start = Instant::now();
     let finished = lab.run(&options, Vec::new()).map_err(text)?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
     match finished.status()? {
-        0 if output == "20\n" => Ok(Some(format!(
-            "boot and 20 commands in {:.1} s",
-            start.elapsed().as_secs_f64()
-        ))),
-        status => Err(format!(
-            "status {status}, output {output:?}\n{}",
-            finished.console()
-        )),
+        0 if output == "20\n" => Ok(Some(format!("boot and 20 commands in {:.1} s", start.elapsed().as_secs_f64()))),
+        status => Err(format!("status {status}, output {output:?}\n{}", finished.console())),
     }
 }

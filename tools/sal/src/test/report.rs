@@ -22,11 +22,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     /// Nothing yet. Findings whose name lacks the filter's text are left out.
     pub(crate) fn new(filter: Option<&'a str>) -> Report<'a> {
-        Report {
-            filter,
-            passed: 0,
-            failed: Vec::new(),
-        }
+        Report { filter, passed: 0, failed: Vec::new() }
     }
 
     /// Takes and prints a finding.
@@ -34,16 +30,10 @@ impl<'a> Report<'a> {
         if self.filter.is_some_and(|filter| !finding.name.contains(filter)) {
             return;
         }
-        let time = finding
-            .time
-            .map(|time| format!(" ({:.3} s)", time.as_secs_f64()))
-            .unwrap_or_default();
+        let time = finding.time.map(|time| format!(" ({:.3} s)", time.as_secs_f64())).unwrap_or_default();
         match &finding.result {
             Ok(note) => {
-                let note = note
-                    .as_deref()
-                    .map(|note| format!(": {note}"))
-                    .unwrap_or_default();
+                let note = note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
                 println!("test {} ... ok{time}{note}", finding.name);
                 self.passed += 1;
             }
@@ -58,9 +48,7 @@ impl<'a> Report<'a> {
     pub(crate) fn finish(self) -> u8 {
         if !self.failed.is_empty() {
             println!("\nfailed:");
-            self.failed
-                .iter()
-                .for_each(|finding| println!("  {}", finding.name));
+            self.failed.iter().for_each(|finding| println!("  {}", finding.name));
         }
         println!("{} passed, {} failed", self.passed, self.failed.len());
         u8::from(!self.failed.is_empty())
@@ -68,9 +56,5 @@ impl<'a> Report<'a> {
 }
 
 fn indent(text: &str) -> String {
-    text.trim_end()
-        .lines()
-        .map(|line| format!("    {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.trim_end().lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }

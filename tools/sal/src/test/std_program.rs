@@ -42,11 +42,7 @@ fn job(kind: &'static str, flags: &'static [&'static str]) -> Job {
                 Ok(found) => found,
                 Err(error) => (Vec::new(), Err(text(error))),
             };
-            all.push(Finding {
-                name: format!("{kind}/all"),
-                time: Some(start.elapsed()),
-                result: verdict,
-            });
+            all.push(Finding { name: format!("{kind}/all"), time: Some(start.elapsed()), result: verdict });
             all
         }),
     }
@@ -57,24 +53,13 @@ fn build(lab: &Lab, kind: &str, flags: &[&str]) -> Result<PathBuf> {
     let target = lab.workspace.target.join("linux").join(kind);
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&lab.workspace.root);
-    command.args([
-        "build",
-        "--release",
-        "--package",
-        PACKAGE,
-        "--target",
-        TARGET,
-        "--target-dir",
-    ]);
+    command.args(["build", "--release", "--package", PACKAGE, "--target", TARGET, "--target-dir"]);
     command.arg(&target);
     let all = [&["-Ctarget-feature=+crt-static", "-Cstrip=symbols"], flags].concat();
     command.env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"));
     // One of its checks is that a thread may panic and the others live.
     command.env("CARGO_PROFILE_RELEASE_PANIC", "unwind");
-    output(
-        &mut command,
-        "building the program that uses Rust's standard library",
-    )?;
+    output(&mut command, "building the program that uses Rust's standard library")?;
     Ok(target.join(TARGET).join("release").join(BINARY))
 }
 
@@ -96,15 +81,9 @@ fn run(lab: &Lab, kind: &str, flags: &[&str]) -> Result<Found> {
         Ok(1) if whole && failed => Err("see above".into()),
         Ok(status) => {
             let last = output.lines().last().unwrap_or_default();
-            Err(format!(
-                "status {status}, the last line is {last:?}\n{}",
-                finished.console()
-            ))
+            Err(format!("status {status}, the last line is {last:?}\n{}", finished.console()))
         }
-        Err(why) => Err(format!(
-            "after {:?}: {why}",
-            output.lines().last().unwrap_or_default()
-        )),
+        Err(why) => Err(format!("after {:?}: {why}", output.lines().last().unwrap_or_default())),
     };
     Ok((all, verdict))
 }
@@ -118,11 +97,7 @@ fn findings(kind: &str, output: &str) -> Vec<Finding> {
             Some(("FAILED", why)) => Err(why.to_string()),
             _ => Err(format!("not understood: {line}")),
         };
-        Some(Finding {
-            name: format!("{kind}/{name}"),
-            time: None,
-            result,
-        })
+        Some(Finding { name: format!("{kind}/{name}"), time: None, result })
     };
     output.lines().filter_map(of).collect()
 }
@@ -133,10 +108,7 @@ mod tests {
 
     #[test]
     fn lines_become_findings() {
-        let found = findings(
-            "static",
-            "check a/b ok\nnoise\ncheck c FAILED it is 3, not 4\nall 2\n",
-        );
+        let found = findings("static", "check a/b ok\nnoise\ncheck c FAILED it is 3, not 4\nall 2\n");
         assert_eq!((found.len(), found[0].name.as_str()), (2, "static/a/b"));
         assert_eq!(found[1].result, Err("it is 3, not 4".into()));
     }

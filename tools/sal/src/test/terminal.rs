@@ -28,66 +28,16 @@ const ESCAPE: &str = "\x1b";
 const SHOWN: usize = 1500;
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "terminal/prompt-echo-erase",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.editing()),
-    },
-    Case {
-        name: "terminal/interrupt",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.interrupt()),
-    },
-    Case {
-        name: "terminal/job-control",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.jobs()),
-    },
-    Case {
-        name: "terminal/window-size",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.window()),
-    },
-    Case {
-        name: "terminal/vi",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.vi()),
-    },
-    Case {
-        name: "terminal/less",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.less()),
-    },
-    Case {
-        name: "terminal/end-of-file",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.end_of_file()),
-    },
-    Case {
-        name: "terminal/exit-status",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.leave("exit 7\r", 7)),
-    },
-    Case {
-        name: "terminal/poweroff",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.leave("poweroff\r", 0)),
-    },
-    Case {
-        name: "terminal/escape-key",
-        rows: &[],
-        exists,
-        run: |lab| run(lab, |typist| typist.leave("\x01x", 0)),
-    },
+    Case { name: "terminal/prompt-echo-erase", rows: &[], exists, run: |lab| run(lab, |typist| typist.editing()) },
+    Case { name: "terminal/interrupt", rows: &[], exists, run: |lab| run(lab, |typist| typist.interrupt()) },
+    Case { name: "terminal/job-control", rows: &[], exists, run: |lab| run(lab, |typist| typist.jobs()) },
+    Case { name: "terminal/window-size", rows: &[], exists, run: |lab| run(lab, |typist| typist.window()) },
+    Case { name: "terminal/vi", rows: &[], exists, run: |lab| run(lab, |typist| typist.vi()) },
+    Case { name: "terminal/less", rows: &[], exists, run: |lab| run(lab, |typist| typist.less()) },
+    Case { name: "terminal/end-of-file", rows: &[], exists, run: |lab| run(lab, |typist| typist.end_of_file()) },
+    Case { name: "terminal/exit-status", rows: &[], exists, run: |lab| run(lab, |typist| typist.leave("exit 7\r", 7)) },
+    Case { name: "terminal/poweroff", rows: &[], exists, run: |lab| run(lab, |typist| typist.leave("poweroff\r", 0)) },
+    Case { name: "terminal/escape-key", rows: &[], exists, run: |lab| run(lab, |typist| typist.leave("\x01x", 0)) },
 ];
 
 /// What is typed in a session.
@@ -109,9 +59,7 @@ fn run(lab: &Lab, act: Act) -> Result<Option<String>, String> {
     // So that no build is waited for, and none is in the way of the terminal.
     lab.bundle(&options(None, &[], 1).contents).map_err(text)?;
     let mut typist = Typist::start().map_err(text)?;
-    act(&mut typist)
-        .map(|()| None)
-        .map_err(|error| format!("{}\nthe screen:\n{}", text(error), typist.shown()))
+    act(&mut typist).map(|()| None).map_err(|error| format!("{}\nthe screen:\n{}", text(error), typist.shown()))
 }
 
 impl Typist {
@@ -122,25 +70,14 @@ impl Typist {
         let mut session = Session::spawn(command).context("cannot start a session")?;
         session.get_process_mut().set_window_size(80, 24)?;
         session.set_expect_timeout(Some(PATIENCE));
-        let mut typist = Typist {
-            session,
-            screen: String::new(),
-        };
+        let mut typist = Typist { session, screen: String::new() };
         typist.see(PROMPT)?;
         Ok(typist)
     }
 
     fn shown(&self) -> String {
-        let from = self
-            .screen
-            .char_indices()
-            .rev()
-            .nth(SHOWN)
-            .map_or(0, |(place, _)| place);
-        self.screen[from..]
-            .escape_debug()
-            .to_string()
-            .replace("\\n", "\\n\n")
+        let from = self.screen.char_indices().rev().nth(SHOWN).map_or(0, |(place, _)| place);
+        self.screen[from..].escape_debug().to_string().replace("\\n", "\\n\n")
     }
 
     fn keys(&mut self, keys: &str) -> Result<()> {
@@ -220,10 +157,7 @@ impl Typist {
         // A background job that reads the terminal stops.
         self.line("cat &", "")?;
         self.line("sleep 0.5; jobs", r"\[2\]\+? +Stopped \(tty input\) +cat")?;
-        self.line(
-            "kill %1 %2; kill -CONT %2; wait; jobs; echo left",
-            r"\r\nleft\r\n",
-        )
+        self.line("kill %1 %2; kill -CONT %2; wait; jobs; echo left", r"\r\nleft\r\n")
     }
 
     fn window(&mut self) -> Result<()> {
@@ -281,10 +215,7 @@ impl Typist {
         let rest = self.session.expect(Eof).context("the session does not end")?;
         self.screen += &String::from_utf8_lossy(rest.before());
         let ended = self.session.get_process().wait()?;
-        ensure!(
-            matches!(ended, WaitStatus::Exited(_, code) if code == status),
-            "it ended as {ended:?}, not {status}"
-        );
+        ensure!(matches!(ended, WaitStatus::Exited(_, code) if code == status), "it ended as {ended:?}, not {status}");
         Ok(())
     }
 }

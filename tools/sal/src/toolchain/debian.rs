@@ -27,16 +27,9 @@ const LIBRARIES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
 
 /// The cached toolchain folder; made if it is missing.
 pub(crate) fn sysroot() -> Result<PathBuf> {
-    let version = output(
-        Command::new(RUSTC).arg("-vV"),
-        "asking Debian's compiler for its version",
-    )?;
+    let version = output(Command::new(RUSTC).arg("-vV"), "asking Debian's compiler for its version")?;
     let digest = Sha256::digest(format!("{version}\n{RECIPE}"));
-    let key = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let key = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>();
     let name = format!("toolchain-{key}");
     let place = cache::folder()?.join(&name);
     cache::entry(&name, |folder| {
@@ -47,10 +40,7 @@ pub(crate) fn sysroot() -> Result<PathBuf> {
 
 /// Makes the toolchain in `folder`; it will lie at `place`.
 fn make(folder: &Path, place: &Path) -> Result<()> {
-    let debian = output(
-        Command::new(RUSTC).args(["--print", "sysroot"]),
-        "finding Debian's compiler",
-    )?;
+    let debian = output(Command::new(RUSTC).args(["--print", "sysroot"]), "finding Debian's compiler")?;
     let debian = Path::new(debian.trim()).join("lib/rustlib");
     let rustlib = folder.join("lib/rustlib");
     let tools = rustlib.join(HOST).join("bin");
@@ -75,22 +65,15 @@ fn link(to: &Path, at: &Path) -> Result<()> {
 /// A script that runs Debian's tool with the sysroot at `place`.
 fn wrap(at: &Path, tool: &str, place: &Path) -> Result<()> {
     let place = place.display().to_string().replace('\'', "'\\''");
-    fs::write(
-        at,
-        format!("#!/bin/sh\nexec /usr/bin/{tool} --sysroot '{place}' \"$@\"\n"),
-    )?;
+    fs::write(at, format!("#!/bin/sh\nexec /usr/bin/{tool} --sysroot '{place}' \"$@\"\n"))?;
     fs::set_permissions(at, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
 /// The cargo that runs this tool: it works with Debian's compiler as well.
 fn cargo() -> Result<PathBuf> {
-    let running = std::env::var_os("CARGO")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    running
-        .or_else(|| crate::host::find("cargo"))
-        .ok_or_else(|| anyhow!("there is no cargo on the PATH"))
+    let running = std::env::var_os("CARGO").map(PathBuf::from).filter(|path| path.is_absolute());
+    running.or_else(|| crate::host::find("cargo")).ok_or_else(|| anyhow!("there is no cargo on the PATH"))
 }
 
 /// Builds the libraries from Debian's sources and puts them where a toolchain has them.
@@ -100,25 +83,11 @@ fn build_libraries(rustlib: &Path) -> Result<()> {
                     [profile.release]\nopt-level = 3\ndebug = false\npanic = \"abort\"\n";
     fs::write(work.path().join("Cargo.toml"), manifest)?;
     fs::create_dir(work.path().join("src"))?;
-    fs::write(
-        work.path().join("src/lib.rs"),
-        "#![no_std]\nextern crate alloc;\n",
-    )?;
+    fs::write(work.path().join("src/lib.rs"), "#![no_std]\nextern crate alloc;\n")?;
     let mut build = Command::new(cargo()?);
-    build.args([
-        "build",
-        "--release",
-        "--target",
-        TARGET,
-        "-Zbuild-std-features=compiler-builtins-mem",
-    ]);
+    build.args(["build", "--release", "--target", TARGET, "-Zbuild-std-features=compiler-builtins-mem"]);
     build.arg(format!("-Zbuild-std={}", LIBRARIES.join(",")));
-    for variable in [
-        "RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-        "RUSTC_WRAPPER",
-        "RUSTUP_TOOLCHAIN",
-    ] {
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
         build.env_remove(variable);
     }
     build
@@ -130,19 +99,14 @@ fn build_libraries(rustlib: &Path) -> Result<()> {
     output(&mut build, "building Rust's libraries for the bare machine")?;
     let place = rustlib.join(TARGET).join("lib");
     fs::create_dir_all(&place)?;
-    copy_libraries(
-        &work.path().join("target").join(TARGET).join("release/deps"),
-        &place,
-    )
+    copy_libraries(&work.path().join("target").join(TARGET).join("release/deps"), &place)
 }
 
 fn copy_libraries(from: &Path, to: &Path) -> Result<()> {
     for file in fs::read_dir(from).context("the libraries were not built")? {
         let file = file?;
         let name = file.file_name().to_string_lossy().into_owned();
-        let wanted = LIBRARIES
-            .iter()
-            .any(|library| name.starts_with(&format!("lib{library}-")));
+        let wanted = LIBRARIES.iter().any(|library| name.starts_with(&format!("lib{library}-")));
         if wanted && name.ends_with(".rlib") {
             fs::copy(file.path(), to.join(name))?;
         }

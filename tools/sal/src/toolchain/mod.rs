@@ -28,9 +28,7 @@ impl Toolchain {
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         if let Some(folder) = &self.folder {
-            command
-                .env("RUSTUP_TOOLCHAIN", folder)
-                .env("RUSTC", folder.join("bin/rustc"));
+            command.env("RUSTUP_TOOLCHAIN", folder).env("RUSTC", folder.join("bin/rustc"));
             command.env("RUSTDOC", folder.join("bin/rustdoc"));
         }
         command
@@ -66,24 +64,14 @@ pub(crate) fn bare_metal() -> Result<Toolchain> {
 fn active() -> Result<Toolchain> {
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let rustc = std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
-    let sysroot = output(
-        Command::new(rustc).args(["--print", "sysroot"]),
-        "finding the Rust toolchain",
-    )?;
-    Ok(Toolchain {
-        cargo,
-        folder: None,
-        sysroot: PathBuf::from(sysroot.trim()),
-    })
+    let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]), "finding the Rust toolchain")?;
+    Ok(Toolchain { cargo, folder: None, sysroot: PathBuf::from(sysroot.trim()) })
 }
 
 fn has_target(sysroot: &Path) -> bool {
     let libraries = std::fs::read_dir(sysroot.join("lib/rustlib").join(TARGET).join("lib"));
-    libraries.is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
-    })
+    libraries
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")))
 }
 
 /// Asks rustup for the target; says whether that worked.
@@ -92,19 +80,11 @@ fn add_target() -> bool {
         return false;
     }
     let _step = Step::start(format!("adding the target {TARGET} to the Rust toolchain"));
-    output(
-        Command::new("rustup").args(["target", "add", TARGET]),
-        "adding the target",
-    )
-    .is_ok()
+    output(Command::new("rustup").args(["target", "add", TARGET]), "adding the target").is_ok()
 }
 
 fn from_debian() -> Result<Toolchain> {
     ensure(&[Need::DebianRust])?;
     let folder = debian::sysroot()?;
-    Ok(Toolchain {
-        cargo: folder.join("bin/cargo"),
-        sysroot: folder.clone(),
-        folder: Some(folder),
-    })
+    Ok(Toolchain { cargo: folder.join("bin/cargo"), sysroot: folder.clone(), folder: Some(folder) })
 }

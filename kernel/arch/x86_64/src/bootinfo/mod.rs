@@ -34,10 +34,7 @@ impl Span {
 
     /// Of at most `length` bytes, cut at the end of the address space.
     pub const fn sized(start: u64, length: u64) -> Span {
-        Span {
-            start,
-            end: start.saturating_add(length),
-        }
+        Span { start, end: start.saturating_add(length) }
     }
 }
 
@@ -86,21 +83,13 @@ impl BootInfo {
         if span.length() == 0 {
             return Ok(());
         }
-        self.ranges.try_push((span, usage)).map_err(|_| BadBoot {
-            what: "more memory ranges than 128",
-            at: span.start,
-        })
+        self.ranges.try_push((span, usage)).map_err(|_| BadBoot { what: "more memory ranges than 128", at: span.start })
     }
 
     fn set_cmdline(&mut self, text: &[u8], at: u64) -> Result<(), BadBoot> {
-        let text = core::str::from_utf8(text).map_err(|_| BadBoot {
-            what: "command line is not UTF-8",
-            at,
-        })?;
-        self.cmdline = ArrayString::from(text).map_err(|_| BadBoot {
-            what: "command line is longer than 1024 bytes",
-            at,
-        })?;
+        let text = core::str::from_utf8(text).map_err(|_| BadBoot { what: "command line is not UTF-8", at })?;
+        self.cmdline =
+            ArrayString::from(text).map_err(|_| BadBoot { what: "command line is longer than 1024 bytes", at })?;
         Ok(())
     }
 }
@@ -128,10 +117,7 @@ pub fn parse(tag: u32, address: u64, memory: &Physical<'_>) -> Result<BootInfo, 
     match tag {
         PVH_TAG => pvh::parse(address, memory),
         MULTIBOOT2_TAG => multiboot2::parse(address, memory),
-        _ => Err(BadBoot {
-            what: "the loader speaks neither PVH nor multiboot2",
-            at: address,
-        }),
+        _ => Err(BadBoot { what: "the loader speaks neither PVH nor multiboot2", at: address }),
     }
 }
 

@@ -19,11 +19,7 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
     while let (Some(kind), Some(size)) = (u32_at(all, offset), u32_at(all, offset + 4)) {
         let at = address + offset as u64;
         let size = size as usize;
-        let body = if size < 8 {
-            None
-        } else {
-            all.get(offset + 8..offset.saturating_add(size))
-        };
+        let body = if size < 8 { None } else { all.get(offset + 8..offset.saturating_add(size)) };
         let body = body.ok_or(bad("multiboot2 tag has a wrong size", at))?;
         if kind == 0 {
             return finish(info, at);
@@ -63,41 +59,25 @@ fn module(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
             info.module = Some(Span { start, end });
             Ok(())
         }
-        _ => Err(BadBoot {
-            what: "multiboot2 module ends before it starts",
-            at,
-        }),
+        _ => Err(BadBoot { what: "multiboot2 module ends before it starts", at }),
     }
 }
 
 fn ranges(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
-    let bad = BadBoot {
-        what: "multiboot2 memory map has a wrong entry size",
-        at,
-    };
+    let bad = BadBoot { what: "multiboot2 memory map has a wrong entry size", at };
     let size = u32_at(body, 0).ok_or(bad)? as usize;
     if size < 24 {
         return Err(bad);
     }
     for entry in body.get(8..).unwrap_or(&[]).chunks_exact(size) {
         let (start, length) = (u64_at(entry, 0).unwrap_or(0), u64_at(entry, 8).unwrap_or(0));
-        info.add_range(
-            Span::sized(start, length),
-            Use::from_e820(u32_at(entry, 16).unwrap_or(0)),
-        )?;
+        info.add_range(Span::sized(start, length), Use::from_e820(u32_at(entry, 16).unwrap_or(0)))?;
     }
     Ok(())
 }
 
 fn finish(info: BootInfo, at: u64) -> Result<BootInfo, BadBoot> {
-    if info.ranges.is_empty() {
-        Err(BadBoot {
-            what: "multiboot2 memory map is missing",
-            at,
-        })
-    } else {
-        Ok(info)
-    }
+    if info.ranges.is_empty() { Err(BadBoot { what: "multiboot2 memory map is missing", at }) } else { Ok(info) }
 }
 
 #[cfg(test)]
@@ -118,11 +98,7 @@ mod tests {
         tag(&mut m, 1, b"hello selftest\0");
         tag(&mut m, 3, &[0, 0, 0x20, 0, 0, 0x10, 0x20, 0, b'm', 0]);
         let mut map = vec![24, 0, 0, 0, 0, 0, 0, 0];
-        for (start, length, kind) in [
-            (0u64, 0x9f000u64, 1u32),
-            (0x10_0000, 0x700_0000, 1),
-            (0x7f0_0000, 0x1000, 3),
-        ] {
+        for (start, length, kind) in [(0u64, 0x9f000u64, 1u32), (0x10_0000, 0x700_0000, 1), (0x7f0_0000, 0x1000, 3)] {
             map.extend(start.to_le_bytes());
             map.extend(length.to_le_bytes());
             map.extend(kind.to_le_bytes());

@@ -20,10 +20,7 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
     if field32(4) == 0 {
         return Err(bad("PVH start_info of version 0 has no memory map"));
     }
-    let mut info = BootInfo {
-        rsdp: Some(field64(32)).filter(|a| *a != 0),
-        ..BootInfo::default()
-    };
+    let mut info = BootInfo { rsdp: Some(field64(32)).filter(|a| *a != 0), ..BootInfo::default() };
     if field32(12) > 0 {
         info.module = Some(module(field64(16), memory)?);
     }
@@ -32,68 +29,35 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
     }
     let tail_at = address.saturating_add(HEAD as u64);
     let tail = memory(tail_at, TAIL).ok_or(bad("PVH start_info is cut off"))?;
-    ranges(
-        &mut info,
-        u64_at(tail, 0).unwrap_or(0),
-        u32_at(tail, 8).unwrap_or(0),
-        memory,
-    )?;
+    ranges(&mut info, u64_at(tail, 0).unwrap_or(0), u32_at(tail, 8).unwrap_or(0), memory)?;
     Ok(info)
 }
 
 fn module(at: u64, memory: &Physical<'_>) -> Result<Span, BadBoot> {
-    let entry = memory(at, MODULE).ok_or(BadBoot {
-        what: "PVH module list is unreadable",
-        at,
-    })?;
+    let entry = memory(at, MODULE).ok_or(BadBoot { what: "PVH module list is unreadable", at })?;
     let (start, length) = (u64_at(entry, 0).unwrap_or(0), u64_at(entry, 8).unwrap_or(0));
-    start
-        .checked_add(length)
-        .map(|end| Span { start, end })
-        .ok_or(BadBoot {
-            what: "PVH module wraps around",
-            at,
-        })
+    start.checked_add(length).map(|end| Span { start, end }).ok_or(BadBoot { what: "PVH module wraps around", at })
 }
 
 fn cmdline(info: &mut BootInfo, at: u64, memory: &Physical<'_>) -> Result<(), BadBoot> {
     let limit = info.cmdline.capacity();
     for length in 0..=limit {
-        let text = memory(at, length + 1).ok_or(BadBoot {
-            what: "command line is unreadable",
-            at,
-        })?;
+        let text = memory(at, length + 1).ok_or(BadBoot { what: "command line is unreadable", at })?;
         if let Some((0, text)) = text.split_last() {
             return info.set_cmdline(text, at);
         }
     }
-    Err(BadBoot {
-        what: "command line is longer than 1024 bytes",
-        at,
-    })
+    Err(BadBoot { what: "command line is longer than 1024 bytes", at })
 }
 
 fn ranges(info: &mut BootInfo, at: u64, count: u32, memory: &Physical<'_>) -> Result<(), BadBoot> {
-    let bad = BadBoot {
-        what: "PVH memory map is unreadable",
-        at,
-    };
+    let bad = BadBoot { what: "PVH memory map is unreadable", at };
     for i in 0..u64::from(count) {
         let entry = memory(at.checked_add(i * RANGE as u64).ok_or(bad)?, RANGE).ok_or(bad)?;
         let (start, length) = (u64_at(entry, 0).unwrap_or(0), u64_at(entry, 8).unwrap_or(0));
-        info.add_range(
-            Span::sized(start, length),
-            Use::from_e820(u32_at(entry, 16).unwrap_or(0)),
-        )?;
+        info.add_range(Span::sized(start, length), Use::from_e820(u32_at(entry, 16).unwrap_or(0)))?;
     }
-    if info.ranges.is_empty() {
-        Err(BadBoot {
-            what: "PVH memory map is empty",
-            at,
-        })
-    } else {
-        Ok(())
-    }
+    if info.ranges.is_empty() { Err(BadBoot { what: "PVH memory map is empty", at }) } else { Ok(()) }
 }
 
 #[cfg(test)]
