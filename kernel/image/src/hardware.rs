@@ -62,6 +62,11 @@ impl Hardware for Hw {
         }
     }
 
+    fn save_fpu(&self, state: u32) {
+        // SAFETY: the frame of a thread that this CPU still has: nobody else uses it.
+        unsafe { fpu::save(&mut *self.fpu_state(state)) }
+    }
+
     fn interrupt_cpu(&self, cpu: usize) {
         if let Some(id) = self.found.cpu_ids.get(cpu) {
             apic::send(*id, apic::KICK_VECTOR);

@@ -3,6 +3,7 @@
 use crate::emu::{Emu, PAGE_WORDS, Registers, all, new_thread};
 use sal_abi::op::{Op, flags};
 use sal_abi::{CapArg, Error, Handle, Loan, MessagePage, Rights, Words, error};
+use sal_kernel_core::cpu::NO_STATE;
 use sal_kernel_core::emulated::{Machine, Sizes};
 use sal_kernel_core::hw::Hardware;
 use sal_kernel_core::location::Location;
@@ -88,12 +89,17 @@ impl World {
 
     /// A thread (number = its message page) that is ready on a CPU; its index.
     pub fn thread(&mut self, process: u32, priority: u8, cpu: Option<u32>) -> u32 {
+        self.thread_with_fpu(process, priority, cpu, NO_STATE)
+    }
+
+    /// The same, with a frame for its FPU state.
+    pub fn thread_with_fpu(&mut self, process: u32, priority: u8, cpu: Option<u32>, fpu: u32) -> u32 {
         let on = cpu.unwrap_or(0) as usize;
         let kernel = &self.machine.kernel;
         let id = {
             let mut registry = kernel.registry.lock();
             let mut new = new_thread(process, 0, priority, cpu);
-            new.page = self.next_page();
+            (new.page, new.fpu_page) = (self.next_page(), fpu);
             kernel.new_thread(&mut registry, &new, on as u32).expect("a thread slot")
         };
         let cpu = &mut self.machine.cpus[on];
@@ -111,6 +117,11 @@ impl World {
         let free = |n: &u32| threads.slot(*n).is_some_and(|s| s.location().at() == Location::Free);
         // The lowest free slot's number is the page: at most one thread per slot lives.
         (0..threads.region().len()).find(free).unwrap_or(0)
+    }
+
+    /// FPU state frames that were saved, as bits.
+    pub fn saved_fpu(&self) -> u32 {
+        self.machine.kernel.hw.saved.load(Ordering::Relaxed)
     }
 
     /// Registers of a thread.
