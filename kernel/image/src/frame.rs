@@ -1,7 +1,7 @@
 //! A thread's registers, as the core wants them.
 
 use sal_abi::Words;
-use sal_arch_x86_64::frame::Frame as Registers;
+use sal_arch_x86_64::frame::{Frame as Registers, start};
 
 /// Length of the `syscall` instruction, in bytes.
 const SYSCALL_LENGTH: u64 = 2;
@@ -46,11 +46,11 @@ impl sal_kernel_core::Frame for Frame {
 
     /// First argument in `rdi`, message page in `rsi`.
     fn start(&mut self, entry: u64, stack: u64, argument: u64, page: u64) {
-        self.0 = Registers::start(entry, stack, argument, page);
+        self.0 = start(entry, stack, argument, page);
     }
 
     fn jump(&mut self, to: u64) {
-        self.0.jump(to);
+        self.0.rip = to;
     }
 
     fn position(&self) -> [u64; 3] {

@@ -80,19 +80,6 @@ mod target {
         u64::from(low) | u64::from(high) << 32
     }
 
-    /// From here on user mode's use of these registers is an exception (vector 7): for threads without FPU state, which must not see
-    /// another's.
-    pub fn forbid() {
-        // SAFETY: sets CR0.TS; the kernel itself has no use for the registers.
-        unsafe { asm!("mov {s}, cr0", "or {s}, 8", "mov cr0, {s}", s = out(reg) _, options(nomem, nostack)) }
-    }
-
-    /// Undoes [`forbid`]; before [`save`] and [`restore`], too.
-    pub fn allow() {
-        // SAFETY: clears CR0.TS.
-        unsafe { asm!("clts", options(nomem, nostack, preserves_flags)) }
-    }
-
     /// Writes the registers' state to `to`.
     pub fn save(to: &mut FpuState) {
         // SAFETY: aligned, and large enough for all components that `init` left on.

@@ -37,8 +37,6 @@ pub struct PerCpu {
     /// While a guest runs: its thread's own frame; else null.
     pub(crate) thread: Cell<*mut Frame>,
     pub(crate) index: Cell<usize>,
-    /// Non-maskable interrupts seen.
-    pub(crate) nmis: Cell<u64>,
     tables: UnsafeCell<Tables>,
 }
 
@@ -69,7 +67,6 @@ impl PerCpu {
             user_rsp: Cell::new(0),
             thread: Cell::new(null_mut()),
             index: Cell::new(0),
-            nmis: Cell::new(0),
             tables: UnsafeCell::new(Tables { gdt: [0; 10], task }),
         }
     }

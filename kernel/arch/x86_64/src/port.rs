@@ -50,13 +50,3 @@ pub fn out32(port: u16, value: u32) {
     // SAFETY: as for `in8`.
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags)) }
 }
-
-/// Writes the bytes one after the other.
-#[inline(always)]
-pub fn out_bytes(port: u16, bytes: &[u8]) {
-    // SAFETY: `rep outsb` reads exactly the slice; DF is clear in the kernel.
-    unsafe {
-        asm!("rep outsb", in("dx") port, inout("rsi") bytes.as_ptr() => _, inout("rcx") bytes.len() => _,
-            options(readonly, nostack, preserves_flags));
-    }
-}

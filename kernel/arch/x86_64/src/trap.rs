@@ -34,8 +34,8 @@ global_asm!(
     SAVE = const offset_of!(PerCpu, save),
     STACK = const offset_of!(PerCpu, stack_top),
     USER_RSP = const offset_of!(PerCpu, user_rsp),
-    NMIS = const offset_of!(PerCpu, nmis),
     AREAS = sym AREAS,
+    FRAME_SIZE = const size_of::<Frame>(),
     AREA_SIZE = const size_of::<PerCpu>(),
     STACKS = const STACKS,
     STACK_WINDOW_SHIFT = const STACK_WINDOW_SHIFT,
@@ -119,27 +119,13 @@ pub(crate) unsafe fn init() {
     }
 }
 
-/// The frame of this CPU's current thread (its own, even while its guest runs); null: none.
-#[inline(always)]
-pub fn current() -> *mut Frame {
-    let area = percpu::current();
-    if area.thread.get().is_null() { area.save.get() } else { area.thread.get() }
-}
-
-/// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays: see [`switch_segments`].
+/// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays.
 ///
 /// # Safety
 /// No guest runs here ([`crate::guest::leave`]); the frame stays valid and this CPU's own until another is set.
 #[inline(always)]
 pub unsafe fn set_current(frame: *mut Frame) {
     percpu::current().save.set(frame);
-}
-
-/// Keeps the FS base of the thread that stops, and loads that of the one that goes on.
-#[inline(always)]
-pub fn switch_segments(from: &mut Frame, to: &Frame) {
-    from.fs_base = read_fs_base();
-    load_fs_base(to.fs_base);
 }
 
 /// FS base of user mode.

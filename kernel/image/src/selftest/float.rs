@@ -14,8 +14,6 @@ const XMM0: usize = 160;
 /// Where the word is that says which components are not initial.
 const PRESENT: usize = 512;
 const SSE: u8 = 2;
-/// The exception of forbidden registers.
-const NO_FPU: u64 = 7;
 
 pub(super) fn state_is_kept(world: &mut World) {
     let mut state = fpu::initial();
@@ -29,10 +27,6 @@ pub(super) fn state_is_kept(world: &mut World) {
     assert_eq!(world.thread.rdi, 0x1122_3344_5566_7788);
     fpu::save(&mut state);
     assert_eq!(state.0[XMM0..XMM0 + 8], 0x99aau64.to_le_bytes());
-    fpu::forbid();
-    world.native(&raw const program_float);
-    assert_eq!(go().event, NO_FPU, "not for who has no FPU state");
-    fpu::allow();
     let mut rubbish = FpuState([0xff; FPU_BYTES]);
     fpu::sanitise(&mut rubbish, fpu::components());
     // SAFETY: sanitised; it must not fault.

@@ -2,7 +2,7 @@
 
 use core::arch::global_asm;
 use sal_abi::x86_64::{GUEST_END, GuestRegisters, NATIVE_START};
-use sal_arch_x86_64::frame::Frame;
+use sal_arch_x86_64::frame::{self, Frame};
 use sal_arch_x86_64::layout::{FIRST_SHARED_ROOT_ENTRY, PAGE, PHYSMAP};
 use sal_arch_x86_64::paging::{self, Access, TableMemory};
 use sal_arch_x86_64::physmap::Carver;
@@ -83,7 +83,7 @@ impl World {
 
     /// Makes the thread current: native code at `program`.
     pub(super) fn native(&mut self, program: *const u8) {
-        self.thread = Frame::start(NATIVE + offset(program), 0, 0, 0);
+        self.thread = frame::start(NATIVE + offset(program), 0, 0, 0);
         // SAFETY: no guest runs; the world outlives the tests; the root has the kernel's entries.
         unsafe {
             trap::set_current(&raw mut self.thread);
