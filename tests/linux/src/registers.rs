@@ -37,11 +37,12 @@ const YIELD: Call = Call { number: SCHED_YIELD, arguments: [0; 3] };
 /// Registers `ymm0` to `ymm15`; where the processor has no AVX, the lower halves are `xmm0` to `xmm15` and the upper ones stay.
 type Vectors = [[u64; 4]; 16];
 
-/// Loads all vector registers and MXCSR, counts `spin` down, makes the system call, and stores what the registers hold then.
+/// Loads all vector registers and MXCSR, counts `spin` down, makes the system call, and stores what the registers hold then; the call's result.
 macro_rules! round {
     ($move:literal $register:literal $vectors:ident $mxcsr:ident $spin:ident $call:ident $($n:literal)*) => {
         // SAFETY: it touches the two values, and the callers' system calls none of this program's memory but what they name.
         unsafe {
+            let result: i64;
             asm!(
                 "ldmxcsr [r14]",
                 $(concat!($move, " ", $register, $n, ", [r13 + 32*", $n, "]"),)*
@@ -53,22 +54,23 @@ macro_rules! round {
                 in("r13") &raw mut *$vectors,
                 in("r14") &raw mut *$mxcsr,
                 inout("r12") $spin => _,
-                inout("rax") $call.number => _,
+                inout("rax") $call.number => result,
                 in("rdi") $call.arguments[0],
                 in("rsi") $call.arguments[1],
                 in("rdx") $call.arguments[2],
                 clobber_abi("sysv64"),
-            )
+            );
+            result
         }
     };
 }
 
 #[inline(never)]
-fn round(vectors: &mut Vectors, mxcsr: &mut u32, spin: u64, call: &Call) {
+fn round(vectors: &mut Vectors, mxcsr: &mut u32, spin: u64, call: &Call) -> i64 {
     if std::is_x86_feature_detected!("avx") {
-        round!("vmovdqu" "ymm" vectors mxcsr spin call 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        round!("vmovdqu" "ymm" vectors mxcsr spin call 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     } else {
-        round!("movdqu" "xmm" vectors mxcsr spin call 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        round!("movdqu" "xmm" vectors mxcsr spin call 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     }
 }
 
@@ -85,20 +87,21 @@ fn rounding(n: u64) -> u32 {
     0x1f80 | (n as u32 & 3) << 13
 }
 
-fn turn(n: u64, turn: u64, spin: u64, call: &Call) -> Verdict {
+/// One turn of a thread: what the call said, if the registers are as they were.
+fn turn(n: u64, turn: u64, spin: u64, call: &Call) -> Result<u64, String> {
     let (wanted, mut vectors, mut mxcsr) = (pattern(n, turn), pattern(n, turn), rounding(n));
-    round(&mut vectors, &mut mxcsr, spin, call);
+    let result = round(&mut vectors, &mut mxcsr, spin, call);
     if mxcsr != rounding(n) {
         return Err(format!("thread {n} turn {turn}: MXCSR {mxcsr:#x}, not {:#x}", rounding(n)));
     }
     match (0..16).find(|register| vectors[*register] != wanted[*register]) {
         Some(r) => Err(format!("thread {n} turn {turn}: register {r} {:x?}, not {:x?}", vectors[r], wanted[r])),
-        None => Ok(()),
+        None => u64::try_from(result).map_err(|_| format!("thread {n} turn {turn}: the call failed with {result}")),
     }
 }
 
 fn turns(n: u64, count: u64, spin: u64, call: &Call) -> Verdict {
-    (0..count).try_for_each(|number| turn(n, number, spin, call))
+    (0..count).try_for_each(|number| turn(n, number, spin, call).map(|_| ()))
 }
 
 /// Runs `body` on several threads at once.
@@ -128,7 +131,7 @@ fn pipe() -> Verdict {
     verdict
 }
 
-/// Writes lines to standard output while `/tmp/going` is there, with full registers; says how many on standard error. For the tests that kill
+/// Writes lines to standard output while `/tmp/going` is there, with full registers; says how many bytes on standard error. For the tests that kill
 /// the servers on the way.
 pub(crate) fn write_lines() -> Verdict {
     let going = AtomicBool::new(true);
@@ -142,12 +145,11 @@ pub(crate) fn write_lines() -> Verdict {
             going.store(false, Ordering::Relaxed);
         });
         threads(|n| {
-            let mut done = 0;
-            while going.load(Ordering::Relaxed) {
-                turn(n, done, 1, &call)?;
-                done += 1;
+            let mut bytes = 0;
+            for number in (0..).take_while(|_| going.load(Ordering::Relaxed)) {
+                bytes += turn(n, number, 1, &call)?;
             }
-            writeln!(std::io::stderr(), "lines {done}").map_err(crate::io)
+            writeln!(std::io::stderr(), "bytes {bytes}").map_err(crate::io)
         })
     })
 }

@@ -148,12 +148,12 @@ fn registers(lab: &Lab, smp: u32) -> Verdict {
         Err(why) => return Err(format!("{why}\n{told}")),
     }
     let kills = counts(&told).get("kills").copied().unwrap_or(0);
-    let written = told.lines().filter_map(|line| line.strip_prefix("lines ")?.parse::<usize>().ok()).sum::<usize>();
-    let whole = finished.output.split_inclusive(|byte| *byte == b'\n').filter(|line| *line == b"0123456789\n").count();
-    if kills == 0 || written == 0 || whole != written || told.contains("refused") {
-        return Err(fail(format!("{kills} kills, {written} lines written, {whole} came out")));
+    let written = told.lines().filter_map(|line| line.strip_prefix("bytes ")?.parse::<usize>().ok()).sum::<usize>();
+    let out = finished.output.len();
+    if kills == 0 || written == 0 || out != written || told.contains("refused") {
+        return Err(fail(format!("{kills} kills, {written} bytes written, {out} came out")));
     }
-    Ok(Some(format!("{kills} kills of the console, {whole} lines")))
+    Ok(Some(format!("{kills} kills of the console, {out} bytes")))
 }
 
 /// Standard output must be the numbers from 0 on, up to a multiple of 500. Bytes of it.
