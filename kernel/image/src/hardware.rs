@@ -114,9 +114,9 @@ impl MemoryHardware for Hw {
 
     fn port_in(&self, port: u16, width: u64) -> Option<u64> {
         match width {
-            1 => Some(port::in8(port) as u64),
-            2 => Some(port::in16(port) as u64),
-            4 => Some(port::in32(port) as u64),
+            1 => Some(port::read::<u8>(port).into()),
+            2 => Some(port::read::<u16>(port).into()),
+            4 => Some(port::read::<u32>(port).into()),
             _ => None,
         }
     }
@@ -126,9 +126,9 @@ impl MemoryHardware for Hw {
             klog::quiet();
         }
         match width {
-            1 => port::out8(port, value as u8),
-            2 => port::out16(port, value as u16),
-            4 => port::out32(port, value as u32),
+            1 => port::write::<u8>(port, value as u8),
+            2 => port::write::<u16>(port, value as u16),
+            4 => port::write::<u32>(port, value as u32),
             _ => return None,
         }
         Some(())

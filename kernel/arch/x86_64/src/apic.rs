@@ -4,9 +4,10 @@
 //! is untested there).
 #![allow(unsafe_code)]
 
+use crate::Machine;
 use crate::layout::PHYSMAP;
-use crate::{Machine, cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::registers::model_specific::Msr;
 
 /// Vectors of the kernel's own interrupts.
 pub const TIMER_VECTOR: u8 = 0xf0;
@@ -38,7 +39,7 @@ const OFF: u64 = u64::MAX;
 fn read(register: u32) -> u32 {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: x2APIC is on; the register exists there.
-        0 => unsafe { cpu::read_msr(0x800 + (register >> 4)) as u32 },
+        0 => unsafe { Msr::new(0x800 + (register >> 4)).read() as u32 },
         // SAFETY: the registers are mapped, uncached, for ever.
         base => unsafe { ((base + u64::from(register)) as *const u32).read_volatile() },
     }
@@ -47,7 +48,7 @@ fn read(register: u32) -> u32 {
 fn write(register: u32, value: u32) {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: as for `read`.
-        0 => unsafe { cpu::write_msr(0x800 + (register >> 4), u64::from(value)) },
+        0 => unsafe { Msr::new(0x800 + (register >> 4)).write(u64::from(value)) },
         // SAFETY: as for `read`.
         base => unsafe { ((base + u64::from(register)) as *mut u32).write_volatile(value) },
     }
@@ -57,9 +58,9 @@ fn write(register: u32, value: u32) {
 pub(crate) fn init(machine: &Machine) {
     // SAFETY: the register exists on every CPU with a local APIC; enabling it changes nothing that is in use.
     unsafe {
-        let base = cpu::read_msr(MSR_BASE);
+        let mut base = Msr::new(MSR_BASE);
         let mode = if machine.features.x2apic { 3 << 10 } else { 1 << 11 };
-        cpu::write_msr(MSR_BASE, base | mode);
+        base.write(base.read() | mode);
     }
     let registers = if machine.features.x2apic { 0 } else { PHYSMAP + machine.acpi.local_apic };
     REGISTERS.store(registers, Ordering::Relaxed);
@@ -108,7 +109,7 @@ fn command(id: u32, what: u32) {
         // SAFETY: x2APIC's command register; one write sends. The fences order it behind earlier stores (SDM 11.12.3).
         unsafe {
             core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
-            cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(what));
+            Msr::new(0x830).write(u64::from(id) << 32 | u64::from(what));
         }
         return;
     }
@@ -131,7 +132,7 @@ pub(crate) fn timer_at(tsc: u64) {
     // SAFETY: the caller checked the feature; the fence orders the mode before the deadline (SDM 11.5.4.1).
     unsafe {
         core::arch::asm!("mfence", options(nostack, preserves_flags));
-        cpu::write_msr(MSR_TSC_DEADLINE, tsc);
+        Msr::new(MSR_TSC_DEADLINE).write(tsc);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 
 /// Features that this kernel uses. Required ones are checked by [`Features::missing`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,33 +77,6 @@ pub(crate) fn initial_apic_id() -> u32 {
     __cpuid(1).ebx >> 24
 }
 
-/// Reads a model-specific register.
-///
-/// # Safety
-/// The register must exist.
-#[inline(always)]
-pub unsafe fn read_msr(register: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: the caller says that it exists.
-    unsafe {
-        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-/// Writes a model-specific register.
-///
-/// # Safety
-/// The register must exist, and what the value does must be sound.
-#[inline(always)]
-pub unsafe fn write_msr(register: u32, value: u64) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32,
-            options(nostack, preserves_flags));
-    }
-}
-
 /// A random word: the processor's where it has RDRAND, else as good as the time-stamp counter's low bits are.
 pub fn random() -> u64 {
     if bit(__cpuid(1).ecx, 30) {
@@ -126,29 +100,34 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-const CR0: u64 = 1 << 31 | 1 << 18 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1; // PG AM WP NE ET MP PE
-const CR4_BASE: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18; // PAE MCE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE
-const CR4_UMIP: u64 = 1 << 11;
-const CR4_PCIDE: u64 = 1 << 17;
-const CR4_SMEP: u64 = 1 << 20;
-const CR4_SMAP: u64 = 1 << 21;
-
 /// Switches on what `features` has: write protection, global pages, no execution or access of user pages in the kernel, and so on.
 ///
 /// # Safety
 /// The final page tables must be loaded (root with PCID 0): user pages are out of the kernel's reach from here on.
 pub unsafe fn protect(features: &Features) {
-    let mut cr4 = CR4_BASE;
-    for (has, bits) in
-        [(features.umip, CR4_UMIP), (features.smep, CR4_SMEP), (features.smap, CR4_SMAP), (features.pcid, CR4_PCIDE)]
-    {
-        if has {
-            cr4 |= bits;
-        }
-    }
+    use Cr0Flags as Zero;
+    use Cr4Flags as Four;
+    let zero = Zero::PAGING
+        | Zero::ALIGNMENT_MASK
+        | Zero::WRITE_PROTECT
+        | Zero::NUMERIC_ERROR
+        | Zero::EXTENSION_TYPE
+        | Zero::MONITOR_COPROCESSOR
+        | Zero::PROTECTED_MODE_ENABLE;
+    let mut four = Four::PHYSICAL_ADDRESS_EXTENSION
+        | Four::MACHINE_CHECK_EXCEPTION
+        | Four::PAGE_GLOBAL
+        | Four::OSFXSR
+        | Four::OSXMMEXCPT_ENABLE
+        | Four::FSGSBASE
+        | Four::OSXSAVE;
+    four.set(Four::USER_MODE_INSTRUCTION_PREVENTION, features.umip);
+    four.set(Four::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.smep);
+    four.set(Four::SUPERVISOR_MODE_ACCESS_PREVENTION, features.smap);
+    four.set(Four::PCID, features.pcid);
     // SAFETY: every bit set is one that CPUID reports or that long mode implies; the caller's promise covers SMEP and SMAP.
     unsafe {
-        asm!("mov cr0, {}", in(reg) CR0, options(nostack));
-        asm!("mov cr4, {}", in(reg) cr4, options(nostack));
+        Cr0::write_raw(zero.bits());
+        Cr4::write_raw(four.bits());
     }
 }

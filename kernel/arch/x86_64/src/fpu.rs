@@ -41,17 +41,11 @@ mod target {
     use crate::cpu::Features;
     use core::arch::asm;
     use core::arch::x86_64::__cpuid_count;
+    use x86_64::registers::xcontrol::XCr0;
 
     const BASE: u64 = 3;
     const AVX: u64 = 1 << 2;
     const AVX512: u64 = 7 << 5;
-
-    fn write_xcr0(components: u64) {
-        // SAFETY: OSXSAVE is on and the components are ones that the CPU reported.
-        unsafe {
-            asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") (components >> 32) as u32, options(nostack))
-        }
-    }
 
     /// Switches the components on that this CPU has and that fit.
     pub(crate) fn init(features: &Features) {
@@ -62,22 +56,19 @@ mod target {
             if !has || supported & more != more {
                 continue;
             }
-            write_xcr0(components | more);
+            // SAFETY: OSXSAVE is on and the components are ones that the CPU reported.
+            unsafe { XCr0::write_raw(components | more) }
             if __cpuid_count(0xd, 0).ebx as usize <= FPU_BYTES {
                 components |= more;
             }
         }
-        write_xcr0(components);
+        // SAFETY: as above.
+        unsafe { XCr0::write_raw(components) }
     }
 
     /// The components in use, as in XCR0.
     pub fn components() -> u64 {
-        let (low, high): (u32, u32);
-        // SAFETY: reads a register; OSXSAVE is on.
-        unsafe {
-            asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
-        }
-        u64::from(low) | u64::from(high) << 32
+        XCr0::read_raw()
     }
 
     /// Writes the registers' state to `to`.

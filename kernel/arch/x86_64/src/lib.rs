@@ -49,8 +49,6 @@ pub mod smp;
 #[cfg(target_os = "none")]
 pub mod start;
 #[cfg(target_os = "none")]
-mod sync;
-#[cfg(target_os = "none")]
 pub mod time;
 #[cfg(target_os = "none")]
 pub mod tlb;

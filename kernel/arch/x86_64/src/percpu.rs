@@ -6,25 +6,19 @@ use crate::layout::{self, MAX_CPUS};
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables::load_tss;
+use x86_64::registers::segmentation::{CS, DS, ES, FS, GS, SS, Segment, Segment64};
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
+use x86_64::structures::tss::TaskStateSegment;
 
-/// Selectors as Linux has them, since programs see them in their registers.
+/// Segments as Linux has them, since programs see their selectors in their registers: kernel code and data, user data and code.
+const SEGMENTS: [u64; 7] =
+    [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0];
 pub(crate) const KERNEL_CODE: u16 = 0x10;
 pub(crate) const KERNEL_DATA: u16 = 0x18;
 pub(crate) const USER_DATA: u16 = 0x28 | 3;
 pub(crate) const USER_CODE: u16 = 0x30 | 3;
-const TASK: u16 = 0x40;
-
-/// Task state segment (Intel SDM volume 3, 8.7).
-#[repr(C, packed(4))]
-struct TaskState {
-    reserved0: u32,
-    rsp: [u64; 3],
-    reserved1: u64,
-    ist: [u64; 7],
-    reserved2: u64,
-    reserved3: u16,
-    io_map: u16,
-}
 
 /// One CPU's area.
 #[repr(C, align(64))]
@@ -40,10 +34,9 @@ pub struct PerCpu {
     tables: UnsafeCell<Tables>,
 }
 
-#[repr(C)]
 struct Tables {
-    gdt: [u64; 10],
-    task: TaskState,
+    segments: GlobalDescriptorTable<10>,
+    task: TaskStateSegment,
 }
 
 // SAFETY: each CPU touches its own area alone.
@@ -51,15 +44,6 @@ unsafe impl Sync for PerCpu {}
 
 impl PerCpu {
     const fn new() -> PerCpu {
-        let task = TaskState {
-            reserved0: 0,
-            rsp: [0; 3],
-            reserved1: 0,
-            ist: [0; 7],
-            reserved2: 0,
-            reserved3: 0,
-            io_map: size_of::<TaskState>() as u16,
-        };
         PerCpu {
             this: Cell::new(core::ptr::null()),
             save: Cell::new(null_mut()),
@@ -67,7 +51,7 @@ impl PerCpu {
             user_rsp: Cell::new(0),
             thread: Cell::new(null_mut()),
             index: Cell::new(0),
-            tables: UnsafeCell::new(Tables { gdt: [0; 10], task }),
+            tables: UnsafeCell::new(Tables { segments: GlobalDescriptorTable::empty(), task: TaskStateSegment::new() }),
         }
     }
 }
@@ -102,51 +86,25 @@ pub(crate) unsafe fn init(cpu: usize) {
     area.index.set(cpu);
     area.stack_top.set(layout::stack(cpu, 0).1);
     // SAFETY: nobody else touches this CPU's tables; not loaded yet.
-    let tables = unsafe { &mut *area.tables.get() };
-    tables.task.rsp[0] = area.stack_top.get();
+    let Tables { segments, task } = unsafe { &mut *area.tables.get() };
+    task.privilege_stack_table[0] = VirtAddr::new(area.stack_top.get());
     for ist in 0..3 {
-        tables.task.ist[ist] = layout::stack(cpu, ist + 1).1;
+        task.interrupt_stack_table[ist] = VirtAddr::new(layout::stack(cpu, ist + 1).1);
     }
-    let task = &raw const tables.task as u64;
-    tables.gdt =
-        [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0, 0];
-    tables.gdt[8] =
-        (size_of::<TaskState>() as u64 - 1) | (task & 0xff_ffff) << 16 | 0x89 << 40 | (task >> 24 & 0xff) << 56;
-    tables.gdt[9] = task >> 32;
-    // SAFETY: the table holds what the selectors name, and stays for ever.
-    unsafe { load(&tables.gdt, area) }
-}
-
-unsafe fn load(gdt: &[u64; 10], area: &'static PerCpu) {
-    #[repr(C, packed)]
-    struct Pointer {
-        limit: u16,
-        base: u64,
+    for segment in SEGMENTS {
+        segments.append(Descriptor::UserSegment(segment));
     }
-    let pointer = Pointer { limit: size_of_val(gdt) as u16 - 1, base: gdt.as_ptr() as u64 };
-    // SAFETY: the caller's: the table is complete; CS is reloaded by a far return to the next instruction.
+    // SAFETY: tables and task state stay for ever, and hold what the selectors name; nothing in the kernel uses the segments that become null.
     unsafe {
-        asm!(
-            "lgdt [{pointer}]",
-            "push {code}",
-            "lea {scratch}, [rip + 2f]",
-            "push {scratch}",
-            "retfq",
-            "2:",
-            "mov ss, {data:e}",
-            "mov {scratch:e}, 0",
-            "mov ds, {scratch:e}",
-            "mov es, {scratch:e}",
-            "mov fs, {scratch:e}",
-            "mov gs, {scratch:e}",
-            "ltr {task:x}",
-            "wrgsbase {area}",
-            pointer = in(reg) &raw const pointer,
-            code = in(reg) u64::from(KERNEL_CODE),
-            data = in(reg) u32::from(KERNEL_DATA),
-            task = in(reg) TASK,
-            area = in(reg) area as *const PerCpu,
-            scratch = out(reg) _,
-        );
+        let task = segments.append(Descriptor::tss_segment_unchecked(task));
+        segments.load_unsafe();
+        CS::set_reg(SegmentSelector(KERNEL_CODE));
+        SS::set_reg(SegmentSelector(KERNEL_DATA));
+        DS::set_reg(SegmentSelector::NULL);
+        ES::set_reg(SegmentSelector::NULL);
+        FS::set_reg(SegmentSelector::NULL);
+        GS::set_reg(SegmentSelector::NULL);
+        load_tss(task);
+        GS::write_base(VirtAddr::from_ptr(area));
     }
 }

@@ -43,11 +43,11 @@ struct Moment {
 fn moment(port: u16) -> Result<Moment, NoClock> {
     let mut best: Option<(u64, Moment)> = None;
     for _ in 0..8 {
-        let start = port::in32(port) & PM_MASK;
+        let start = port::read::<u32>(port) & PM_MASK;
         let mut patience = 1_000_000u32;
         let (took, now) = loop {
             let before = cpu::tsc();
-            let pm = port::in32(port) & PM_MASK;
+            let pm = port::read::<u32>(port) & PM_MASK;
             let tsc = cpu::tsc();
             let timer = apic::timer_left();
             if pm != start {
@@ -67,7 +67,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
     let port = machine.acpi.pm_timer.ok_or(NoClock::NoReference)?;
     apic::timer_measure();
     let first = moment(port)?;
-    while (port::in32(port) & PM_MASK).wrapping_sub(first.pm) & PM_MASK < PM_TICKS {
+    while (port::read::<u32>(port) & PM_MASK).wrapping_sub(first.pm) & PM_MASK < PM_TICKS {
         core::hint::spin_loop();
     }
     let last = moment(port)?;

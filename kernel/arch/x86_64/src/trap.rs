@@ -14,13 +14,18 @@
 //! idles. An exception in kernel mode is a bug and ends the machine.
 #![allow(unsafe_code)]
 
+use crate::bug;
 use crate::frame::{FIXED_FLAGS, Frame, USER_FLAGS};
 use crate::layout::{STACK_WINDOW_SHIFT, STACKS};
 use crate::percpu::{self, AREAS, KERNEL_CODE, PerCpu, USER_CODE, USER_DATA};
-use crate::{bug, cpu};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables::lidt;
+use x86_64::registers::model_specific::{Efer, EferFlags, LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+use x86_64::structures::DescriptorTablePointer;
 
 /// The event of a `syscall`; smaller ones are vectors.
 pub const SYSCALL: u64 = 256;
@@ -88,11 +93,6 @@ pub(crate) unsafe fn make_gates() {
     }
 }
 
-const MSR_EFER: u32 = 0xc000_0080;
-const MSR_STAR: u32 = 0xc000_0081;
-const MSR_LSTAR: u32 = 0xc000_0082;
-const MSR_CSTAR: u32 = 0xc000_0083;
-const MSR_SFMASK: u32 = 0xc000_0084;
 /// Flags cleared by `syscall`: all that mean anything to the kernel (TF IF DF IOPL NT RF AC and the arithmetic ones).
 const SYSCALL_MASK: u64 = 0x0025_7fd5;
 
@@ -101,22 +101,15 @@ const SYSCALL_MASK: u64 = 0x0025_7fd5;
 /// # Safety
 /// After `percpu::init` on this CPU and `make_gates`.
 pub(crate) unsafe fn init() {
-    #[repr(C, packed)]
-    struct Pointer {
-        limit: u16,
-        base: u64,
-    }
-    let pointer = Pointer { limit: 4095, base: GATES.0.get() as u64 };
-    let star = u64::from(USER_DATA - 8) << 48 | u64::from(KERNEL_CODE) << 32;
+    let gates = DescriptorTablePointer { limit: 4095, base: VirtAddr::from_ptr(GATES.0.get()) };
     // SAFETY: the table is complete; these registers exist on every CPU with SYSCALL, which was checked.
     unsafe {
-        asm!("lidt [{}]", in(reg) &raw const pointer, options(nostack, readonly));
-        cpu::write_msr(MSR_EFER, cpu::read_msr(MSR_EFER) | 1);
-        cpu::write_msr(MSR_STAR, star);
-        cpu::write_msr(MSR_LSTAR, trap_syscall as *const () as u64);
-        cpu::write_msr(MSR_CSTAR, 0);
-        cpu::write_msr(MSR_SFMASK, SYSCALL_MASK);
+        lidt(&gates);
+        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
+        Star::write_raw(USER_DATA - 8, KERNEL_CODE);
     }
+    LStar::write(VirtAddr::from_ptr(trap_syscall as *const ()));
+    SFMask::write(RFlags::from_bits_retain(SYSCALL_MASK));
 }
 
 /// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays.
