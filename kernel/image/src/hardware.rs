@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use sal_abi::x86_64::FpuState;
 use sal_abi::{Error, Op};
 use sal_arch_x86_64::arena::Region;
-use sal_arch_x86_64::format::Format;
+use sal_arch_x86_64::paging::Format;
 use sal_arch_x86_64::physmap::{self, PhysicalMemory};
 use sal_arch_x86_64::{Machine as Found, apic, fpu, irq, machine, port, time, tlb};
 use sal_kernel_core::memory::{MemoryHardware, MemoryState, memory_call};

@@ -3,11 +3,11 @@
 
 use crate::hardware::Hw;
 use core::ptr::NonNull;
+use sal_arch_x86_64::Machine;
 use sal_arch_x86_64::arena::Region as Arena;
-use sal_arch_x86_64::format::LAYOUT;
 use sal_arch_x86_64::layout::PHYSMAP;
+use sal_arch_x86_64::paging::{LAYOUT, MapError};
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
-use sal_arch_x86_64::{Machine, paging::MapError};
 use sal_kernel_core::memory::{Account, Budgets, MemoryState};
 use sal_kernel_core::region::Region;
 use sal_kernel_core::threads::Hold;
@@ -88,8 +88,8 @@ pub(crate) fn kernel(
         // SAFETY: one per CPU, given to that CPU.
         give(n, Cpu::new(unsafe { Hold::new(n as u32) }, timers));
     }
-    let memories = Arena::reserve(&mut carver, ram, found.root, sizes.memories * 256).map_err(NoKernel::Arena)?;
-    let spaces = Arena::reserve(&mut carver, ram, found.root, sizes.spaces * 256).map_err(NoKernel::Arena)?;
+    let memories = Arena::reserve(&mut carver, found.root, sizes.memories * 256).map_err(NoKernel::Arena)?;
+    let spaces = Arena::reserve(&mut carver, found.root, sizes.spaces * 256).map_err(NoKernel::Arena)?;
     let refs = (slice(&mut carver, sizes.memories as usize)?, slice(&mut carver, sizes.spaces as usize)?);
     let mut endpoints = 0;
     let parts = KernelParts {

@@ -4,8 +4,8 @@
 pub const PAGE: u64 = 4096;
 /// All of physical memory starts here: `PHYSMAP + p` is physical address `p`.
 pub const PHYSMAP: u64 = 0xffff_c000_0000_0000;
-/// Physical addresses below this fit in the map.
-pub const PHYSMAP_LIMIT: u64 = 0x2000_0000_0000;
+/// Physical addresses below this fit in the map, and in the numbers of frames.
+pub const PHYSMAP_LIMIT: u64 = 0x1000_0000_0000;
 /// Arenas of kernel objects.
 pub const ARENAS: u64 = 0xffff_e000_0000_0000;
 /// Root entries (512 GiB each) set aside for arenas: made once, so that they are the same in every root.

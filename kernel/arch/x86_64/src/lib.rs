@@ -17,7 +17,6 @@ extern crate std;
 
 pub mod acpi;
 pub mod bootinfo;
-pub mod format;
 pub mod fpu;
 pub mod frame;
 pub mod layout;

@@ -8,13 +8,16 @@ use crate::acpi::{self, Acpi};
 use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, Span, Use};
 use crate::cpu::{self, Features};
 use crate::layout::{self, MAX_CPUS, PAGE};
-use crate::paging::{self, Access, MapError, TableMemory};
+use crate::paging::{self, MapError, TableMemory};
+use crate::physmap::Carver;
 use crate::spans::{self, Spans};
 use crate::{apic, fpu, irq, log, machine, percpu, time, tlb, trap, uart};
 use arrayvec::ArrayVec;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use sal_abi::Rights;
+use sal_kernel_mem::{Leaf, Who};
 
 const _: () = assert!(MULTIBOOT2_TAG == 0x36d7_6289, "the loader's own number");
 
@@ -179,47 +182,21 @@ fn cpu_ids(acpi: &Acpi) -> ArrayVec<u32, MAX_CPUS> {
     core::iter::once(own).chain(others).take(MAX_CPUS).collect()
 }
 
-/// Frames for page tables, taken from the largest free range below the identity map's end.
-struct BootFrames<'a> {
-    from: &'a mut Span,
-}
-
-impl TableMemory for BootFrames<'_> {
-    fn read(&self, at: u64) -> u64 {
-        // SAFETY: `at` is in a table made here, below the identity map's end.
-        unsafe { (at as *const u64).read() }
-    }
-
-    fn write(&mut self, at: u64, entry: u64) {
-        // SAFETY: as for `read`.
-        unsafe { (at as *mut u64).write(entry) }
-    }
-
-    fn frame(&mut self) -> Option<u64> {
-        let frame = self.from.start;
-        if frame + PAGE > self.from.end.min(IDENTITY_END) {
-            return None;
-        }
-        self.from.start += PAGE;
-        // SAFETY: a free frame below the identity map's end that nobody else will get.
-        unsafe { (frame as *mut [u64; 512]).write([0; 512]) };
-        Some(frame)
-    }
-}
-
+/// Makes the final tables from frames of the largest free range below the identity map's end.
 fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     let low = machine.free.iter_mut().filter(|s| s.start < IDENTITY_END);
     let from = low.max_by_key(|s| s.end.min(IDENTITY_END) - s.start).ok_or(MapError::NoFrame)?;
-    let mut frames = BootFrames { from };
+    let mut frames = Carver { rest: Span { end: from.end.min(IDENTITY_END), ..*from }, map: 0 };
     let root = frames.frame().ok_or(MapError::NoFrame)?;
-    map_image(&mut frames, root)?;
+    for (span, leaf) in image().into_iter().zip([paging::CODE, paging::CONSTANT, paging::DATA]) {
+        paging::map(&mut frames, root, layout::IMAGE + span.start, span, leaf, 0)?;
+    }
     let top_level = if machine.features.pages_1g { 2 } else { 1 };
-    let data = Access { write: true, ..Access::default() };
     for span in &machine.ram {
-        paging::map(&mut frames, root, layout::PHYSMAP + span.start, span.start, span.length(), data, top_level)?;
+        paging::map(&mut frames, root, layout::PHYSMAP + span.start, *span, paging::DATA, top_level)?;
     }
     for i in 0..layout::ARENA_ROOTS {
-        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, data)?;
+        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, Who::Kernel)?;
     }
     for cpu in 0..machine.cpu_ids.len() {
         map_stacks(&mut frames, root, cpu)?;
@@ -227,48 +204,36 @@ fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     map_devices(&mut frames, root, &machine.acpi)?;
     machine.start_root = start_root(&mut frames, root)?;
     machine.root = root;
+    from.start = frames.rest.start;
     Ok(())
 }
 
 /// A copy of `root` that also maps the trampoline where it is. Used by starting CPUs alone, before they switch caches of global pages on.
-fn start_root(memory: &mut impl TableMemory, root: u64) -> Result<u64, MapError> {
+fn start_root(memory: &mut Carver, root: u64) -> Result<u64, MapError> {
     let copy = memory.frame().ok_or(MapError::NoFrame)?;
     for slot in (0..PAGE).step_by(8) {
         memory.write(copy + slot, memory.read(root + slot));
     }
-    let code = Access { execute: true, write: true, ..Access::default() };
-    paging::map(memory, copy, layout::TRAMPOLINE, layout::TRAMPOLINE, PAGE, code, 0)?;
+    let code = Leaf { rights: Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE), ..paging::CODE };
+    paging::map(memory, copy, layout::TRAMPOLINE, Span::sized(layout::TRAMPOLINE, PAGE), code, 0)?;
     Ok(copy)
 }
 
 /// Interrupt controllers, uncached, at their place in the physical map.
-fn map_devices(memory: &mut impl TableMemory, root: u64, acpi: &Acpi) -> Result<(), MapError> {
-    let device = Access { write: true, device: true, ..Access::default() };
+fn map_devices(memory: &mut Carver, root: u64, acpi: &Acpi) -> Result<(), MapError> {
     let addresses = acpi.io_apics.iter().map(|io| io.address).chain([acpi.local_apic]);
     for page in addresses.map(|address| address & !(PAGE - 1)) {
-        paging::map(memory, root, layout::PHYSMAP + page, page, PAGE, device, 0)?;
-    }
-    Ok(())
-}
-
-fn map_image(memory: &mut impl TableMemory, root: u64) -> Result<(), MapError> {
-    let accesses =
-        [Access { execute: true, ..Access::default() }, Access::default(), Access { write: true, ..Access::default() }];
-    for (span, access) in image().into_iter().zip(accesses) {
-        paging::map(memory, root, layout::IMAGE + span.start, span.start, span.length(), access, 0)?;
+        paging::map(memory, root, layout::PHYSMAP + page, Span::sized(page, PAGE), paging::DEVICE, 0)?;
     }
     Ok(())
 }
 
 /// Maps the stacks of `cpu`, each above a page that stays unmapped.
-pub(crate) fn map_stacks(memory: &mut impl TableMemory, root: u64, cpu: usize) -> Result<(), MapError> {
-    let data = Access { write: true, ..Access::default() };
+fn map_stacks(memory: &mut Carver, root: u64, cpu: usize) -> Result<(), MapError> {
     for which in 0..layout::STACK_PAGES.len() {
         let (bottom, top) = layout::stack(cpu, which);
-        for page in (bottom..top).step_by(PAGE as usize) {
-            let frame = memory.frame().ok_or(MapError::NoFrame)?;
-            paging::map(memory, root, page, frame, PAGE, data, 0)?;
-        }
+        let first = memory.take(layout::STACK_PAGES[which]).ok_or(MapError::NoFrame)?;
+        paging::map(memory, root, bottom, Span::sized(first, top - bottom), paging::DATA, 0)?;
     }
     Ok(())
 }
