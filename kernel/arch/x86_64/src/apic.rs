@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::Machine;
+use crate::cpu::X2APIC;
 use crate::layout::PHYSMAP;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::registers::model_specific::Msr;
@@ -59,10 +60,10 @@ pub(crate) fn init(machine: &Machine) {
     // SAFETY: the register exists on every CPU with a local APIC; enabling it changes nothing that is in use.
     unsafe {
         let mut base = Msr::new(MSR_BASE);
-        let mode = if machine.features.x2apic { 3 << 10 } else { 1 << 11 };
+        let mode = if X2APIC.exists() { 3 << 10 } else { 1 << 11 };
         base.write(base.read() | mode);
     }
-    let registers = if machine.features.x2apic { 0 } else { PHYSMAP + machine.acpi.local_apic };
+    let registers = if X2APIC.exists() { 0 } else { PHYSMAP + machine.acpi.local_apic };
     REGISTERS.store(registers, Ordering::Relaxed);
     write(LINT0, MASKED);
     write(LINT1, MASKED);

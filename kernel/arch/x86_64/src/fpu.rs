@@ -38,7 +38,6 @@ pub use target::*;
 #[cfg(target_os = "none")]
 mod target {
     use super::{FPU_BYTES, FpuState};
-    use crate::cpu::Features;
     use core::arch::asm;
     use core::arch::x86_64::__cpuid_count;
     use x86_64::registers::xcontrol::XCr0;
@@ -48,12 +47,12 @@ mod target {
     const AVX512: u64 = 7 << 5;
 
     /// Switches the components on that this CPU has and that fit.
-    pub(crate) fn init(features: &Features) {
+    pub(crate) fn init() {
         let supported = __cpuid_count(0xd, 0);
         let supported = u64::from(supported.eax) | u64::from(supported.edx) << 32;
         let mut components = BASE;
-        for (has, more) in [(features.avx, AVX), (features.avx512, AVX512)] {
-            if !has || supported & more != more {
+        for more in [AVX, AVX512] {
+            if supported & more != more {
                 continue;
             }
             // SAFETY: OSXSAVE is on and the components are ones that the CPU reported.

@@ -3,10 +3,7 @@
 
 use crate::layout::{self, PHYSMAP, TRAMPOLINE};
 use crate::{Machine, apic, log, machine, start, time, tlb};
-use core::arch::global_asm;
 use core::sync::atomic::{AtomicUsize, Ordering};
-
-global_asm!(include_str!("ap.s"), TRAMPOLINE = const TRAMPOLINE, ENTRY = sym ap_rust);
 
 unsafe extern "C" {
     static trampoline_start: u8;
@@ -93,7 +90,7 @@ fn wait(cpu: usize, ns: u64) -> bool {
     true
 }
 
-extern "C" fn ap_rust(cpu: usize) -> ! {
+pub(crate) extern "C" fn ap_rust(cpu: usize) -> ! {
     let found = start::machine();
     // SAFETY: the kernel's own root maps all that this CPU uses; first thing on this CPU, whose number is its own.
     unsafe {

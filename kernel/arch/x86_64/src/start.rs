@@ -6,12 +6,11 @@
 
 use crate::acpi::{self, Acpi};
 use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, Span, Use};
-use crate::cpu::{self, Features};
 use crate::layout::{self, MAX_CPUS, PAGE};
 use crate::paging::{self, MapError, TableMemory};
 use crate::physmap::Carver;
 use crate::spans::{self, Spans};
-use crate::{apic, fpu, irq, log, machine, percpu, time, tlb, trap, uart};
+use crate::{apic, cpu, fpu, irq, log, machine, percpu, smp, time, tlb, trap, uart};
 use arrayvec::ArrayVec;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
@@ -21,7 +20,13 @@ use sal_kernel_mem::{Leaf, Who};
 
 const _: () = assert!(MULTIBOOT2_TAG == 0x36d7_6289, "the loader's own number");
 
-global_asm!(include_str!("boot.s"), PVH_TAG = const PVH_TAG);
+global_asm!(
+    include_str!("boot.s"),
+    include_str!("ap.s"),
+    PVH_TAG = const PVH_TAG,
+    TRAMPOLINE = const layout::TRAMPOLINE,
+    AP_ENTRY = sym smp::ap_rust,
+);
 
 /// The start-up code's identity map ends here.
 const IDENTITY_END: u64 = 1 << 32;
@@ -31,8 +36,6 @@ const IDENTITY_END: u64 = 1 << 32;
 pub struct Machine {
     /// What the loader said.
     pub boot: BootInfo,
-    /// The boot CPU's features.
-    pub features: Features,
     /// RAM that is mapped at [`layout::PHYSMAP`].
     pub ram: Spans,
     /// What of it is free: not the image, the tables made here, the boot image, the first MiB.
@@ -90,8 +93,7 @@ fn refuse(what: core::fmt::Arguments<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
     uart::init();
-    let features = Features::read();
-    if let Some(name) = features.missing() {
+    if let Some(name) = cpu::missing() {
         refuse(format_args!("the processor lacks {name}"));
     }
     let boot = match bootinfo::parse(tag, u64::from(address), &identity) {
@@ -99,7 +101,7 @@ extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
         Err(bad) => refuse(format_args!("{bad}")),
     };
     // SAFETY: only this CPU runs, and only here is it written.
-    let machine = unsafe { (*MACHINE.0.get()).write(survey(boot, features)) };
+    let machine = unsafe { (*MACHINE.0.get()).write(survey(boot)) };
     if let Err(error) = make_tables(machine) {
         refuse(format_args!("page tables of the kernel: {error:?}"));
     }
@@ -135,16 +137,16 @@ pub(crate) fn machine() -> &'static Machine {
 pub(crate) unsafe fn init_cpu(machine: &Machine, cpu: usize) {
     // SAFETY: the caller's promise; protections first, since the per-CPU area needs FSGSBASE.
     unsafe {
-        cpu::protect(&machine.features);
+        cpu::protect();
         percpu::init(cpu);
         trap::init();
     }
-    fpu::init(&machine.features);
+    fpu::init();
     apic::init(machine);
 }
 
 /// Sorts memory into RAM and free RAM.
-fn survey(boot: BootInfo, features: Features) -> Machine {
+fn survey(boot: BootInfo) -> Machine {
     let [text, rodata, data] = image();
     let first_mib = Span { start: 0, end: 1 << 20 };
     let mut holes = Spans::new();
@@ -172,7 +174,7 @@ fn survey(boot: BootInfo, features: Features) -> Machine {
         Ok(acpi) => acpi,
         Err(error) => refuse(format_args!("ACPI tables: {error:?}")),
     };
-    Machine { cpu_ids: cpu_ids(&acpi), boot, features, ram, free, acpi, root: 0, start_root: 0 }
+    Machine { cpu_ids: cpu_ids(&acpi), boot, ram, free, acpi, root: 0, start_root: 0 }
 }
 
 /// The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
@@ -191,7 +193,7 @@ fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     for (span, leaf) in image().into_iter().zip([paging::CODE, paging::CONSTANT, paging::DATA]) {
         paging::map(&mut frames, root, layout::IMAGE + span.start, span, leaf, 0)?;
     }
-    let top_level = if machine.features.pages_1g { 2 } else { 1 };
+    let top_level = if cpu::GIB_PAGES.exists() { 2 } else { 1 };
     for span in &machine.ram {
         paging::map(&mut frames, root, layout::PHYSMAP + span.start, *span, paging::DATA, top_level)?;
     }
@@ -247,13 +249,13 @@ pub fn report(machine: &Machine) {
     }
     let (hz, _) = time::tsc_rate();
     log!("clock: {}.{:03} MHz", hz / 1_000_000, hz / 1000 % 1000);
-    if !machine.features.invariant_tsc {
+    if !cpu::INVARIANT_TSC.exists() {
         log!("warning: the processor does not promise an invariant time-stamp counter");
     }
     if machine.acpi.more_cpus > 0 {
         log!("warning: {} more CPUs than the {MAX_CPUS} that this kernel can use", machine.acpi.more_cpus);
     }
-    for name in machine.features.unprotected() {
+    for name in cpu::unprotected() {
         log!("warning: the processor lacks the protection {name}");
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
     TSC_HZ.store(tsc_hz, Ordering::Relaxed);
     SCALE.store(((u128::from(NS) << 32) / u128::from(tsc_hz)) as u64, Ordering::Relaxed);
     TIMER_SCALE.store(((u128::from(timer_hz) << 32) / u128::from(NS)) as u64, Ordering::Relaxed);
-    USE_DEADLINE.store(machine.features.tsc_deadline, Ordering::Relaxed);
+    USE_DEADLINE.store(cpu::TSC_DEADLINE.exists(), Ordering::Relaxed);
     ZERO.store(cpu::tsc(), Ordering::Relaxed);
     Ok(())
 }
