@@ -29,7 +29,7 @@ pub struct Override {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Acpi {
     /// Physical address of the local APIC.
     pub local_apic: u64,
@@ -43,6 +43,18 @@ pub struct Acpi {
     pub overrides: ArrayVec<Override, 16>,
     /// Port of the power-management timer (24 bits used of it).
     pub pm_timer: Option<u16>,
+}
+
+impl Acpi {
+    /// Nothing.
+    pub const EMPTY: Acpi = Acpi {
+        local_apic: 0,
+        cpus: ArrayVec::new_const(),
+        more_cpus: 0,
+        io_apics: ArrayVec::new_const(),
+        overrides: ArrayVec::new_const(),
+        pm_timer: None,
+    };
 }
 
 /// Why ACPI is of no use.
@@ -61,15 +73,14 @@ pub enum BadAcpi {
 const HEADER: usize = 36;
 const TABLE_LIMIT: usize = 1 << 20;
 
-/// Reads the tables; `rsdp` as the loader gave it, else it is searched for where BIOSes put it.
+/// Reads the tables into `acpi`; `rsdp` as the loader gave it, else it is searched for where BIOSes put it.
 ///
 /// # Errors
 /// See `BadAcpi`.
-pub fn read(rsdp: Option<u64>, memory: &Physical<'_>) -> Result<Acpi, BadAcpi> {
+pub fn read(acpi: &mut Acpi, rsdp: Option<u64>, memory: &Physical<'_>) -> Result<(), BadAcpi> {
     let root = rsdp.and_then(|at| root_table(at, memory));
     let (at, width) = root.or_else(|| search(memory)).ok_or(BadAcpi::NoRoot)?;
     let root = table(at, memory).ok_or(BadAcpi::BadRootTable)?;
-    let mut acpi = Acpi::default();
     let mut seen = false;
     for entry in root.get(HEADER..).unwrap_or(&[]).chunks_exact(width) {
         let at = if width == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
@@ -79,7 +90,7 @@ pub fn read(rsdp: Option<u64>, memory: &Physical<'_>) -> Result<Acpi, BadAcpi> {
         match found.first_chunk::<4>() {
             Some(b"APIC") => {
                 seen = true;
-                madt(&mut acpi, found);
+                madt(acpi, found);
             }
             Some(b"FACP") => acpi.pm_timer = pm_timer(found),
             _ => {}
@@ -88,7 +99,7 @@ pub fn read(rsdp: Option<u64>, memory: &Physical<'_>) -> Result<Acpi, BadAcpi> {
     match seen {
         false => Err(BadAcpi::NoMadt),
         true if acpi.cpus.is_empty() || acpi.io_apics.is_empty() => Err(BadAcpi::NothingFound),
-        true => Ok(acpi),
+        true => Ok(()),
     }
 }
 
@@ -214,7 +225,9 @@ mod tests {
     }
 
     fn look(m: &[u8], rsdp: Option<u64>) -> Result<Acpi, BadAcpi> {
-        read(rsdp, &|a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?))
+        let mut acpi = Acpi::EMPTY;
+        let memory = |a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?);
+        read(&mut acpi, rsdp, &memory).map(|()| acpi)
     }
 
     #[test]

@@ -5,16 +5,15 @@
 #![allow(unsafe_code)]
 
 use crate::acpi::{self, Acpi};
-use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, Span, Use};
+use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, RANGES, Span, Use};
 use crate::layout::{self, MAX_CPUS, PAGE};
 use crate::paging::{self, MapError, TableMemory};
 use crate::physmap::Carver;
-use crate::spans::{self, Spans};
+use crate::spans::{self, Spans, TooMany};
 use crate::{apic, cpu, fpu, irq, log, machine, percpu, smp, time, tlb, trap, uart};
 use arrayvec::ArrayVec;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use sal_abi::Rights;
 use sal_kernel_mem::{Leaf, Who};
 
@@ -50,10 +49,18 @@ pub struct Machine {
     pub(crate) start_root: u64,
 }
 
-struct MachineCell(UnsafeCell<MaybeUninit<Machine>>);
+struct MachineCell(UnsafeCell<Machine>);
 // SAFETY: written once by the boot CPU before any other CPU runs, shared afterwards.
 unsafe impl Sync for MachineCell {}
-static MACHINE: MachineCell = MachineCell(UnsafeCell::new(MaybeUninit::uninit()));
+static MACHINE: MachineCell = MachineCell(UnsafeCell::new(Machine {
+    boot: BootInfo::EMPTY,
+    ram: Spans::new_const(),
+    free: Spans::new_const(),
+    acpi: Acpi::EMPTY,
+    cpu_ids: ArrayVec::new_const(),
+    root: 0,
+    start_root: 0,
+}));
 
 unsafe extern "C" {
     static image_text_start: u8;
@@ -96,12 +103,21 @@ extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
     if let Some(name) = cpu::missing() {
         refuse(format_args!("the processor lacks {name}"));
     }
-    let boot = match bootinfo::parse(tag, u64::from(address), &identity) {
-        Ok(info) => info,
-        Err(bad) => refuse(format_args!("{bad}")),
-    };
-    // SAFETY: only this CPU runs, and only here is it written.
-    let machine = unsafe { (*MACHINE.0.get()).write(survey(boot)) };
+    // SAFETY: only this CPU runs, and nobody else has it.
+    let machine = unsafe { &mut *MACHINE.0.get() };
+    if let Err(bad) = bootinfo::parse(&mut machine.boot, tag, u64::from(address), &identity) {
+        refuse(format_args!("{bad}"));
+    }
+    if survey(machine).is_err() {
+        refuse(format_args!("memory is in more than 256 pieces"));
+    }
+    if let Err(error) = acpi::read(&mut machine.acpi, machine.boot.rsdp, &identity) {
+        refuse(format_args!("ACPI tables: {error:?}"));
+    }
+    // The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
+    let own = cpu::initial_apic_id();
+    let others = machine.acpi.cpus.iter().copied().filter(|id| *id != own);
+    machine.cpu_ids.extend(core::iter::once(own).chain(others).take(MAX_CPUS));
     if let Err(error) = make_tables(machine) {
         refuse(format_args!("page tables of the kernel: {error:?}"));
     }
@@ -124,10 +140,10 @@ extern "C" fn boot_cpu_main(machine: &'static Machine) -> ! {
     kernel_main(machine)
 }
 
-/// The machine, for other CPUs.
-pub(crate) fn machine() -> &'static Machine {
-    // SAFETY: written before any other CPU started.
-    unsafe { (*MACHINE.0.get()).assume_init_ref() }
+/// The machine, for who comes after the start: other CPUs, traps.
+pub fn machine() -> &'static Machine {
+    // SAFETY: written before any other CPU ran and any trap came.
+    unsafe { &*MACHINE.0.get() }
 }
 
 /// All that is per CPU.
@@ -146,42 +162,25 @@ pub(crate) unsafe fn init_cpu(machine: &Machine, cpu: usize) {
 }
 
 /// Sorts memory into RAM and free RAM.
-fn survey(boot: BootInfo) -> Machine {
+fn survey(machine: &mut Machine) -> Result<(), TooMany> {
     let [text, rodata, data] = image();
     let first_mib = Span { start: 0, end: 1 << 20 };
-    let mut holes = Spans::new();
+    let mut holes = ArrayVec::<Span, { RANGES + 3 }>::new();
     holes.extend([first_mib, Span { start: first_mib.end, end: data.end }]);
-    holes.extend(boot.module);
-    for (span, _) in boot.ranges.iter().filter(|(_, usage)| *usage != Use::Free) {
-        holes.push(*span);
-    }
-    let (mut ram, mut free) = (Spans::new(), Spans::new());
+    holes.extend(machine.boot.module);
+    holes.extend(machine.boot.ranges.iter().filter(|(_, usage)| *usage != Use::Free).map(|(span, _)| *span));
     let constant = [Span { start: text.start, end: rodata.end }];
-    let mut fits = spans::add(&mut ram, first_mib, &[]);
-    for (span, usage) in &boot.ranges {
+    spans::add(&mut machine.ram, first_mib, &[])?;
+    for (span, usage) in &machine.boot.ranges {
         let span = Span { start: span.start, end: span.end.min(layout::PHYSMAP_LIMIT) };
         if *usage != Use::Reserved {
-            fits = fits.and_then(|()| spans::add(&mut ram, span, &constant));
+            spans::add(&mut machine.ram, span, &constant)?;
         }
         if *usage == Use::Free {
-            fits = fits.and_then(|()| spans::add(&mut free, span, &holes));
+            spans::add(&mut machine.free, span, &holes)?;
         }
     }
-    if fits.is_err() {
-        refuse(format_args!("memory is in more than 256 pieces"));
-    }
-    let acpi = match acpi::read(boot.rsdp, &identity) {
-        Ok(acpi) => acpi,
-        Err(error) => refuse(format_args!("ACPI tables: {error:?}")),
-    };
-    Machine { cpu_ids: cpu_ids(&acpi), boot, ram, free, acpi, root: 0, start_root: 0 }
-}
-
-/// The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
-fn cpu_ids(acpi: &Acpi) -> ArrayVec<u32, MAX_CPUS> {
-    let own = cpu::initial_apic_id();
-    let others = acpi.cpus.iter().copied().filter(|id| *id != own);
-    core::iter::once(own).chain(others).take(MAX_CPUS).collect()
+    Ok(())
 }
 
 /// Makes the final tables from frames of the largest free range below the identity map's end.
