@@ -156,25 +156,18 @@ impl MemoryHardware for Hw {
     }
 
     fn fpu(&self, page: u32, state: u32, load: bool) {
-        let (shown, own) = (physmap::address(Page(page)) as *mut sal_abi::MessagePage, self.fpu_state(state));
+        let page = physmap::address(Page(page)) as *mut sal_abi::MessagePage;
         // SAFETY: both frames belong to the running thread: the message page is pinned, the state frame is the kernel's and used by
         // this CPU alone. What user mode wrote is copied first and sanitised where it can't be written any more.
         unsafe {
+            let (shown, own) = (&raw mut (*page).fpu, self.fpu_state(state));
             if load {
-                core::ptr::copy_nonoverlapping(
-                    (&raw const (*shown).fpu).cast::<u8>(),
-                    own.cast::<u8>(),
-                    size_of::<FpuState>(),
-                );
+                own.copy_from_nonoverlapping(shown, 1);
                 fpu::sanitise(&mut *own, fpu::components());
                 fpu::restore(&*own);
             } else {
                 fpu::save(&mut *own);
-                core::ptr::copy_nonoverlapping(
-                    own.cast::<u8>(),
-                    (&raw mut (*shown).fpu).cast::<u8>(),
-                    size_of::<FpuState>(),
-                );
+                shown.copy_from_nonoverlapping(own, 1);
             }
         }
     }

@@ -23,21 +23,25 @@ pub(crate) struct Local {
     /// The thread whose state the machine has loaded, and the frame that its registers are saved to.
     thread: u32,
     frame: *mut Registers,
+    /// Number of the root's frame; 0: none of a thread's.
     root: u64,
     /// When the timer is set to.
     timer: u64,
 }
 
 struct Locals([UnsafeCell<Option<Local>>; CPUS]);
-// SAFETY: each CPU reaches its own entry only, by its number.
+// SAFETY: each CPU reaches its own entry only, by its number; the boot CPU makes them before.
 unsafe impl Sync for Locals {}
 static LOCALS: Locals = Locals([const { UnsafeCell::new(None) }; CPUS]);
 
-/// Gives this CPU its state.
-pub(crate) fn init(cpu: Cpu<Hw>) {
-    let local = Local { cpu, thread: NONE, frame: null_mut(), root: tlb::root(), timer: u64::MAX };
-    if let Some(place) = LOCALS.0.get(percpu::index()) {
-        // SAFETY: this CPU's own entry, before it takes its first trap.
+/// Gives a CPU its state.
+///
+/// # Safety
+/// Once per CPU, while none looks at its state.
+pub(crate) unsafe fn init(n: usize, cpu: Cpu<Hw>) {
+    let local = Local { cpu, thread: NONE, frame: null_mut(), root: 0, timer: u64::MAX };
+    if let Some(place) = LOCALS.0.get(n) {
+        // SAFETY: the caller's promise.
         unsafe { *place.get() = Some(local) };
     }
 }

@@ -2,9 +2,11 @@
 #![allow(unsafe_code)]
 
 use crate::hardware::Hw;
+use arrayvec::ArrayVec;
 use core::ptr::NonNull;
 use sal_arch_x86_64::Machine;
 use sal_arch_x86_64::arena::Region as Arena;
+use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::layout::PHYSMAP;
 use sal_arch_x86_64::paging::{LAYOUT, MapError};
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
@@ -13,7 +15,7 @@ use sal_kernel_core::region::Region;
 use sal_kernel_core::threads::Hold;
 use sal_kernel_core::timer::Entry;
 use sal_kernel_core::{Cpu, Kernel, KernelParts};
-use sal_kernel_mem::{Frame, FrameRange, PAGE, Vm};
+use sal_kernel_mem::{Frame, FrameRange, MAX_RANGES, PAGE, Vm};
 
 /// Why the core can't be made.
 #[derive(Debug)]
@@ -28,21 +30,6 @@ pub(crate) enum NoKernel {
 
 /// Budgets that there may be.
 const BUDGETS: usize = 512;
-
-/// How many of each there may be.
-struct Sizes {
-    threads: u32,
-    memories: u64,
-    spaces: u64,
-}
-
-impl Sizes {
-    /// By the bytes of free memory: a machine of 32 MiB has 256 threads, one of 512 MiB or more has 4,096.
-    fn of(bytes: u64) -> Sizes {
-        let threads = (bytes >> 17).clamp(128, 4096) as u32;
-        Sizes { threads, memories: threads as u64 * 8, spaces: threads as u64 * 2 }
-    }
-}
 
 /// Memory for `count` values of `T` in a row, from the range that the carver holds.
 fn carve<T>(carver: &mut Carver, count: usize) -> Result<NonNull<T>, NoKernel> {
@@ -82,44 +69,40 @@ pub(crate) fn kernel(
     // SAFETY: once, by the owner of the machine's free memory.
     let (ram, mut carver) = unsafe { (PhysicalMemory::new(found), Carver::new(found)) };
     let largest = found.free.iter().copied().max_by_key(|s| s.length());
-    let sizes = Sizes::of(found.free.iter().map(|s| s.length()).sum());
+    let free: u64 = found.free.iter().map(|s| s.length()).sum();
+    // A machine of 32 MiB has 256 threads, one of 512 MiB or more has 4,096.
+    let threads = (free >> 17).clamp(128, 4096) as u32;
+    let (memories, spaces) = (u64::from(threads) * 8, u64::from(threads) * 2);
     for n in 0..cpus {
-        let timers = slice::<Entry>(&mut carver, sizes.threads as usize)?;
+        let timers = slice::<Entry>(&mut carver, threads as usize)?;
         // SAFETY: one per CPU, given to that CPU.
         give(n, Cpu::new(unsafe { Hold::new(n as u32) }, timers));
     }
-    let memories = Arena::reserve(&mut carver, found.root, sizes.memories * 256).map_err(NoKernel::Arena)?;
-    let spaces = Arena::reserve(&mut carver, found.root, sizes.spaces * 256).map_err(NoKernel::Arena)?;
-    let refs = (slice(&mut carver, sizes.memories as usize)?, slice(&mut carver, sizes.spaces as usize)?);
+    let refs = (slice(&mut carver, memories as usize)?, slice(&mut carver, spaces as usize)?);
+    let memories = Arena::reserve(&mut carver, found.root, memories * 256).map_err(NoKernel::Arena)?;
+    let spaces = Arena::reserve(&mut carver, found.root, spaces * 256).map_err(NoKernel::Arena)?;
     let mut endpoints = 0;
     let parts = KernelParts {
-        threads: region(&mut carver, sizes.threads, sal_kernel_core::threads::Slot::free)?,
-        endpoints: region(&mut carver, sizes.threads * 2, || {
+        threads: region(&mut carver, threads, sal_kernel_core::threads::Slot::free)?,
+        endpoints: region(&mut carver, threads * 2, || {
             endpoints += 1;
             sal_kernel_core::endpoint::Slot::free(endpoints - 1)
         })?,
-        notifications: region(&mut carver, sizes.threads * 2, Default::default)?,
-        replies: region(&mut carver, sizes.threads * 2, Default::default)?,
-        processes: region(&mut carver, sizes.threads / 2, Default::default)?,
-        slots: region(&mut carver, sizes.threads * 16, Default::default)?,
+        notifications: region(&mut carver, threads * 2, Default::default)?,
+        replies: region(&mut carver, threads * 2, Default::default)?,
+        processes: region(&mut carver, threads / 2, Default::default)?,
+        slots: region(&mut carver, threads * 16, Default::default)?,
     };
     let place = carve::<Kernel<Hw>>(&mut carver, 1)?;
     let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
     // The carver is done: what is left of its range is the allocator's, with the others.
     let carved = carver.rest();
     drop(carver);
-    let mut ranges = [FrameRange { start: 0, end: 0 }; sal_kernel_mem::MAX_RANGES];
-    let mut count = 0;
-    for span in &found.free {
-        let span = if Some(*span) == largest { carved } else { *span };
-        if let Some(range) = ranges.get_mut(count) {
-            *range = FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };
-            count += 1;
-        }
-    }
+    let pages = |span: Span| FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };
+    let spans = found.free.iter().map(|span| if Some(*span) == largest { carved } else { *span });
+    let ranges: ArrayVec<FrameRange, MAX_RANGES> = spans.map(pages).take(MAX_RANGES).collect();
     let template = Frame((found.root / PAGE) as u32);
-    let vm = Vm::new(ram, ranges.get(..count).unwrap_or_default(), (memories, spaces), LAYOUT, template)
-        .map_err(|_| NoKernel::Frames)?;
+    let vm = Vm::new(ram, &ranges, (memories, spaces), LAYOUT, template).map_err(|_| NoKernel::Frames)?;
     budgets.root(vm.frames().available());
     let kernel = Kernel::new(Hw { found, ram }, parts, MemoryState::new(vm, budgets, refs.0, refs.1));
     // SAFETY: carved for the kernel alone, mapped for ever.

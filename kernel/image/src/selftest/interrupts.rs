@@ -16,7 +16,7 @@ const TRANSMITTER_EMPTY: u8 = 2;
 static KICKS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// What other CPUs do with an event: count a kick and kick the boot CPU back.
-pub(crate) fn count(found: &Machine, event: u64) {
+pub(super) fn count(found: &Machine, event: u64) {
     if irq::accept(found, event) == Interrupt::Kick
         && let Some(kicks) = KICKS.get(percpu::index())
     {
