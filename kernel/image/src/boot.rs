@@ -20,7 +20,7 @@ extern "Rust" fn kernel_main(found: &'static Machine) -> ! {
 /// Makes the core and the root task, and lets all CPUs at it: they idle until they are interrupted.
 fn run(found: &'static Machine, cpus: usize) -> ! {
     // SAFETY: each CPU's state once, before the core is open.
-    let kernel = match make::kernel(found, cpus, &mut |n, cpu| unsafe { local::init(n, cpu) }) {
+    let kernel = match make::kernel(found, cpus, &mut |hold, timers| unsafe { local::init(hold, timers) }) {
         Ok(kernel) => kernel,
         Err(error) => refuse(format_args!("too little memory for the kernel's own tables: {error:?}")),
     };

@@ -174,7 +174,7 @@ impl MemoryHardware for Hw {
 
     fn fpu_start(&self, state: u32) {
         // SAFETY: a fresh frame of the kernel's that nobody else uses yet.
-        unsafe { self.fpu_state(state).write(fpu::initial()) }
+        unsafe { self.fpu_state(state).copy_from_nonoverlapping(&fpu::INITIAL, 1) }
     }
 
     fn ticks(&self) -> (u64, u64) {

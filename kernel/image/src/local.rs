@@ -13,7 +13,8 @@ use sal_arch_x86_64::frame::Frame as Registers;
 use sal_arch_x86_64::physmap;
 use sal_arch_x86_64::{fpu, guest, percpu, time, tlb, trap};
 use sal_kernel_core::cpu::{CPUS, LEFT_STATE, NO_STATE};
-use sal_kernel_core::threads::NONE;
+use sal_kernel_core::threads::{Hold, NONE};
+use sal_kernel_core::timer::Entry;
 use sal_kernel_core::{Cpu, Kernel};
 use sal_kernel_mem::Frame as Page;
 
@@ -38,12 +39,12 @@ static LOCALS: Locals = Locals([const { UnsafeCell::new(None) }; CPUS]);
 ///
 /// # Safety
 /// Once per CPU, while none looks at its state.
-pub(crate) unsafe fn init(n: usize, cpu: Cpu<Hw>) {
-    let local = Local { cpu, thread: NONE, frame: null_mut(), root: 0, timer: u64::MAX };
-    if let Some(place) = LOCALS.0.get(n) {
-        // SAFETY: the caller's promise.
-        unsafe { *place.get() = Some(local) };
-    }
+#[inline(never)]
+pub(crate) unsafe fn init(hold: Hold, timers: &'static mut [Entry]) {
+    let Some(place) = LOCALS.0.get(hold.cpu() as usize) else { return };
+    let cpu = Cpu::new(hold, timers);
+    // SAFETY: the caller's promise.
+    unsafe { *place.get() = Some(Local { cpu, thread: NONE, frame: null_mut(), root: 0, timer: u64::MAX }) };
 }
 
 /// This CPU's state.
@@ -130,7 +131,7 @@ impl Local {
                 fpu::save(&mut *kernel.hw.fpu_state(self.cpu.fpu));
             }
             match to {
-                NO_STATE => fpu::restore(&fpu::initial()),
+                NO_STATE => fpu::restore(&fpu::INITIAL),
                 page => fpu::restore(&*kernel.hw.fpu_state(page)),
             }
         }

@@ -8,16 +8,16 @@ use sal_abi::x86_64::{FPU_BYTES, FpuState};
 const MXCSR_AT: usize = 24;
 const HEADER_AT: usize = 512;
 const HEADER_END: usize = 576;
-const MXCSR_START: u32 = 0x1f80;
 /// Bits that every processor with SSE2 and denormals-are-zero takes.
 const MXCSR_VALID: u32 = 0xffff;
 
-/// The state of a program that has just started.
-pub fn initial() -> FpuState {
+/// The state of a program that has just started: all exceptions masked in MXCSR.
+pub static INITIAL: FpuState = {
     let mut state = FpuState([0; FPU_BYTES]);
-    state.0[MXCSR_AT..MXCSR_AT + 4].copy_from_slice(&MXCSR_START.to_le_bytes());
+    state.0[MXCSR_AT] = 0x80;
+    state.0[MXCSR_AT + 1] = 0x1f;
     state
-}
+};
 
 /// Makes state that user mode wrote one that the processor takes without a fault. `components` as in XCR0.
 pub fn sanitise(state: &mut FpuState, components: u64) {
@@ -81,7 +81,7 @@ mod target {
     /// Loads the registers.
     ///
     /// # Safety
-    /// `from` was written by [`save`], [`super::initial`] or went through [`super::sanitise`], and user mode can't write to it.
+    /// `from` was written by [`save`], [`super::INITIAL`] or went through [`super::sanitise`], and user mode can't write to it.
     pub unsafe fn restore(from: &FpuState) {
         // SAFETY: the caller's.
         unsafe {
@@ -105,6 +105,6 @@ mod tests {
 
     #[test]
     fn a_new_program_has_its_exceptions_masked() {
-        assert_eq!(initial().0[MXCSR_AT..MXCSR_AT + 4], [0x80, 0x1f, 0, 0]);
+        assert_eq!(INITIAL.0[MXCSR_AT..MXCSR_AT + 4], [0x80, 0x1f, 0, 0]);
     }
 }
