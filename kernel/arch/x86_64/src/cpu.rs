@@ -3,56 +3,47 @@
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use x86_64::instructions::random::RdRand;
-use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
+use x86_64::registers::control::{Cr0, Cr4, Cr4Flags};
 
-/// An output register of `cpuid`.
+/// A feature that the kernel uses: its name, and the leaf, output register and bit where the processor says that it has it.
 #[derive(Clone, Copy)]
-enum Output {
-    Ebx,
-    Ecx,
-    Edx,
-}
+pub(crate) struct Feature(&'static str, u32, usize, u32);
 
-/// A feature that the kernel uses: its name, and the leaf, register and bit where the processor says that it has it.
-#[derive(Clone, Copy)]
-pub struct Feature(pub &'static str, u32, Output, u32);
-
+/// Places of the output registers of `cpuid`.
+const EBX: usize = 1;
+const ECX: usize = 2;
+const EDX: usize = 3;
 const BASIC: u32 = 1;
 const STRUCTURED: u32 = 7;
 const EXTENDED: u32 = 0x8000_0001;
 const POWER: u32 = 0x8000_0007;
 
-pub(crate) const X2APIC: Feature = Feature("x2APIC", BASIC, Output::Ecx, 21);
-pub(crate) const PCID: Feature = Feature("PCID", BASIC, Output::Ecx, 17);
-pub(crate) const TSC_DEADLINE: Feature = Feature("TSC deadline", BASIC, Output::Ecx, 24);
-pub(crate) const GIB_PAGES: Feature = Feature("pages of 1 GiB", EXTENDED, Output::Edx, 26);
-pub(crate) const INVARIANT_TSC: Feature = Feature("invariant TSC", POWER, Output::Edx, 8);
-const SMEP: Feature = Feature("SMEP", STRUCTURED, Output::Ebx, 7);
-const SMAP: Feature = Feature("SMAP", STRUCTURED, Output::Ebx, 20);
-const UMIP: Feature = Feature("UMIP", STRUCTURED, Output::Ecx, 2);
+pub(crate) const X2APIC: Feature = Feature("x2APIC", BASIC, ECX, 21);
+pub(crate) const PCID: Feature = Feature("PCID", BASIC, ECX, 17);
+pub(crate) const TSC_DEADLINE: Feature = Feature("TSC deadline", BASIC, ECX, 24);
+pub(crate) const GIB_PAGES: Feature = Feature("pages of 1 GiB", EXTENDED, EDX, 26);
+pub(crate) const INVARIANT_TSC: Feature = Feature("invariant TSC", POWER, EDX, 8);
+const SMEP: Feature = Feature("SMEP", STRUCTURED, EBX, 7);
+const SMAP: Feature = Feature("SMAP", STRUCTURED, EBX, 20);
+const UMIP: Feature = Feature("UMIP", STRUCTURED, ECX, 2);
 
 /// What the kernel can't do without.
 const REQUIRED: [Feature; 4] = [
-    Feature("NX", EXTENDED, Output::Edx, 20),
-    Feature("SYSCALL", EXTENDED, Output::Edx, 11),
-    Feature("FSGSBASE", STRUCTURED, Output::Ebx, 0),
-    Feature("XSAVE", BASIC, Output::Ecx, 26),
+    Feature("NX", EXTENDED, EDX, 20),
+    Feature("SYSCALL", EXTENDED, EDX, 11),
+    Feature("FSGSBASE", STRUCTURED, EBX, 0),
+    Feature("XSAVE", BASIC, ECX, 26),
 ];
 
 impl Feature {
     /// Asks the processor.
     pub(crate) fn exists(self) -> bool {
-        let Feature(_, leaf, output, bit) = self;
+        let Feature(_, leaf, register, bit) = self;
         if __cpuid(leaf & 0x8000_0000).eax < leaf {
             return false;
         }
         let all = __cpuid_count(leaf, 0);
-        let word = match output {
-            Output::Ebx => all.ebx,
-            Output::Ecx => all.ecx,
-            Output::Edx => all.edx,
-        };
-        word >> bit & 1 == 1
+        [all.eax, all.ebx, all.ecx, all.edx].get(register).is_some_and(|word| word >> bit & 1 == 1)
     }
 }
 
@@ -87,34 +78,22 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+const CR0: u64 = 1 << 31 | 1 << 18 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1; // PG AM WP NE ET MP PE
+const CR4: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18; // PAE MCE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE
+
 /// Switches on what this CPU has: write protection, global pages, no execution or access of user pages in the kernel, and so on.
 ///
 /// # Safety
 /// The final page tables must be loaded (root with PCID 0): user pages are out of the kernel's reach from here on.
 pub(crate) unsafe fn protect() {
-    use Cr0Flags as Zero;
-    use Cr4Flags as Four;
-    let zero = Zero::PAGING
-        | Zero::ALIGNMENT_MASK
-        | Zero::WRITE_PROTECT
-        | Zero::NUMERIC_ERROR
-        | Zero::EXTENSION_TYPE
-        | Zero::MONITOR_COPROCESSOR
-        | Zero::PROTECTED_MODE_ENABLE;
-    let mut four = Four::PHYSICAL_ADDRESS_EXTENSION
-        | Four::MACHINE_CHECK_EXCEPTION
-        | Four::PAGE_GLOBAL
-        | Four::OSFXSR
-        | Four::OSXMMEXCPT_ENABLE
-        | Four::FSGSBASE
-        | Four::OSXSAVE;
-    four.set(Four::USER_MODE_INSTRUCTION_PREVENTION, UMIP.exists());
-    four.set(Four::SUPERVISOR_MODE_EXECUTION_PROTECTION, SMEP.exists());
-    four.set(Four::SUPERVISOR_MODE_ACCESS_PREVENTION, SMAP.exists());
-    four.set(Four::PCID, PCID.exists());
+    let mut cr4 = Cr4Flags::from_bits_retain(CR4);
+    cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, UMIP.exists());
+    cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, SMEP.exists());
+    cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, SMAP.exists());
+    cr4.set(Cr4Flags::PCID, PCID.exists());
     // SAFETY: every bit set is one that CPUID reports or that long mode implies; the caller's promise covers SMEP and SMAP.
     unsafe {
-        Cr0::write_raw(zero.bits());
-        Cr4::write_raw(four.bits());
+        Cr0::write_raw(CR0);
+        Cr4::write_raw(cr4.bits());
     }
 }

@@ -70,10 +70,9 @@ pub(crate) fn init(machine: &Machine) {
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
 pub fn route(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
-    let (io, pin, wiring) = locate(&machine.acpi, line)?;
+    let (io, pin, _) = locate(&machine.acpi, line)?;
     write(io, 0x10 + 2 * pin + 1, to << 24);
-    write(io, 0x10 + 2 * pin, MASKED | wiring | (FIRST_VECTOR + line));
-    Ok(())
+    mask(machine, line)
 }
 
 /// Keeps a line quiet.
@@ -81,9 +80,7 @@ pub fn route(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
 pub fn mask(machine: &Machine, line: u32) -> Result<(), BadLine> {
-    let (io, pin, wiring) = locate(&machine.acpi, line)?;
-    write(io, 0x10 + 2 * pin, MASKED | wiring | (FIRST_VECTOR + line));
-    Ok(())
+    set(machine, line, MASKED)
 }
 
 /// Lets a line through again, after [`route`].
@@ -91,8 +88,12 @@ pub fn mask(machine: &Machine, line: u32) -> Result<(), BadLine> {
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
 pub fn unmask(machine: &Machine, line: u32) -> Result<(), BadLine> {
+    set(machine, line, 0)
+}
+
+fn set(machine: &Machine, line: u32, mask: u32) -> Result<(), BadLine> {
     let (io, pin, wiring) = locate(&machine.acpi, line)?;
-    write(io, 0x10 + 2 * pin, wiring | (FIRST_VECTOR + line));
+    write(io, 0x10 + 2 * pin, mask | wiring | (FIRST_VECTOR + line));
     Ok(())
 }
 

@@ -55,9 +55,6 @@ global_asm!(
 unsafe extern "C" {
     fn trap_syscall();
     fn trap_stubs();
-    fn trap_nmi();
-    fn trap_double_fault();
-    fn trap_machine_check();
     fn trap_resume() -> !;
 }
 
@@ -83,13 +80,14 @@ pub(crate) unsafe fn make_gates() {
     let gates = unsafe { &mut *GATES.0.get() };
     for (vector, slot) in gates.iter_mut().enumerate() {
         let stub = trap_stubs as *const () as u64 + 16 * vector as u64;
-        *slot = match vector {
-            2 => gate(trap_nmi as *const () as u64, 1, 0),
-            8 => gate(trap_double_fault as *const () as u64, 2, 0),
-            18 => gate(trap_machine_check as *const () as u64, 3, 0),
-            3 | 4 => gate(stub, 0, 3),
-            _ => gate(stub, 0, 0),
+        let stack = match vector {
+            2 => 1,
+            8 => 2,
+            18 => 3,
+            _ => 0,
         };
+        // Programs may raise the breakpoint and the overflow by themselves.
+        *slot = gate(stub, stack, if matches!(vector, 3 | 4) { 3 } else { 0 });
     }
 }
 

@@ -73,8 +73,13 @@ trap_return_full:
 # Neither sysret nor iretq may see such an address: both would fault in the kernel. It is a general protection fault of the user's.
 trap_bad_rip:
   mov edi, 13
+# A vector that has nothing more to say, in edi.
+trap_plain:
   xor esi, esi
   xor edx, edx
+# Its error code in rsi, its address in rdx.
+trap_enter:
+  xor ebp, ebp
   call kernel_entry
   jmp trap_return
 
@@ -87,15 +92,13 @@ trap_resume:
 
 # Nothing to run. An interrupt does not return here: it starts at the top of the stack again.
 trap_idle:
-  mov rsp, gs:[{STACK}]
-  xor ebp, ebp
-2:
   sti
   hlt
   cli
-  jmp 2b
+  jmp trap_idle
 
-# One stub of 16 bytes per vector: error code (0 where the processor pushes none), vector.
+# One stub of 16 bytes per vector: error code (0 where the processor pushes none), vector. NMI, double fault and machine check have stacks of
+# their own and end the machine.
 .balign 16
 .global trap_stubs
 trap_stubs:
@@ -108,7 +111,13 @@ trap_stubs:
   .endif
   .byte 0x68
   .long trap_vector
+  .if trap_vector == 2
+  jmp trap_nmi
+  .elseif (trap_vector == 8) || (trap_vector == 18)
+  jmp trap_fatal
+  .else
   jmp trap_common
+  .endif
   .set trap_vector, trap_vector + 1
 .endr
 
@@ -132,9 +141,7 @@ trap_common:
   push 2                        # user mode chose AC and DF
   popfq
   mov rdx, cr2
-  xor ebp, ebp
-  call kernel_entry
-  jmp trap_return
+  jmp trap_enter
 
 # An interrupt of the idle loop, whose state is worth nothing; anything else in kernel mode is a bug of the kernel.
 trap_from_kernel:
@@ -144,11 +151,7 @@ trap_from_kernel:
   jne trap_bug
   mov edi, [rsp]
   mov rsp, gs:[{STACK}]
-  xor esi, esi
-  xor edx, edx
-  xor ebp, ebp
-  call kernel_entry
-  jmp trap_return
+  jmp trap_plain
 
 .macro push_frame
   sub rsp, {FRAME_SIZE}
@@ -156,14 +159,6 @@ trap_from_kernel:
 .endm
 
 # On stacks of their own: gs may be anything, user mode can write it. This CPU's area is found by the stack's address.
-.global trap_double_fault
-trap_double_fault:
-  push 8
-  jmp trap_fatal
-.global trap_machine_check
-trap_machine_check:
-  push 0
-  push 18
 trap_fatal:
   push_frame
   movabs rcx, {STACKS}
@@ -185,10 +180,10 @@ trap_bug_saved:
   ud2
 
 # Only a CPU that ends the machine sends them.
-.global trap_nmi
 trap_nmi:
   cmp byte ptr [rip + {ENDING}], 0
   jne trap_stop
+  add rsp, 16
   iretq
 trap_stop:
   cli
