@@ -24,37 +24,6 @@ pub mod paging;
 pub mod spans;
 
 #[cfg(target_os = "none")]
-pub mod apic;
+mod bare;
 #[cfg(target_os = "none")]
-pub mod arena;
-#[cfg(target_os = "none")]
-pub mod bug;
-#[cfg(target_os = "none")]
-pub mod cpu;
-#[cfg(target_os = "none")]
-pub mod guest;
-#[cfg(target_os = "none")]
-pub mod irq;
-#[cfg(target_os = "none")]
-pub mod machine;
-#[cfg(target_os = "none")]
-pub mod percpu;
-#[cfg(target_os = "none")]
-pub mod physmap;
-#[cfg(target_os = "none")]
-pub mod port;
-#[cfg(target_os = "none")]
-pub mod smp;
-#[cfg(target_os = "none")]
-pub mod start;
-#[cfg(target_os = "none")]
-pub mod time;
-#[cfg(target_os = "none")]
-pub mod tlb;
-#[cfg(target_os = "none")]
-pub mod trap;
-#[cfg(target_os = "none")]
-pub mod uart;
-
-#[cfg(target_os = "none")]
-pub use start::Machine;
+pub use bare::*;

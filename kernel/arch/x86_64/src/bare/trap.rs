@@ -35,7 +35,7 @@ pub const PAGE_FAULT: u64 = 14;
 pub const FIRST_INTERRUPT: u64 = 32;
 
 global_asm!(
-    include_str!("trap.s"),
+    include_str!("../trap.s"),
     SAVE = const offset_of!(PerCpu, save),
     STACK = const offset_of!(PerCpu, stack_top),
     USER_RSP = const offset_of!(PerCpu, user_rsp),

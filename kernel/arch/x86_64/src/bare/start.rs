@@ -20,8 +20,8 @@ use sal_kernel_mem::{Leaf, Who};
 const _: () = assert!(MULTIBOOT2_TAG == 0x36d7_6289, "the loader's own number");
 
 global_asm!(
-    include_str!("boot.s"),
-    include_str!("ap.s"),
+    include_str!("../boot.s"),
+    include_str!("../ap.s"),
     PVH_TAG = const PVH_TAG,
     TRAMPOLINE = const layout::TRAMPOLINE,
     AP_ENTRY = sym smp::ap_rust,
