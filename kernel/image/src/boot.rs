@@ -1,9 +1,9 @@
-//! Start-up: what the CPUs do once they run on the final page tables.
+//! Start-up: what the boot CPU does once it runs on the final page tables.
 #![allow(unsafe_code)]
 
 use crate::{entry, local, make, root, selftest};
 use core::sync::atomic::Ordering;
-use sal_arch_x86_64::{Machine, bug, log, machine, smp, start, trap};
+use sal_arch_x86_64::{Machine, bug, log, smp, start, trap};
 use sal_kernel_core::cpu::CPUS;
 use sal_kernel_core::{Event, Hardware};
 
@@ -22,7 +22,7 @@ fn run(found: &'static Machine, cpus: usize) -> ! {
     // SAFETY: each CPU's state once, before the core is open.
     let kernel = match make::kernel(found, cpus, &mut |hold, timers| unsafe { local::init(hold, timers) }) {
         Ok(kernel) => kernel,
-        Err(error) => refuse(format_args!("too little memory for the kernel's own tables: {error:?}")),
+        Err(error) => start::refuse(format_args!("too little memory for the kernel's own tables: {error:?}")),
     };
     for post in kernel.posts.iter().take(cpus) {
         post.up.store(true, Ordering::Relaxed);
@@ -32,25 +32,13 @@ fn run(found: &'static Machine, cpus: usize) -> ! {
         kernel.hw.interrupt_cpu(n);
     }
     // SAFETY: the boot CPU's state, once before its first trap.
-    let Some(local) = (unsafe { local::local() }) else { refuse(format_args!("no state for the boot CPU")) };
+    let Some(local) = (unsafe { local::local() }) else { start::refuse(format_args!("no state for the boot CPU")) };
     if let Err(error) = root::start(kernel, &mut local.cpu, found, cpus) {
-        refuse(format_args!("{error}"));
+        start::refuse(format_args!("{error}"));
     }
     kernel.step(&mut local.cpu, Event::Post);
     local.load(kernel);
     // SAFETY: `load` has set root and frame.
-    unsafe { trap::resume() }
-}
-
-/// Ends the start with one line.
-fn refuse(why: core::fmt::Arguments<'_>) -> ! {
-    log!("salamandra: can't start: {why}");
-    machine::end(machine::End::Refused)
-}
-
-#[unsafe(no_mangle)]
-extern "Rust" fn ap_main(_cpu: usize) -> ! {
-    // SAFETY: this CPU has no frame: it idles until it is interrupted.
     unsafe { trap::resume() }
 }
 

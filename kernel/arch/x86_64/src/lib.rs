@@ -2,8 +2,8 @@
 //!
 //! # What the image must supply
 //! `extern "Rust"` symbols, named with `#[unsafe(no_mangle)]`:
-//! - `fn kernel_main(machine: &'static Machine) -> !`: on the boot CPU, on its own kernel stack, final page tables, interrupts off.
-//! - `fn ap_main(cpu: usize) -> !`: the same on every other CPU that [`smp::start_all`] starts.
+//! - `fn kernel_main(machine: &'static Machine) -> !`: on the boot CPU, on its own kernel stack, final page tables, interrupts off. Every other CPU
+//!   that [`smp::start_all`] starts idles until it is interrupted.
 //! - `fn kernel_entry(event: u64, error: u64, address: u64)` (`extern "C"`): every trap from user mode, every interrupt; see [`trap`].
 //!
 //! # What must always hold

@@ -19,8 +19,6 @@ const EXTENDED: u32 = 0x8000_0001;
 const POWER: u32 = 0x8000_0007;
 
 pub(crate) const X2APIC: Feature = Feature("x2APIC", BASIC, ECX, 21);
-pub(crate) const PCID: Feature = Feature("PCID", BASIC, ECX, 17);
-pub(crate) const TSC_DEADLINE: Feature = Feature("TSC deadline", BASIC, ECX, 24);
 pub(crate) const GIB_PAGES: Feature = Feature("pages of 1 GiB", EXTENDED, EDX, 26);
 pub(crate) const INVARIANT_TSC: Feature = Feature("invariant TSC", POWER, EDX, 8);
 const SMEP: Feature = Feature("SMEP", STRUCTURED, EBX, 7);
@@ -84,13 +82,12 @@ const CR4: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18
 /// Switches on what this CPU has: write protection, global pages, no execution or access of user pages in the kernel, and so on.
 ///
 /// # Safety
-/// The final page tables must be loaded (root with PCID 0): user pages are out of the kernel's reach from here on.
+/// The final page tables must be loaded: user pages are out of the kernel's reach from here on.
 pub(crate) unsafe fn protect() {
     let mut cr4 = Cr4Flags::from_bits_retain(CR4);
     cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, UMIP.exists());
     cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, SMEP.exists());
     cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, SMAP.exists());
-    cr4.set(Cr4Flags::PCID, PCID.exists());
     // SAFETY: every bit set is one that CPUID reports or that long mode implies; the caller's promise covers SMEP and SMAP.
     unsafe {
         Cr0::write_raw(CR0);

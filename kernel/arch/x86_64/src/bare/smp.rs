@@ -2,16 +2,12 @@
 #![allow(unsafe_code)]
 
 use crate::layout::{self, PHYSMAP, TRAMPOLINE};
-use crate::{Machine, apic, log, machine, start, time, tlb};
+use crate::{Machine, apic, log, machine, start, time, tlb, trap};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 unsafe extern "C" {
     static trampoline_start: u8;
     static trampoline_end: u8;
-}
-
-unsafe extern "Rust" {
-    safe fn ap_main(cpu: usize) -> !;
 }
 
 /// A CPU that doesn't come up in this time is left out.
@@ -93,7 +89,8 @@ pub(crate) extern "C" fn ap_rust(cpu: usize) -> ! {
         start::init_cpu(found, cpu);
     }
     match DOOR.compare_exchange(2 * cpu, 2 * cpu + 1, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => ap_main(cpu),
+        // SAFETY: this CPU has no frame: it idles until it is interrupted.
+        Ok(_) => unsafe { trap::resume() },
         Err(_) => machine::halt(),
     }
 }

@@ -92,7 +92,7 @@ fn identity(address: u64, length: usize) -> Option<&'static [u8]> {
 }
 
 /// Ends the start with one line.
-fn refuse(what: core::fmt::Arguments<'_>) -> ! {
+pub fn refuse(what: core::fmt::Arguments<'_>) -> ! {
     uart::last_words(format_args!("salamandra: can't start: {what}"));
     machine::end(machine::End::Refused)
 }

@@ -3,7 +3,7 @@
 
 use core::arch::asm;
 
-/// Loads a root: its physical address, with a PCID in the low 12 bits where PCIDs are on.
+/// Loads a root: its physical address.
 ///
 /// # Safety
 /// The root must hold the kernel's shared entries, and stay allocated as long as a CPU has it loaded.
