@@ -5,7 +5,7 @@ use sal_abi::{Error, Handle, PAGE, Rights};
 use sal_bootimage::Image;
 use sal_load::{Random, Row, Running, Spec, What, fill, text};
 use sal_manifest::SERVICES;
-use sal_proto::estate::flags::WIRED;
+use sal_proto::estate::flags::{OWN_PRIORITY, WIRED};
 use sal_proto::service::{POISON, SIGNAL_BADGE, TABLE, answer::DEATH};
 use sal_sys::process::Purpose;
 use sal_sys::{capability, ipc, memory, process};
@@ -137,6 +137,7 @@ impl Entry {
             notice: self.notice,
             death_bits: DEATH,
             priority: self.shape.priority,
+            own_priority: self.shape.flags & OWN_PRIORITY != 0,
             wired: self.shape.flags & WIRED != 0,
             incarnation,
             clock: means.clock,
