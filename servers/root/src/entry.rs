@@ -78,8 +78,8 @@ impl Entry {
     pub(crate) fn new(means: &Means, index: u64, shape: Shape) -> Result<Entry, Error> {
         let start = sal_load::frames(&means.image, text(&shape.program)).ok_or(Error::BadArgument)?;
         let frames = u64::from(shape.memory_kib) * 1024 / PAGE;
-        // Page tables of what the service maps are charged to its space, so to the start's budget.
-        let start = start + frames / 128;
+        // What is charged to the service's space, so to the start's budget: page tables of what it maps, its threads' FPU states and stacks' tables.
+        let start = start + frames / 128 + u64::from(shape.threads) * 5 / 4;
         let own = frames.checked_sub(start).ok_or(Error::BadArgument)?;
         let vault_bytes = (u64::from(shape.vault_kib) * 1024).next_multiple_of(PAGE);
         // The vault, its table and the three objects at which it is called are paid here, once.
