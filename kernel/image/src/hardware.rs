@@ -3,7 +3,6 @@
 
 use crate::frame::Frame;
 use crate::klog;
-use core::sync::atomic::{AtomicU64, Ordering};
 use sal_abi::x86_64::FpuState;
 use sal_abi::{Error, Op};
 use sal_arch_x86_64::arena::Region;
@@ -34,9 +33,6 @@ pub(crate) struct Hw {
     pub(crate) found: &'static Found,
     pub(crate) ram: PhysicalMemory,
 }
-
-/// Where a line's interrupts go first.
-static ROUTED: AtomicU64 = AtomicU64::new(0);
 
 impl Hw {
     /// A thread's FPU state, in its own frame.
@@ -85,17 +81,9 @@ impl Hardware for Hw {
         memory_call(kernel, cpu, op, args)
     }
 
-    /// A line that doesn't exist stays closed: the capability for it is worth nothing.
+    /// A line comes to the CPU that opened it last. One that doesn't exist stays closed: the capability for it is worth nothing.
     fn set_line(&self, line: u32, open: bool) {
-        if !open {
-            let _ = irq::mask(self.found, line);
-            return;
-        }
-        let bit = 1u64 << (line % 64);
-        if ROUTED.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            let _ = irq::route(self.found, line, apic::id());
-        }
-        let _ = irq::unmask(self.found, line);
+        let _ = if open { irq::unmask(self.found, line, apic::id()) } else { irq::mask(self.found, line) };
     }
 }
 

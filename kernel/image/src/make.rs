@@ -9,7 +9,7 @@ use sal_arch_x86_64::Machine;
 use sal_arch_x86_64::arena::Region as Arena;
 use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::layout::PHYSMAP;
-use sal_arch_x86_64::paging::{LAYOUT, MapError};
+use sal_arch_x86_64::paging::LAYOUT;
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
 use sal_kernel_core::memory::{Account, Budgets, MemoryState};
 use sal_kernel_core::region::Region;
@@ -24,7 +24,7 @@ pub(crate) enum NoKernel {
     /// Not enough memory: this many bytes are missing in the largest free range.
     Memory,
     /// No address or frame for an arena.
-    Arena(MapError),
+    Arena,
     /// The frames can't even hold their own metadata.
     Frames,
 }
@@ -124,8 +124,8 @@ fn memory(
 ) -> Result<MemoryState<Pages>, NoKernel> {
     let (memories, spaces) = (u64::from(threads) * 8, u64::from(threads) * 2);
     let refs = (slice(&mut carver, memories as usize)?, slice(&mut carver, spaces as usize)?);
-    let memories = Arena::reserve(&mut carver, found.root, memories * 256).map_err(NoKernel::Arena)?;
-    let spaces = Arena::reserve(&mut carver, found.root, spaces * 256).map_err(NoKernel::Arena)?;
+    let memories = Arena::reserve(&mut carver, found.root, memories * 256).map_err(|_| NoKernel::Arena)?;
+    let spaces = Arena::reserve(&mut carver, found.root, spaces * 256).map_err(|_| NoKernel::Arena)?;
     let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
     let largest = found.free.iter().copied().max_by_key(|s| s.length());
     let pages = |span: Span| FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };

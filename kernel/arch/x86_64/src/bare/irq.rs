@@ -65,35 +65,24 @@ pub(crate) fn init(machine: &Machine) {
     }
 }
 
-/// Sends `line` to the CPU whose controller has the id `to`, masked for now.
-///
-/// # Errors
-/// `BadLine` if no I/O APIC has it.
-pub fn route(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
-    let (io, pin, _) = locate(&machine.acpi, line)?;
-    write(io, 0x10 + 2 * pin + 1, to << 24);
-    mask(machine, line)
-}
-
 /// Keeps a line quiet.
 ///
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
 pub fn mask(machine: &Machine, line: u32) -> Result<(), BadLine> {
-    set(machine, line, MASKED)
+    let (io, pin, wiring) = locate(&machine.acpi, line)?;
+    write(io, 0x10 + 2 * pin, MASKED | wiring | (FIRST_VECTOR + line));
+    Ok(())
 }
 
-/// Lets a line through again, after [`route`].
+/// Lets a line through, the next time, to the CPU whose controller has the id `to`.
 ///
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
-pub fn unmask(machine: &Machine, line: u32) -> Result<(), BadLine> {
-    set(machine, line, 0)
-}
-
-fn set(machine: &Machine, line: u32, mask: u32) -> Result<(), BadLine> {
+pub fn unmask(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
     let (io, pin, wiring) = locate(&machine.acpi, line)?;
-    write(io, 0x10 + 2 * pin, mask | wiring | (FIRST_VECTOR + line));
+    write(io, 0x10 + 2 * pin + 1, to << 24);
+    write(io, 0x10 + 2 * pin, wiring | (FIRST_VECTOR + line));
     Ok(())
 }
 

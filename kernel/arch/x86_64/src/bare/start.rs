@@ -121,10 +121,10 @@ extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
     if let Err(error) = make_tables(machine) {
         refuse(format_args!("page tables of the kernel: {error:?}"));
     }
+    trap::make_gates();
     // SAFETY: the root maps the image where it runs and the stack that is switched to; nothing refers to the identity map any more.
     unsafe {
         tlb::load_root(machine.root);
-        trap::make_gates();
         let top = layout::stack(0, 0).1;
         asm!("mov rsp, {}", "xor ebp, ebp", "call {}", "ud2", in(reg) top, sym boot_cpu_main, in("rdi") machine, options(noreturn))
     }

@@ -19,8 +19,8 @@ use crate::frame::{FIXED_FLAGS, Frame, USER_FLAGS};
 use crate::layout::{STACK_WINDOW_SHIFT, STACKS};
 use crate::percpu::{self, AREAS, KERNEL_CODE, PerCpu, USER_CODE, USER_DATA};
 use core::arch::{asm, global_asm};
-use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use spin::Mutex;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::lidt;
 use x86_64::registers::model_specific::{Efer, EferFlags, LStar, SFMask, Star};
@@ -59,11 +59,7 @@ unsafe extern "C" {
 }
 
 /// Interrupt descriptor table, the same for all CPUs.
-#[repr(C, align(16))]
-struct Gates(UnsafeCell<[[u64; 2]; 256]>);
-// SAFETY: written by the boot CPU before others run.
-unsafe impl Sync for Gates {}
-static GATES: Gates = Gates(UnsafeCell::new([[0; 2]; 256]));
+static GATES: Mutex<[[u64; 2]; 256]> = Mutex::new([[0; 2]; 256]);
 
 fn gate(handler: u64, ist: u64, ring: u64) -> [u64; 2] {
     let kind = 0x8e | ring << 5;
@@ -71,14 +67,9 @@ fn gate(handler: u64, ist: u64, ring: u64) -> [u64; 2] {
     [low, handler >> 32]
 }
 
-/// Fills the table: once, on the boot CPU.
-///
-/// # Safety
-/// No CPU may have the table loaded yet.
-pub(crate) unsafe fn make_gates() {
-    // SAFETY: the caller's.
-    let gates = unsafe { &mut *GATES.0.get() };
-    for (vector, slot) in gates.iter_mut().enumerate() {
+/// Fills the table, on the boot CPU, before any has it loaded.
+pub(crate) fn make_gates() {
+    for (vector, slot) in GATES.lock().iter_mut().enumerate() {
         let stub = trap_stubs as *const () as u64 + 16 * vector as u64;
         let stack = match vector {
             2 => 1,
@@ -99,7 +90,7 @@ const SYSCALL_MASK: u64 = 0x0025_7fd5;
 /// # Safety
 /// After `percpu::init` on this CPU and `make_gates`.
 pub(crate) unsafe fn init() {
-    let gates = DescriptorTablePointer { limit: 4095, base: VirtAddr::from_ptr(GATES.0.get()) };
+    let gates = DescriptorTablePointer { limit: 4095, base: VirtAddr::from_ptr(GATES.lock().as_ptr()) };
     // SAFETY: the table is complete; these registers exist on every CPU with SYSCALL, which was checked.
     unsafe {
         lidt(&gates);
