@@ -130,9 +130,9 @@ fn registers(lab: &Lab, smp: u32) -> Verdict {
     let program = std::fs::read(program).map_err(|error| error.to_string())?;
     let root = Root::new().map_err(text)?;
     root.add("bin/linux-std", &program).map_err(text)?;
-    let number = count.to_string();
-    let limit = LIMIT + 2 * LIMIT_PER_KILL * u64::from(count);
-    let options = Run { smp, ..root.options(&["sh", "-c", REGISTERS, "sh", &number], limit) };
+    let turns = (count / 2).to_string();
+    let limit = LIMIT + LIMIT_PER_KILL * u64::from(count);
+    let options = Run { smp, ..root.options(&["sh", "-c", REGISTERS, "sh", &turns], limit) };
     let finished = lab.run(&options, Vec::new()).map_err(text)?;
     let told = String::from_utf8_lossy(&finished.error).into_owned();
     let fail = |why: String| format!("{why}\n{told}\n{}", finished.console());
