@@ -64,10 +64,8 @@ pub enum BadAcpi {
     NoRoot,
     /// The root table is missing or damaged.
     BadRootTable,
-    /// No (sound) table of CPUs and interrupt controllers.
+    /// No sound table of CPUs and interrupt controllers, or it names no CPU or no I/O APIC.
     NoMadt,
-    /// It names no CPU or no I/O APIC.
-    NothingFound,
 }
 
 const HEADER: usize = 36;
@@ -78,29 +76,21 @@ const TABLE_LIMIT: usize = 1 << 20;
 /// # Errors
 /// See `BadAcpi`.
 pub fn read(acpi: &mut Acpi, rsdp: Option<u64>, memory: &Physical<'_>) -> Result<(), BadAcpi> {
-    let root = rsdp.and_then(|at| root_table(at, memory));
-    let (at, width) = root.or_else(|| search(memory)).ok_or(BadAcpi::NoRoot)?;
+    let mut candidates = rsdp.into_iter().chain((0xe_0000..0x10_0000).step_by(16));
+    let (at, width) = candidates.find_map(|at| root_table(at, memory)).ok_or(BadAcpi::NoRoot)?;
     let root = table(at, memory).ok_or(BadAcpi::BadRootTable)?;
-    let mut seen = false;
     for entry in root.get(HEADER..).unwrap_or(&[]).chunks_exact(width) {
         let at = if width == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
         let Some(found) = at.and_then(|at| table(at, memory)) else {
             continue;
         };
         match found.first_chunk::<4>() {
-            Some(b"APIC") => {
-                seen = true;
-                madt(acpi, found);
-            }
+            Some(b"APIC") => madt(acpi, found),
             Some(b"FACP") => acpi.pm_timer = pm_timer(found),
             _ => {}
         }
     }
-    match seen {
-        false => Err(BadAcpi::NoMadt),
-        true if acpi.cpus.is_empty() || acpi.io_apics.is_empty() => Err(BadAcpi::NothingFound),
-        true => Ok(()),
-    }
+    if acpi.cpus.is_empty() || acpi.io_apics.is_empty() { Err(BadAcpi::NoMadt) } else { Ok(()) }
 }
 
 fn sums_to_zero(bytes: &[u8]) -> bool {
@@ -118,10 +108,6 @@ fn root_table(at: u64, memory: &Physical<'_>) -> Option<(u64, usize)> {
         Some(xsdt) if xsdt != 0 => Some((xsdt, 8)),
         _ => Some((u64::from(u32_at(first, 16)?), 4)),
     }
-}
-
-fn search(memory: &Physical<'_>) -> Option<(u64, usize)> {
-    (0xe_0000..0x10_0000).step_by(16).find_map(|at| root_table(at, memory))
 }
 
 fn table<'a>(at: u64, memory: &Physical<'a>) -> Option<&'a [u8]> {

@@ -18,8 +18,6 @@ pub const STACKS: u64 = 0xffff_ffff_c000_0000;
 pub const STACK_WINDOW_SHIFT: u32 = 17;
 /// CPUs that this kernel can use; more stay halted (named on the log).
 pub const MAX_CPUS: usize = 64;
-/// First root entry that every root shares with the kernel (256 is the native window).
-pub const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 /// Where the code by which other CPUs start is copied to (below 1 MiB, one page).
 pub const TRAMPOLINE: u64 = 0x8000;
 

@@ -4,7 +4,7 @@ use core::arch::global_asm;
 use sal_abi::x86_64::{GUEST_END, GuestRegisters, NATIVE_START};
 use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::frame::{self, Frame};
-use sal_arch_x86_64::layout::{FIRST_SHARED_ROOT_ENTRY, PAGE, PHYSMAP};
+use sal_arch_x86_64::layout::{PAGE, PHYSMAP};
 use sal_arch_x86_64::paging::{self, Format, TableMemory};
 use sal_arch_x86_64::physmap::Carver;
 use sal_arch_x86_64::{Machine, tlb, trap};
@@ -17,6 +17,8 @@ unsafe extern "C" {
     static programs_end: u8;
 }
 
+/// First root entry that every root shares with the kernel (256 is the native window).
+const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 /// Where the programs are, in the native window.
 pub(super) const NATIVE: u64 = NATIVE_START + 0x10_0000;
 /// And in the guest half.

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::acpi::{self, Acpi};
-use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, RANGES, Span, Use};
+use crate::bootinfo::{self, BootInfo, PVH_TAG, RANGES, Span, Use};
 use crate::layout::{self, MAX_CPUS, PAGE};
 use crate::paging::{self, MapError, TableMemory};
 use crate::physmap::Carver;
@@ -16,8 +16,6 @@ use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use sal_abi::Rights;
 use sal_kernel_mem::{Leaf, Who};
-
-const _: () = assert!(MULTIBOOT2_TAG == 0x36d7_6289, "the loader's own number");
 
 global_asm!(
     include_str!("../boot.s"),

@@ -10,7 +10,7 @@ use arrayvec::{ArrayString, ArrayVec};
 use core::fmt;
 
 /// `eax` at the kernel's entry by multiboot2.
-pub const MULTIBOOT2_TAG: u32 = 0x36d7_6289;
+const MULTIBOOT2_TAG: u32 = 0x36d7_6289;
 /// Put in `eax` by our own PVH entry.
 pub const PVH_TAG: u32 = 0x5056_4821;
 
