@@ -12,34 +12,28 @@ const SYSCALL_LENGTH: u64 = 2;
 pub(crate) struct Frame(pub(crate) Registers);
 
 impl sal_kernel_core::Frame for Frame {
-    #[inline(always)]
     fn operation(&self) -> u64 {
         self.0.rax
     }
 
-    #[inline(always)]
     fn argument(&self) -> u64 {
         self.0.rdi
     }
 
-    #[inline(always)]
     fn words(&self) -> Words {
         let r = &self.0;
         [r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14]
     }
 
-    #[inline(always)]
     fn set_words(&mut self, words: Words) {
         let r = &mut self.0;
         [r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14] = words;
     }
 
-    #[inline(always)]
     fn set_status(&mut self, status: i64) {
         self.0.rax = status as u64;
     }
 
-    #[inline(always)]
     fn set_badge(&mut self, badge: u64) {
         self.0.rdi = badge;
     }

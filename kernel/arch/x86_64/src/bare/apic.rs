@@ -78,7 +78,6 @@ pub fn id() -> u32 {
 }
 
 /// The interrupt in service is done with.
-#[inline(always)]
 pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }

@@ -70,7 +70,6 @@ pub fn random() -> u64 {
 }
 
 /// Time-stamp counter; not ordered with other instructions.
-#[inline(always)]
 pub fn tsc() -> u64 {
     // SAFETY: reads a counter.
     unsafe { core::arch::x86_64::_rdtsc() }

@@ -16,7 +16,6 @@ use sal_abi::x86_64::GUEST_END;
 pub struct BadBase;
 
 /// Is what trapped (or will go on) a guest?
-#[inline(always)]
 pub fn inside() -> bool {
     !percpu::current().thread.get().is_null()
 }
@@ -28,7 +27,6 @@ pub fn inside() -> bool {
 ///
 /// # Safety
 /// No guest runs here; `block` is in the physical map, in a frame that stays pinned until [`leave`].
-#[inline(always)]
 pub unsafe fn enter(block: *mut Frame) -> Result<(), BadBase> {
     // SAFETY: pinned and mapped by the caller's promise; volatile, since user mode may write at the same time.
     let (fs, gs) =
@@ -52,7 +50,6 @@ pub unsafe fn enter(block: *mut Frame) -> Result<(), BadBase> {
 ///
 /// # Safety
 /// A guest runs here ([`inside`]).
-#[inline(always)]
 pub unsafe fn leave() -> *mut Frame {
     let area = percpu::current();
     let (block, thread, gs) = (area.save.get(), area.thread.get(), user_gs_base());

@@ -60,7 +60,6 @@ impl PerCpu {
 pub(crate) static AREAS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
 
 /// This CPU's area.
-#[inline(always)]
 pub fn current() -> &'static PerCpu {
     let this: *const PerCpu;
     // SAFETY: `init` has run on this CPU: gs points to its area, whose first word is its address and never changes.
@@ -71,7 +70,6 @@ pub fn current() -> &'static PerCpu {
 }
 
 /// This CPU's number: 0 is the boot CPU.
-#[inline(always)]
 pub fn index() -> usize {
     current().index.get()
 }

@@ -4,14 +4,12 @@
 use x86_64::structures::port::{PortRead, PortWrite};
 
 /// Reads.
-#[inline(always)]
 pub fn read<T: PortRead>(port: u16) -> T {
     // SAFETY: port input touches no memory of ours; what it does to the device is the caller's business.
     unsafe { T::read_from_port(port) }
 }
 
 /// Writes.
-#[inline(always)]
 pub fn write<T: PortWrite>(port: u16, value: T) {
     // SAFETY: as for `read`.
     unsafe { T::write_to_port(port, value) }

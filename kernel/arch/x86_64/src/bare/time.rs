@@ -95,7 +95,6 @@ fn scale(value: u64, by: &AtomicU64) -> u64 {
 }
 
 /// Nanoseconds since the start.
-#[inline]
 pub fn now_ns() -> u64 {
     scale(cpu::tsc().wrapping_sub(ZERO.load(Ordering::Relaxed)), &SCALE)
 }

@@ -105,13 +105,11 @@ pub(crate) unsafe fn init() {
 ///
 /// # Safety
 /// No guest runs here ([`crate::guest::leave`]); the frame stays valid and this CPU's own until another is set.
-#[inline(always)]
 pub unsafe fn set_current(frame: *mut Frame) {
     percpu::current().save.set(frame);
 }
 
 /// FS base of user mode.
-#[inline(always)]
 pub fn read_fs_base() -> u64 {
     let base;
     // SAFETY: reads a register; FSGSBASE is on.
@@ -120,7 +118,6 @@ pub fn read_fs_base() -> u64 {
 }
 
 /// Sets the FS base of user mode; `base` came from the processor or was checked.
-#[inline(always)]
 pub fn load_fs_base(base: u64) {
     // SAFETY: the kernel has no use for FS.
     unsafe { asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) }
