@@ -12,13 +12,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 #[repr(C)]
 pub(crate) struct KernelTrap {
     registers: Frame,
-    vector: u64,
-    error: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
+    /// Vector, error code, `rip`, `cs`, `rflags`, `rsp`, `ss`.
+    rest: [u64; 7],
 }
 
 /// The machine ends: a CPU that takes a non-maskable interrupt now stays where it is.
@@ -47,11 +42,10 @@ pub(crate) extern "C" fn kernel_trap(t: &KernelTrap) -> ! {
     let cr2: u64;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) }
+    let ([vector, error, rip, _, rflags, rsp, _], cpu) = (t.rest, percpu::index());
     let above = stack_of(cr2.wrapping_add(layout::PAGE));
-    let in_guard = matches!(t.vector, 8 | 14) && above.is_some() && stack_of(cr2).is_none();
+    let in_guard = matches!(vector, 8 | 14) && above.is_some() && stack_of(cr2).is_none();
     let guard = if in_guard { " (guard page of a kernel stack)" } else { "" };
-    let (vector, error, cpu) = (t.vector, t.error, percpu::index());
-    let (rip, rsp, rflags) = (t.rip, t.rsp, t.rflags);
     let registers = Frame { rip, rsp, rflags, fs_base: 0, gs_base: 0, ..t.registers };
     let what =
         format_args!("exception {vector} error {error:#x} cpu {cpu} address {cr2:#x}{guard}\n{registers:#018x?}");

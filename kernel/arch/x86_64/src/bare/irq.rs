@@ -51,13 +51,10 @@ pub fn accept(machine: &Machine, vector: u64) -> Interrupt {
 
 /// Old controllers off, every line masked.
 pub(crate) fn init(machine: &Machine) {
-    for (port, value) in
-        [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)]
-    {
+    let start = [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)];
+    for (port, value) in start.into_iter().chain([(0x21, 0xff), (0xa1, 0xff)]) {
         port::write::<u8>(port, value);
     }
-    port::write::<u8>(0x21, 0xff);
-    port::write::<u8>(0xa1, 0xff);
     for io in &machine.acpi.io_apics {
         for pin in 0..pins(io) {
             write(io, 0x10 + 2 * pin, MASKED);
