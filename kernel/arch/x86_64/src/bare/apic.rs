@@ -30,6 +30,8 @@ const INITIAL_COUNT: u32 = 0x380;
 const CURRENT_COUNT: u32 = 0x390;
 const DIVIDE: u32 = 0x3e0;
 const MASKED: u32 = 1 << 16;
+const TSC_DEADLINE: u32 = 2 << 17;
+const MSR_TSC_DEADLINE: u32 = 0x6e0;
 
 /// Address of the registers in the physical map; 0: x2APIC; [`OFF`] until the first `init`.
 static REGISTERS: AtomicU64 = AtomicU64::new(OFF);
@@ -120,6 +122,16 @@ pub(crate) fn command(id: u32, what: u32) {
 pub(crate) fn timer_after(count: u32) {
     write(TIMER, u32::from(TIMER_VECTOR));
     write(INITIAL_COUNT, count);
+}
+
+/// Interrupts when the time-stamp counter reaches `tsc`; 0 never.
+pub(crate) fn timer_at(tsc: u64) {
+    write(TIMER, TSC_DEADLINE | u32::from(TIMER_VECTOR));
+    // SAFETY: the caller checked the feature; the fence orders the mode before the deadline (SDM 11.5.4.1).
+    unsafe {
+        core::arch::asm!("mfence", options(nostack, preserves_flags));
+        Msr::new(MSR_TSC_DEADLINE).write(tsc);
+    }
 }
 
 /// Starts the timer at its highest count without an interrupt, to measure it.

@@ -19,6 +19,7 @@ const EXTENDED: u32 = 0x8000_0001;
 const POWER: u32 = 0x8000_0007;
 
 pub(crate) const X2APIC: Feature = Feature("x2APIC", BASIC, ECX, 21);
+pub(crate) const TSC_DEADLINE: Feature = Feature("TSC deadline", BASIC, ECX, 24);
 pub(crate) const GIB_PAGES: Feature = Feature("pages of 1 GiB", EXTENDED, EDX, 26);
 pub(crate) const INVARIANT_TSC: Feature = Feature("invariant TSC", POWER, EDX, 8);
 const SMEP: Feature = Feature("SMEP", STRUCTURED, EBX, 7);

@@ -5,7 +5,7 @@
 //! some parts in 100,000 elsewhere, preempted emulators included, since a reading counts only if it was quick.
 
 use crate::{Machine, apic, cpu, port};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Ticks of the power-management timer per second.
 const PM_HZ: u64 = 3_579_545;
@@ -20,6 +20,7 @@ static TSC_HZ: AtomicU64 = AtomicU64::new(NS);
 static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
 /// Ticks of the local APIC's timer per nanosecond, times 2^32.
 static TIMER_SCALE: AtomicU64 = AtomicU64::new(1 << 32);
+static USE_DEADLINE: AtomicBool = AtomicBool::new(false);
 
 /// Why there is no clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +81,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
     TSC_HZ.store(tsc_hz, Ordering::Relaxed);
     SCALE.store(((u128::from(NS) << 32) / u128::from(tsc_hz)) as u64, Ordering::Relaxed);
     TIMER_SCALE.store(((u128::from(timer_hz) << 32) / u128::from(NS)) as u64, Ordering::Relaxed);
+    USE_DEADLINE.store(cpu::TSC_DEADLINE.exists(), Ordering::Relaxed);
     ZERO.store(cpu::tsc(), Ordering::Relaxed);
     Ok(())
 }
@@ -107,6 +109,11 @@ pub fn tsc_rate() -> (u64, u64) {
 /// Interrupts this CPU at `at` (nanoseconds since the start), or somewhat before if that is far away: look at the clock and set it
 /// again. `None`: never.
 pub fn set_timer(at: Option<u64>) {
+    if USE_DEADLINE.load(Ordering::Relaxed) {
+        let (hz, zero) = tsc_rate();
+        let tsc = |at| zero.saturating_add((u128::from(at) * u128::from(hz) / u128::from(NS)) as u64).max(1);
+        return apic::timer_at(at.map_or(0, tsc));
+    }
     let ticks = |at: u64| scale(at.saturating_sub(now_ns()), &TIMER_SCALE).clamp(1, u64::from(u32::MAX)) as u32;
     apic::timer_after(at.map_or(0, ticks));
 }
