@@ -48,6 +48,12 @@ fn job(kind: &'static str, flags: &'static [&'static str]) -> Job {
     }
 }
 
+/// Builds it for the host's Linux, linked statically at fixed addresses.
+pub(super) fn build_static(lab: &Lab) -> Result<PathBuf> {
+    let [(kind, flags), _] = KINDS;
+    build(lab, kind, flags)
+}
+
 /// Builds it for the host's Linux.
 fn build(lab: &Lab, kind: &str, flags: &[&str]) -> Result<PathBuf> {
     let target = lab.workspace.target.join("linux").join(kind);
