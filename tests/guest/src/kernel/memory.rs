@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "it maps, unmaps and touches pages of its own by address")]
 
 use crate::child::{Plan, give, pages};
-use crate::crew::{Crew, MILLISECOND, Place, SECOND, pause};
+use crate::crew::{Crew, MILLISECOND, Place, SECOND, pause, until};
 use crate::harness::{Step, Test, Verdict, cpus, ensure, same};
 use crate::roles::Role;
 use alloc::format;
@@ -152,12 +152,7 @@ fn protect_everywhere() -> Verdict {
         pause(2 * MILLISECOND)?;
         run.store(false, Ordering::SeqCst);
         stopped.store(0, Ordering::SeqCst);
-        let limit = clock::now() + SECOND;
-        while stopped.load(Ordering::SeqCst) != (1 << writers) - 1 {
-            ensure!(clock::now() < limit, "a writer is stuck");
-            sal_sys::process::yield_now();
-            pause(MILLISECOND / 10)?;
-        }
+        until("all writers have stopped", || Ok(stopped.load(Ordering::SeqCst) == (1 << writers) - 1))?;
         // SAFETY: all writers have stopped; they go on when another page is there. Their TLBs still have the old one.
         unsafe { memory::unmap(own::space(), address, PAGE) }.step("unmap")?;
         let (from, to) = if turn % 2 == 0 { (&old, &new) } else { (&new, &old) };
@@ -184,11 +179,7 @@ fn pager() -> Verdict {
     let rows = [give("paged", paged, BOTH), give("out", out.handle(), Rights::SEND)];
     let first = Plan::new(Role::Mute, &[give("endpoint", endpoint.handle(), Rights::RECEIVE)]).start()?;
     let _child = Plan::new(Role::Toucher, &rows).argument(3).start()?;
-    let limit = clock::now() + SECOND;
-    while endpoint.info().step("info")?.in_service == 0 {
-        ensure!(clock::now() < limit, "the fault never reached the pager");
-        pause(MILLISECOND)?;
-    }
+    until("the fault at the pager", || Ok(endpoint.info().step("info")?.in_service != 0))?;
     first.kill(0)?;
     page::set_deadline(clock::now() + SECOND);
     let fault = ipc::receive(endpoint.handle(), Extras::NONE.with_deadline()).step("the fault, again")?;
