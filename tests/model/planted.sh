@@ -61,8 +61,8 @@ plant "an endpoint ends without telling its callers" lifecycle.rs 's/self\.finis
 plant "an idle CPU does not say so" kernel.rs 's/post\.idle\.store\(true, Ordering::Release\);//'
 plant "a server is not lent its caller's priority" message.rs 's/r\.priority = c\.priority;//'
 plant "a deadline ends without its wait" poke.rs 's/if word\.sequence\(\) == sequence\n/if word.sequence() != sequence\n/'
-plant "a kept caller stays in its server's name" message.rs 's/self\.put_back\(cpu, caller, Location::Kept\(id\.index\(\)\), &kept\.cell\)/self.put_back(cpu, caller, Location::Served(me), &kept.cell)/'
-plant "only one waiter is woken" lifecycle.rs 's/here = s\.mail_next\.swap\(NONE, Ordering::Relaxed\);\n(\s*self\.threads\.adopt)/s.mail_next.swap(NONE, Ordering::Relaxed);\n            here = NONE;\n$1/'
-plant "a kill does not follow a thread" poke.rs 's/self\.see\(cpu, index\);\n    \}\n\n    \/\/\/ Is the thread still/}\n\n    \/\/\/ Is the thread still/'
+plant "a kept caller stays in its server's name" message.rs 's/self\.put_back\(cpu, caller, Location::Kept\(index\), &kept\.cell\)/self.put_back(cpu, caller, Location::Served(me), &kept.cell)/'
+plant "only the first of a list is woken" threads.rs 's/each\(Won \{ index \}\);/return each(Won { index });/'
+plant "a kill does not follow a thread" poke.rs 's/self\.see\(cpu, index\);\n    \}\n\n    \/\/\/ Is the thread to end/}\n\n    \/\/\/ Is the thread to end/'
 plant "bits overtake nobody" message.rs 's/if let Some\(\(badge, bits\)\) = self\.notifications\.pop\(&mut at\) \{/if at.first_caller().is_none() \&\& let Some((badge, bits)) = self.notifications.pop(\&mut at) {/'
 cat "$work/result"

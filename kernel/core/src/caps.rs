@@ -7,8 +7,9 @@ use crate::cpu::Cpu;
 use crate::hw::Hardware;
 use crate::kernel::Kernel;
 use crate::page;
+use crate::process::State;
 use crate::registry::{Chunks, Registry};
-use crate::table::{CHUNK, CHUNKS, Cap, Kind, Slot, Slots};
+use crate::table::{CHUNK, CHUNKS, Cap, Kind, Slot, Slots, Table};
 use core::sync::atomic::{AtomicU32, Ordering};
 use sal_abi::{Error, Handle, Rights};
 
@@ -96,6 +97,18 @@ impl Chunks {
     }
 }
 
+/// A free slot: its index in its table, and its global number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    index: u32,
+    global: u32,
+}
+
+/// The first index in a chunk of a table.
+fn base(chunk: usize) -> u32 {
+    chunk as u32 * CHUNK
+}
+
 impl<H: Hardware> Kernel<H> {
     /// Puts a capability into a free slot of process `process`, derived from slot `parent` (global number) if there is one.
     ///
@@ -108,47 +121,43 @@ impl<H: Hardware> Kernel<H> {
         cap: Cap,
         parent: Option<u32>,
     ) -> Result<Handle, Error> {
-        let slot = self.processes.slot(process).ok_or(Error::Dead)?;
-        if slot.state() != crate::process::State::Alive {
-            return Err(Error::Dead);
-        }
-        let index = self.free_slot(registry, process)?;
-        let global = slot.table.global(index).ok_or(Error::TableFull)?;
-        let place = self.slots.get(global).ok_or(Error::TableFull)?;
-        let generation = place.fill(cap);
-        attach(&self.slots, global, parent.map_or(0, |p| p + 1));
-        self.add_ref(registry, &cap);
-        Ok(Handle::new(generation, index))
+        let place = self.room(registry, process)?;
+        Ok(self.put(registry, place, cap, parent))
     }
 
-    /// Index of a free slot in a process's table: next fit, so that filling a table costs the same per slot. The table grows only when it is full.
-    fn free_slot(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<u32, Error> {
-        let table = self.processes.table(process).ok_or(Error::Dead)?;
-        let start = table.hint();
-        for n in 0..=CHUNKS {
-            let chunk = ((start / CHUNK) as usize + n) % CHUNKS;
-            if table.chunk(chunk).is_none() {
-                continue;
-            }
-            let base = chunk as u32 * CHUNK;
-            let from = if n == 0 { start } else { base };
-            let free = (from..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
-            if let Some(index) = free {
-                table.set_hint(index + 1);
-                return Ok(index);
-            }
+    /// Puts a capability into a free slot.
+    pub(crate) fn put(&self, registry: &mut Registry<H::Vm>, place: Place, cap: Cap, parent: Option<u32>) -> Handle {
+        let generation = self.slots.get(place.global).map_or(0, |slot| slot.fill(cap));
+        attach(&self.slots, place.global, parent.map_or(0, |p| p + 1));
+        self.add_ref(registry, &cap);
+        Handle::new(generation, place.index)
+    }
+
+    /// A free slot in a process's table: next fit, so that filling a table costs the same per slot. The table grows only when it is full.
+    ///
+    /// # Errors
+    /// `TableFull`; `NoBudget`: no chunk is left; `Dead` if the process is not alive.
+    pub(crate) fn room(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<Place, Error> {
+        let slot = self.processes.slot(process).filter(|p| p.state() == State::Alive).ok_or(Error::Dead)?;
+        let (table, start) = (&slot.table, slot.table.hint());
+        let from_hint = |n| ((start / CHUNK) as usize + n) % CHUNKS;
+        let found =
+            self.free_in(table, start).or_else(|| (1..=CHUNKS).find_map(|n| self.free_in(table, base(from_hint(n)))));
+        if let Some(place) = found {
+            return Ok(place);
         }
         let chunk = (0..CHUNKS).find(|n| table.chunk(*n).is_none()).ok_or(Error::TableFull)?;
-        table.set_chunk(chunk, Some(self.new_chunk(registry)?));
-        let base = chunk as u32 * CHUNK;
-        let free = (base..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
-        let index = free.ok_or(Error::TableFull)?;
-        table.set_hint(index + 1);
-        Ok(index)
+        table.set_chunk(chunk, Some(registry.chunks.take(&self.slots).ok_or(Error::NoBudget)?));
+        self.free_in(table, base(chunk)).ok_or(Error::TableFull)
     }
 
-    fn new_chunk(&self, registry: &mut Registry<H::Vm>) -> Result<u32, Error> {
-        registry.chunks.take(&self.slots).ok_or(Error::NoBudget)
+    /// The first free slot from `index` to its chunk's end, if the table has that chunk.
+    fn free_in(&self, table: &Table, index: u32) -> Option<Place> {
+        let mut places =
+            (index..(index / CHUNK + 1) * CHUNK).map_while(|index| Some(Place { index, global: table.global(index)? }));
+        let place = places.find(|place| self.slots.get(place.global).is_some_and(Slot::is_free))?;
+        table.set_hint(place.index + 1);
+        Some(place)
     }
 
     /// Global number of the slot behind a handle that is valid.
@@ -160,9 +169,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Empties a slot; its children go to its parent; the object may end with it.
     pub(crate) fn close_slot(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, global: u32) {
-        let Some(slot) = self.slots.get(global) else {
-            return;
-        };
+        let Some(slot) = self.slots.get(global) else { return };
         let Some((_, cap)) = slot.current() else { return };
         slot.clear();
         detach(&self.slots, global);
@@ -188,9 +195,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Closes a piece of a dying process's table; true when it is empty.
     pub(crate) fn close_table_piece(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) -> bool {
-        let Some(slot) = self.processes.slot(process) else {
-            return true;
-        };
+        let Some(slot) = self.processes.slot(process) else { return true };
         let n = (load(&slot.reaped) as usize..CHUNKS).find(|n| slot.table.chunk(*n).is_some()).unwrap_or(CHUNKS);
         if n >= CHUNKS {
             return true;
@@ -210,9 +215,7 @@ impl<H: Hardware> Kernel<H> {
     ///
     /// What can't be installed (the receiver's table is full) arrives as handle 0.
     pub(crate) fn move_caps(&self, cpu: &mut Cpu<H>, from: u32, to: u32) -> usize {
-        let Some((f, t)) = self.threads.pair(&mut cpu.hold, from, to) else {
-            return 0;
-        };
+        let Some((f, t)) = self.threads.pair(&mut cpu.hold, from, to) else { return 0 };
         let (count, caps) = (f.cap_count as usize, f.caps);
         let (source, target, page) = (f.process, t.process, t.page);
         if count == 0 {

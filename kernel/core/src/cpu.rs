@@ -2,7 +2,7 @@
 
 use crate::hw::{Frame, Hardware};
 use crate::ready::Ready;
-use crate::threads::{Hold, NONE, Slot, Threads, Won};
+use crate::threads::{Hold, NONE, Slot};
 use crate::timer::Timers;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -28,6 +28,8 @@ pub struct Cpu<H: Hardware> {
     pub retime: bool,
     /// The message path asks for a look at the ready queue.
     pub resched: bool,
+    /// What the running thread's call has changed and other CPUs must acknowledge before it goes on: epoch and CPUs.
+    pub(crate) shot: (u64, u32),
 }
 
 impl<H: Hardware> Cpu<H> {
@@ -42,6 +44,7 @@ impl<H: Hardware> Cpu<H> {
             accounted: 0,
             retime: true,
             resched: false,
+            shot: (0, 0),
         }
     }
 
@@ -55,8 +58,10 @@ impl<H: Hardware> Cpu<H> {
 /// What other CPUs may do to a CPU: hand threads over, poke, ask for acknowledgement.
 #[derive(Debug)]
 pub struct Post {
-    mail: AtomicU32,
-    pokes: AtomicU32,
+    /// Threads handed over, the last first, linked through `mail_next`.
+    pub(crate) mail: AtomicU32,
+    /// Threads to look at, linked through `poke_next`.
+    pub(crate) pokes: AtomicU32,
     /// It has nothing to run.
     pub idle: AtomicBool,
     /// It is up and takes mail.
@@ -95,14 +100,6 @@ impl Post {
     }
 }
 
-#[cfg(feature = "check")]
-impl Post {
-    /// First of the mail, first of the pokes.
-    pub(crate) fn heads(&self) -> (u32, u32) {
-        (self.mail.load(Ordering::Acquire), self.pokes.load(Ordering::Acquire))
-    }
-}
-
 fn push(head: &AtomicU32, index: u32, link: &AtomicU32) {
     let mut old = head.load(Ordering::Relaxed);
     loop {
@@ -132,21 +129,4 @@ impl Post {
             push(&self.pokes, index, &slot.poke_next);
         }
     }
-
-    /// Takes the threads handed over: the first of a chain through `mail_next`, oldest last.
-    pub fn take_mail(&self) -> u32 {
-        self.mail.swap(NONE, Ordering::Acquire)
-    }
-
-    /// Takes the pokes: the first of a chain through `poke_next`.
-    pub fn take_pokes(&self) -> u32 {
-        self.pokes.swap(NONE, Ordering::Acquire)
-    }
-}
-
-/// Walks a chain of handed-over threads.
-pub(crate) fn next_mail<F: Frame>(threads: &Threads<F>, index: u32) -> Option<(Won, u32)> {
-    let slot = threads.slot(index)?;
-    let next = slot.mail_next.swap(NONE, Ordering::Relaxed);
-    Some((Won::from_queue(index), next))
 }

@@ -4,12 +4,13 @@
 //! once; a caller in service is in exactly one reply cell; a thread blocks only by leaving its CPU for a queue, a cell or a receiver stack.
 
 use crate::cpu::Cpu;
-use crate::endpoint::{Body, Endpoint};
+use crate::endpoint::{self, Body};
 use crate::hw::{Frame, Hardware};
-use crate::id::Id;
 use crate::kernel::Kernel;
 use crate::location::Location;
+use crate::objects::Object;
 use crate::page;
+use crate::reply;
 use crate::table::Kind;
 use crate::thread::{Thread, Wait};
 use crate::threads::{NONE, Won, pending};
@@ -17,6 +18,7 @@ use core::sync::atomic::Ordering;
 use sal_abi::message::{Arrival, Kind as Arrived};
 use sal_abi::op::flags;
 use sal_abi::{Error, Handle, Rights};
+use sal_kernel_mem::Id;
 use spin::MutexGuard;
 
 /// An endpoint's lock, held.
@@ -48,7 +50,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Sends the prepared message of `me`, a running thread of this CPU, to an endpoint.
     #[inline(always)]
-    pub(crate) fn send(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+    pub(crate) fn send(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
         let mut at = self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?;
         if at.failed != 0 {
             let code = at.failed;
@@ -228,18 +230,18 @@ impl<H: Hardware> Kernel<H> {
 
     /// The running thread serves that endpoint from now on, and no other.
     #[inline(always)]
-    fn serve(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
-        if self.current(cpu)?.serves == endpoint.raw() {
+    fn serve(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
+        if self.current(cpu)?.serves == endpoint.word() {
             return Ok(());
         }
         self.change_endpoint(cpu, me, endpoint)
     }
 
     #[cold]
-    fn change_endpoint(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+    fn change_endpoint(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
         self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?.add_server(me);
-        let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.raw());
-        if let Some(mut old) = self.endpoints.lock(Id::from_raw(before)) {
+        let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.word());
+        if let Some(mut old) = self.endpoints.lock(Id::from_word(before)) {
             old.remove_server(me);
         }
         Ok(())
@@ -275,7 +277,7 @@ impl<H: Hardware> Kernel<H> {
         &self,
         cpu: &mut Cpu<H>,
         operation: u64,
-        endpoint: Id<Endpoint>,
+        endpoint: Id<endpoint::Slot>,
         answered: u32,
     ) -> Result<(), Error> {
         let me = cpu.current;
@@ -443,15 +445,19 @@ impl<H: Hardware> Kernel<H> {
         Ok(())
     }
 
+    /// The Reply object that a handle names.
+    pub(crate) fn reply_slot(&self, process: u32, handle: Handle) -> Result<(u32, &reply::Slot), Error> {
+        let id = Id::from_word(self.need(process, handle, Kind::Reply, Rights::SEND)?.object);
+        Ok((id.index(), self.replies.get(id).ok_or(Error::BadHandle)?))
+    }
+
     /// Takes the caller out of a Reply object.
     fn take_kept(&self, cpu: &mut Cpu<H>, process: u32, handle: Handle, me: u32) -> Result<u32, Error> {
-        let cap = self.need(process, handle, Kind::Reply, Rights::SEND)?;
-        let id: Id<crate::reply::Reply> = Id::from_raw(cap.object);
-        let slot = self.replies.get(id).ok_or(Error::BadHandle)?;
+        let (index, slot) = self.reply_slot(process, handle)?;
         let won = slot.cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
         if let Err(error) = self.reply_fits(cpu, me, caller) {
-            if !self.put_back(cpu, caller, Location::Kept(id.index()), &slot.cell) {
+            if !self.put_back(cpu, caller, Location::Kept(index), &slot.cell) {
                 // Another thread has filled the Reply meanwhile: this caller's place is gone.
                 self.finish_with_error(cpu, caller, Error::ServerDied, 0);
             }
@@ -465,9 +471,7 @@ impl<H: Hardware> Kernel<H> {
         let me = cpu.current;
         let t = self.current(cpu)?;
         let (handle, process, serves) = (Handle(t.frame.argument()), t.process, t.serves);
-        let cap = self.need(process, handle, Kind::Reply, Rights::SEND)?;
-        let id: Id<crate::reply::Reply> = Id::from_raw(cap.object);
-        let kept = self.replies.get(id).ok_or(Error::BadHandle)?;
+        let (index, kept) = self.reply_slot(process, handle)?;
         if kept.cell.is_occupied() {
             return Err(Error::Occupied);
         }
@@ -475,7 +479,7 @@ impl<H: Hardware> Kernel<H> {
         let won = cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
         kept.endpoint.store(serves as u32, Ordering::Relaxed);
-        if !self.put_back(cpu, caller, Location::Kept(id.index()), &kept.cell) {
+        if !self.put_back(cpu, caller, Location::Kept(index), &kept.cell) {
             self.put_back(cpu, caller, Location::Served(me), cell);
             return Err(Error::Occupied);
         }
@@ -516,18 +520,10 @@ impl<H: Hardware> Kernel<H> {
 
     /// Raises bits of the notification with that raw id; a receiver that waits gets them at once. A closed one is nobody's.
     pub fn notify(&self, cpu: &mut Cpu<H>, notification: u64, bits: u64) {
-        let id: Id<crate::notification::Notification> = Id::from_raw(notification);
-        let Some(slot) = self.notifications.get(id) else {
-            return;
-        };
-        if bits == 0 || !slot.raise(bits) {
-            return;
-        }
-        let endpoint = Id::from_raw(slot.endpoint.load(Ordering::Relaxed));
-        let Some(mut at) = self.endpoints.lock(endpoint) else {
-            return;
-        };
-        if slot.generation.load(Ordering::Acquire) != id.generation() {
+        let id = Id::from_word(notification);
+        let Some(slot) = self.notifications.get(id).filter(|slot| bits != 0 && slot.raise(bits)) else { return };
+        let Some(mut at) = self.endpoints.lock(Id::from_word(slot.endpoint.load(Ordering::Relaxed))) else { return };
+        if slot.head().generation() != id.generation() {
             // It was closed meanwhile; whoever closes it unlinks it under this lock.
             return;
         }

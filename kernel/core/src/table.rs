@@ -63,6 +63,14 @@ pub struct Cap {
     pub badge: u64,
 }
 
+impl Cap {
+    /// Of ports or interrupts: is it for `count` of them from `first` on?
+    pub(crate) fn covers(&self, first: u64, count: u64) -> bool {
+        let (start, end) = (self.object & 0xffff_ffff, (self.object & 0xffff_ffff) + (self.object >> 32));
+        first >= start && first.checked_add(count).is_some_and(|last| last <= end)
+    }
+}
+
 /// A slot.
 #[derive(Debug, Default)]
 pub struct Slot {

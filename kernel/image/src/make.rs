@@ -8,7 +8,6 @@ use sal_arch_x86_64::format::LAYOUT;
 use sal_arch_x86_64::layout::PHYSMAP;
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
 use sal_arch_x86_64::{Machine, paging::MapError};
-use sal_kernel_core::memory::{Account, Budgets, MemoryState};
 use sal_kernel_core::region::Region;
 use sal_kernel_core::threads::Hold;
 use sal_kernel_core::timer::Entry;
@@ -27,7 +26,7 @@ pub(crate) enum NoKernel {
 }
 
 /// Budgets that there may be.
-const BUDGETS: usize = 512;
+const BUDGETS: u64 = 512;
 
 /// How many of each there may be.
 struct Sizes {
@@ -90,7 +89,7 @@ pub(crate) fn kernel(
     }
     let memories = Arena::reserve(&mut carver, ram, found.root, sizes.memories * 256).map_err(NoKernel::Arena)?;
     let spaces = Arena::reserve(&mut carver, ram, found.root, sizes.spaces * 256).map_err(NoKernel::Arena)?;
-    let refs = (slice(&mut carver, sizes.memories as usize)?, slice(&mut carver, sizes.spaces as usize)?);
+    let budgets = Arena::reserve(&mut carver, ram, found.root, BUDGETS * 64).map_err(NoKernel::Arena)?;
     let mut endpoints = 0;
     let parts = KernelParts {
         threads: region(&mut carver, sizes.threads, sal_kernel_core::threads::Slot::free)?,
@@ -104,7 +103,6 @@ pub(crate) fn kernel(
         slots: region(&mut carver, sizes.threads * 16, Default::default)?,
     };
     let place = carve::<Kernel<Hw>>(&mut carver, 1)?;
-    let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
     // The carver is done: what is left of its range is the allocator's, with the others.
     let carved = carver.rest();
     drop(carver);
@@ -118,10 +116,9 @@ pub(crate) fn kernel(
         }
     }
     let template = Frame((found.root / PAGE) as u32);
-    let vm = Vm::new(ram, ranges.get(..count).unwrap_or_default(), (memories, spaces), LAYOUT, template)
-        .map_err(|_| NoKernel::Frames)?;
-    budgets.root(vm.frames().available());
-    let kernel = Kernel::new(Hw { found, ram }, parts, MemoryState::new(vm, budgets, refs.0, refs.1));
+    let stores = (memories, spaces, budgets);
+    let vm = Vm::new(ram, ranges.get(..count).unwrap_or_default(), stores, LAYOUT, template);
+    let kernel = Kernel::new(Hw { found, ram }, parts, vm.map_err(|_| NoKernel::Frames)?);
     // SAFETY: carved for the kernel alone, mapped for ever.
     unsafe {
         place.write(kernel);

@@ -695,6 +695,39 @@ fn a_table_grows_only_when_it_is_full() {
 }
 
 #[test]
+fn what_finds_no_room_in_its_makers_table_was_not_made() {
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread(p, 5, None);
+    let at = w.make_endpoint(p);
+    let (budget, own) = (w.endow(p, all(Kind::Budget, 0)), w.process_cap(p, p));
+    let mut last = Handle::NONE;
+    while let Some(Ok(_)) = w.call(t, Op::Derive, own.0, &[0, 0]).map(|o| o.status) {
+        last = Handle(w.outcome(t).badge);
+    }
+    let makers = [
+        (Op::EndpointCreate, budget, [0; 5]),
+        (Op::NotificationCreate, budget, [at.0, 0, 0, 0, 0]),
+        (Op::ReplyCreate, budget, [0; 5]),
+        (Op::ProcessCreate, budget, [0; 5]),
+        (Op::ThreadCreate, own, [0, 0, 0, 1, 5]),
+    ];
+    let before = w.fingerprint();
+    for (op, first, words) in makers {
+        for _ in 0..10 {
+            assert_eq!(w.call(t, op, first.0, &words).map(|o| o.status), Some(Err(Error::NoBudget)), "{op:?}");
+            assert_eq!(w.fingerprint(), before, "{op:?} left something");
+        }
+    }
+    for (op, first, words) in makers {
+        assert!(w.call(t, Op::Close, last.0, &[]).is_some());
+        let made = w.call(t, op, first.0, &words).expect("it returned");
+        assert!(made.status.is_ok(), "{op:?} {made:?}");
+        last = Handle(made.badge);
+    }
+}
+
+#[test]
 fn take_copies_or_moves() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 5, Some(0));
