@@ -82,7 +82,7 @@ impl Chunks {
             self.free = slots.get(chunk * CHUNK).map_or(0, |s| load(&s.next));
             return Some(chunk);
         }
-        if (self.fresh + 1) * CHUNK <= slots.len() {
+        if (self.fresh + 1) * CHUNK <= slots.count() {
             self.fresh += 1;
             return Some(self.fresh - 1);
         }
@@ -185,9 +185,7 @@ impl<H: Hardware> Kernel<H> {
         limit: u32,
     ) -> bool {
         for _ in 0..limit {
-            let Some(child) = self.slots.get(global).and_then(|s| load(&s.child).checked_sub(1)) else {
-                return true;
-            };
+            let Some(child) = self.slots.get(global).and_then(|s| load(&s.child).checked_sub(1)) else { return true };
             self.close_slot(cpu, registry, child);
         }
         false

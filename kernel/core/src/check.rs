@@ -91,21 +91,21 @@ impl<H: Hardware> Kernel<H> {
         for cpu in cpus {
             self.check_cpu(cpu)?;
         }
-        for e in 0..self.endpoints.len() {
+        for e in 0..self.endpoints.count() {
             self.check_endpoint(e)?;
         }
-        for n in 0..self.notifications.len() {
+        for n in 0..self.notifications.count() {
             self.check_notification(n)?;
         }
-        for t in 0..self.threads.len() {
+        for t in 0..self.threads.count() {
             self.check_thread(cpus, t)?;
         }
-        for p in 0..self.processes.len() {
+        for p in 0..self.processes.count() {
             self.check_process(p)?;
         }
         self.check_registry()?;
         self.check_references()?;
-        (0..self.slots.len()).try_for_each(|s| self.check_slot(s))
+        (0..self.slots.count()).try_for_each(|s| self.check_slot(s))
     }
 
     fn check_cpu(&mut self, cpu: &Cpu<H>) -> Checked {
@@ -124,11 +124,11 @@ impl<H: Hardware> Kernel<H> {
                 rule(!t.pinned || t.home == me, "a pinned thread is ready at home", here)?;
                 (before, here, highest) = (here, t.next, Some(priority));
                 count += 1;
-                rule(count <= self.threads.len(), "ready lists end", me)?;
+                rule(count <= self.threads.count(), "ready lists end", me)?;
             }
             rule(last == before, "a ready list's tail is its last", me)?;
         }
-        rule(count == cpu.ready.len(), "ready threads are counted", me)?;
+        rule(count == cpu.ready.count(), "ready threads are counted", me)?;
         for (_, thread, sequence) in cpu.timers.armed() {
             let now = self.view(thread).map_or(0, |t| t.sequence);
             rule(now.wrapping_sub(sequence) < u32::MAX / 2, "no deadline is armed for a wait to come", thread)?;
@@ -150,9 +150,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn check_endpoint(&mut self, e: u32) -> Checked {
-        let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else {
-            return Ok(());
-        };
+        let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else { return Ok(()) };
         let open = self.endpoints.slot(e).is_some_and(|s| load(&s.head().refs) != 0);
         let (callers, last) = self.walk(body.first_caller(), Location::Queued(e))?;
         rule(last == body.last_caller(), "an endpoint's last caller is its last", e)?;
@@ -192,7 +190,7 @@ impl<H: Hardware> Kernel<H> {
             }
             (before, here, priority) = (here, t.next, t.priority);
             count += 1;
-            rule(count <= self.threads.len(), "queues end", before)?;
+            rule(count <= self.threads.count(), "queues end", before)?;
         }
         Ok((count, before))
     }
@@ -202,7 +200,7 @@ impl<H: Hardware> Kernel<H> {
         let bound = slot.endpoint.load(Ordering::Acquire);
         let (bits, refs) = (slot.bits(), load(&slot.head().refs));
         let mut found = 0;
-        for e in 0..self.endpoints.len() {
+        for e in 0..self.endpoints.count() {
             let Some(body) = self.endpoints.lock_index(e) else { continue };
             let (mut here, mut last, mut steps) = (body.notified, NONE, 0);
             while let Some(s) = self.notifications.slot(here) {
@@ -212,7 +210,7 @@ impl<H: Hardware> Kernel<H> {
                 }
                 (last, here) = (here, s.next());
                 steps += 1;
-                rule(steps <= self.notifications.len(), "lists of notifications end", e)?;
+                rule(steps <= self.notifications.count(), "lists of notifications end", e)?;
             }
             rule(last == body.last_notified, "the last pending notification is known", e)?;
         }
@@ -235,7 +233,7 @@ impl<H: Hardware> Kernel<H> {
                 }
             }
         }
-        for e in 0..self.endpoints.len() {
+        for e in 0..self.endpoints.count() {
             let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else { continue };
             for first in [body.first_caller(), body.first_receiver()].into_iter().flatten() {
                 let mut here = first;
@@ -250,15 +248,16 @@ impl<H: Hardware> Kernel<H> {
 
     fn cells(&self, index: u32) -> u32 {
         let inside = |cell: &crate::cell::Cell| u32::from(cell.peek().is_some_and(|(t, _)| t == index));
-        let built_in: u32 = (0..self.threads.len()).filter_map(|t| self.threads.slot(t)).map(|s| inside(&s.cell)).sum();
-        let kept: u32 = (0..self.replies.len()).filter_map(|r| self.replies.slot(r)).map(|s| inside(&s.cell)).sum();
+        let built_in: u32 =
+            (0..self.threads.count()).filter_map(|t| self.threads.slot(t)).map(|s| inside(&s.cell)).sum();
+        let kept: u32 = (0..self.replies.count()).filter_map(|r| self.replies.slot(r)).map(|s| inside(&s.cell)).sum();
         built_in + kept
     }
 
     /// How often a thread stands in a chain through the mail links.
     fn chains(&self, index: u32) -> u32 {
         let mails = (0..CPUS).filter_map(|n| self.posts.get(n)).map(|p| load(&p.mail));
-        let waiters = (0..self.processes.len()).filter_map(|p| self.processes.slot(p)).map(|p| load(&p.waiters));
+        let waiters = (0..self.processes.count()).filter_map(|p| self.processes.slot(p)).map(|p| load(&p.waiters));
         let shots = core::iter::once(load(&self.registry.lock().shot));
         mails.chain(waiters).chain(shots).map(|head| self.in_mail_chain(head, index)).sum()
     }
@@ -359,7 +358,7 @@ impl<H: Hardware> Kernel<H> {
             rule(listed <= alive, "a process's threads are counted", p)?;
         }
         let mut have = 0;
-        for t in 0..self.threads.len() {
+        for t in 0..self.threads.count() {
             let mine = self.at(t) != Location::Free && self.view(t).is_some_and(|t| t.process == p);
             have += u32::from(mine);
         }
@@ -402,7 +401,7 @@ impl<H: Hardware> Kernel<H> {
             let cap = self.slots.get(s).and_then(|s| s.current());
             cap.is_some_and(|(_, c)| c.kind == kind && c.object as u32 == index)
         };
-        (0..self.slots.len()).filter(|s| names(*s)).count() as u32
+        (0..self.slots.count()).filter(|s| names(*s)).count() as u32
     }
 
     fn check_references(&self) -> Checked {
@@ -433,7 +432,7 @@ impl<H: Hardware> Kernel<H> {
             let links = load(&slot.parent) | load(&slot.child) | load(&slot.prev);
             return rule(links == 0, "an empty slot is in no tree", s);
         };
-        let mut tables = (0..self.processes.len()).filter_map(|p| self.processes.table(p));
+        let mut tables = (0..self.processes.count()).filter_map(|p| self.processes.table(p));
         let owned = tables.any(|t| (0..CHUNKS).any(|n| t.chunk(n) == Some(s / CHUNK)));
         rule(owned, "a capability stands in a table", s)?;
         let parent = load(&slot.parent).checked_sub(1);
@@ -448,7 +447,7 @@ impl<H: Hardware> Kernel<H> {
             rule(child.current().is_some(), "a child is a capability", here - 1)?;
             (before, here) = (here, load(&child.next));
             steps += 1;
-            rule(steps <= self.slots.len(), "lists of children end", s)?;
+            rule(steps <= self.slots.count(), "lists of children end", s)?;
         }
         Ok(())
     }
@@ -457,28 +456,26 @@ impl<H: Hardware> Kernel<H> {
 impl<H: Hardware> Kernel<H> {
     /// Feeds what decides the kernel's future, without generations, wait numbers and absolute times: equal states feed equal words.
     pub fn fingerprint(&mut self, cpus: &[Cpu<H>], feed: &mut impl FnMut(u64)) {
-        for t in 0..self.threads.len() {
+        for t in 0..self.threads.count() {
             self.print_thread(t, feed);
         }
         for cpu in cpus {
             self.print_cpu(cpu, feed);
         }
-        for e in 0..self.endpoints.len() {
+        for e in 0..self.endpoints.count() {
             self.print_endpoint(e, feed);
         }
         for (r, slot) in (0u32..).map_while(|n| Some((n, self.replies.slot(n)?))) {
             let (caller, _) = slot.cell.peek().unwrap_or((NONE, 0));
             feed(r as u64 | (load(&slot.head().refs) as u64) << 16 | (caller as u64) << 32);
         }
-        for p in 0..self.processes.len() {
+        for p in 0..self.processes.count() {
             let Some(slot) = self.processes.slot(p) else { continue };
             feed(slot.state() as u64 | (load(&slot.reaped) as u64) << 8 | (load(&slot.head().refs) as u64) << 32);
             self.print_chain(load(&slot.waiters), feed);
         }
-        for s in 0..self.slots.len() {
-            let Some((slot, (_, cap))) = self.slots.get(s).and_then(|s| Some((s, s.current()?))) else {
-                continue;
-            };
+        for s in 0..self.slots.count() {
+            let Some((slot, (_, cap))) = self.slots.get(s).and_then(|s| Some((s, s.current()?))) else { continue };
             feed(s as u64 | (cap.kind as u64) << 16 | (cap.rights.0 as u64) << 24 | (cap.object & 0xff) << 40);
             feed(cap.badge);
             feed(load(&slot.parent) as u64 | (load(&slot.next) as u64) << 32);

@@ -2,9 +2,9 @@
 
 use crate::hw::{Frame, Hardware};
 use crate::ready::Ready;
-use crate::threads::{Hold, NONE, Slot};
+use crate::threads::{Hold, Link, NONE, Slot};
 use crate::timer::Timers;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Processors at most.
 pub const CPUS: usize = 16;
@@ -56,12 +56,12 @@ impl<H: Hardware> Cpu<H> {
 }
 
 /// What other CPUs may do to a CPU: hand threads over, poke, ask for acknowledgement.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Post {
     /// Threads handed over, the last first, linked through `mail_next`.
-    pub(crate) mail: AtomicU32,
+    pub(crate) mail: Link,
     /// Threads to look at, linked through `poke_next`.
-    pub(crate) pokes: AtomicU32,
+    pub(crate) pokes: Link,
     /// It has nothing to run.
     pub idle: AtomicBool,
     /// It is up and takes mail.
@@ -72,26 +72,13 @@ pub struct Post {
     pub seen: AtomicU64,
 }
 
-impl Default for Post {
-    fn default() -> Self {
-        Post {
-            mail: AtomicU32::new(NONE),
-            pokes: AtomicU32::new(NONE),
-            idle: AtomicBool::new(false),
-            up: AtomicBool::new(false),
-            root: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-        }
-    }
-}
-
 #[cfg(not(target_os = "none"))]
 impl Post {
     pub(crate) fn duplicate(&self) -> Post {
-        use crate::emulated::{copy_u32, copy_u64};
+        use crate::emulated::copy_u64;
         Post {
-            mail: copy_u32(&self.mail),
-            pokes: copy_u32(&self.pokes),
+            mail: self.mail.duplicate(),
+            pokes: self.pokes.duplicate(),
             idle: AtomicBool::new(self.idle.load(Ordering::Relaxed)),
             up: AtomicBool::new(self.up.load(Ordering::Relaxed)),
             root: copy_u64(&self.root),
@@ -100,7 +87,7 @@ impl Post {
     }
 }
 
-fn push(head: &AtomicU32, index: u32, link: &AtomicU32) {
+fn push(head: &Link, index: u32, link: &Link) {
     let mut old = head.load(Ordering::Relaxed);
     loop {
         link.store(old, Ordering::Relaxed);

@@ -55,7 +55,7 @@ impl<H: Hardware<Timers = Vec<Entry>>> Machine<H> {
     pub fn new(hw: H, sizes: Sizes, cpus: u32, vm: H::Vm) -> Self {
         let mut index = 0;
         let parts = KernelParts {
-            threads: Region::boxed(sizes.threads, threads::Slot::free),
+            threads: Region::boxed(sizes.threads, threads::Slot::default),
             endpoints: Region::boxed(sizes.endpoints, || {
                 index += 1;
                 endpoint::Slot::free(index - 1)

@@ -100,9 +100,7 @@ impl Body {
 
     /// Queues a caller by its priority, from the back: equal priorities cost one step.
     pub fn push_caller<F: Frame>(&mut self, threads: &Threads<F>, index: u32) {
-        let Some(priority) = threads.waiting(self, index).map(|t| t.priority) else {
-            return;
-        };
+        let Some(priority) = threads.waiting(self, index).map(|t| t.priority) else { return };
         let mut before = self.last_caller;
         while before != NONE {
             match threads.waiting(self, before) {

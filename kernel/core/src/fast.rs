@@ -57,7 +57,8 @@ impl<H: Hardware> Kernel<H> {
         let sequence = c.sequence;
         receiver.slot().cell.put(me.index(), sequence);
         self.threads.leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
-        self.switch_to(cpu, receiver.index());
+        // A direct switch: with what is left of the time slice.
+        cpu.current = receiver.index();
         Some(())
     }
 
@@ -102,7 +103,7 @@ impl<H: Hardware> Kernel<H> {
         self.threads.leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
         at.put_only_receiver(me.index());
         drop(at);
-        self.switch_to(cpu, caller.index());
+        cpu.current = caller.index();
         Some(Ok(()))
     }
 

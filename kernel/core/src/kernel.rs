@@ -180,7 +180,7 @@ impl<H: Hardware> Kernel<H> {
     pub(crate) fn run_next(&self, cpu: &mut Cpu<H>) {
         self.account(cpu);
         let next = cpu.ready.pop(&self.threads, &mut cpu.hold).unwrap_or(NONE);
-        self.switch_to(cpu, next);
+        cpu.current = next;
         if next == NONE
             && let Some(post) = self.posts.get(cpu.number() as usize)
         {
@@ -188,12 +188,6 @@ impl<H: Hardware> Kernel<H> {
         }
         cpu.slice_end = cpu.accounted.saturating_add(SLICE);
         cpu.retime = true;
-    }
-
-    /// Lets `index` run, with what is left of the time slice: a direct switch.
-    #[inline(always)]
-    pub(crate) fn switch_to(&self, cpu: &mut Cpu<H>, index: u32) {
-        cpu.current = index;
     }
 
     /// Books the time since the last look to whoever runs.

@@ -131,9 +131,7 @@ impl<H: Hardware> Kernel<H> {
     /// A thread of the process that was not asked to end yet.
     fn next_to_kill(&self, process: u32) -> u32 {
         let _registry = self.registry.lock();
-        let Some(slot) = self.processes.slot(process) else {
-            return NONE;
-        };
+        let Some(slot) = self.processes.slot(process) else { return NONE };
         let mut here = slot.first_thread.load(Ordering::Relaxed);
         while let Some(s) = self.threads.slot(here) {
             if s.pending.load(Ordering::Acquire) & pending::KILL == 0 {

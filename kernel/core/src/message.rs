@@ -60,9 +60,7 @@ impl<H: Hardware> Kernel<H> {
         match at.first_receiver() {
             Some(receiver) => {
                 self.check_caps(cpu, me, &mut at, receiver)?;
-                let Some(won) = at.pop_receiver(&self.threads) else {
-                    return Err(Error::BadCall);
-                };
+                let Some(won) = at.pop_receiver(&self.threads) else { return Err(Error::BadCall) };
                 // Under the lock: a canceller that locks next must not find a location that says it still waits.
                 let receiver = self.threads.adopt(&cpu.hold, won);
                 drop(at);
@@ -92,9 +90,7 @@ impl<H: Hardware> Kernel<H> {
     fn queue(&self, cpu: &mut Cpu<H>, me: u32, mut at: Locked<'_>) {
         self.account(cpu);
         let now = cpu.accounted;
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
         t.called_at = now;
         let (sequence, priority) = (t.sequence, t.priority);
         self.threads.leave(&mut cpu.hold, me, Location::Queued(at.index()), sequence);
@@ -126,9 +122,7 @@ impl<H: Hardware> Kernel<H> {
     #[cold]
     fn deliver_extras(&self, cpu: &mut Cpu<H>, caller: u32, receiver: u32) {
         let caps = self.move_caps(cpu, caller, receiver);
-        let Some((c, r)) = self.threads.pair(&mut cpu.hold, caller, receiver) else {
-            return;
-        };
+        let Some((c, r)) = self.threads.pair(&mut cpu.hold, caller, receiver) else { return };
         let kind = if c.wait == Wait::Fault { Arrived::Fault } else { Arrived::Message };
         if c.wait == Wait::Fault {
             let [offset, access] = c.fault;
@@ -144,9 +138,7 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn run_receiver(&self, cpu: &mut Cpu<H>, receiver: u32) {
         let me = cpu.number();
-        let Some(r) = self.threads.own(&mut cpu.hold, receiver) else {
-            return;
-        };
+        let Some(r) = self.threads.own(&mut cpu.hold, receiver) else { return };
         if r.home != me {
             if r.pinned || r.fpu_page != 0 {
                 let home = r.home;
@@ -156,7 +148,7 @@ impl<H: Hardware> Kernel<H> {
             }
             r.home = me;
         }
-        self.switch_to(cpu, receiver);
+        cpu.current = receiver;
     }
 
     /// `ReplyReceive`: answers the caller in service, then waits.
@@ -197,9 +189,7 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn take_caller(&self, cpu: &mut Cpu<H>, me: u32) -> Result<Option<u32>, Error> {
         let slot = self.threads.slot(me).ok_or(Error::BadCall)?;
-        let Some(won) = slot.cell.take() else {
-            return Ok(None);
-        };
+        let Some(won) = slot.cell.take() else { return Ok(None) };
         let caller = self.threads.adopt(&cpu.hold, won);
         if let Err(error) = self.reply_fits(cpu, me, caller) {
             self.put_back(cpu, caller, Location::Served(me), &slot.cell);
@@ -217,9 +207,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Puts a caller into a cell, if that is still empty. Once it is in, another CPU may take it.
     fn put_back(&self, cpu: &mut Cpu<H>, caller: u32, to: Location, cell: &crate::cell::Cell) -> bool {
-        let Some(c) = self.threads.own(&mut cpu.hold, caller) else {
-            return true;
-        };
+        let Some(c) = self.threads.own(&mut cpu.hold, caller) else { return true };
         let sequence = c.sequence;
         if !cell.try_put(caller, sequence) {
             return false;
@@ -250,9 +238,7 @@ impl<H: Hardware> Kernel<H> {
     /// Gives the answer of `me` to a caller, both of this CPU. The caller is ready then, but in no queue.
     #[inline]
     pub(crate) fn answer(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) {
-        let Some((t, c)) = self.threads.pair(&mut cpu.hold, me, caller) else {
-            return;
-        };
+        let Some((t, c)) = self.threads.pair(&mut cpu.hold, me, caller) else { return };
         if c.wait != Wait::Fault {
             c.frame.set_words(t.frame.words());
             c.frame.set_status(0);
@@ -352,7 +338,7 @@ impl<H: Hardware> Kernel<H> {
     fn run_answered(&self, cpu: &mut Cpu<H>, answered: u32) {
         let me = cpu.number();
         match self.threads.own(&mut cpu.hold, answered) {
-            Some(c) if c.home == me && !cpu.ready.beats(c.priority) => self.switch_to(cpu, answered),
+            Some(c) if c.home == me && !cpu.ready.beats(c.priority) => cpu.current = answered,
             Some(_) => {
                 cpu.current = NONE;
                 self.make_ready(cpu, answered);
@@ -397,9 +383,7 @@ impl<H: Hardware> Kernel<H> {
         let me = cpu.current;
         let waiting = at.first_caller().and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
         drop(at);
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
         deliver_bits(t, badge, bits);
         t.priority = t.priority.max(waiting.unwrap_or(0));
         if cpu.ready.beats(t.priority) {
@@ -528,9 +512,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         }
         self.notifications.push(&mut at, id.index());
-        let Some(won) = at.pop_receiver(&self.threads) else {
-            return;
-        };
+        let Some(won) = at.pop_receiver(&self.threads) else { return };
         let receiver = self.threads.adopt(&cpu.hold, won);
         let taken = self.notifications.pop(&mut at);
         drop(at);

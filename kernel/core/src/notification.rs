@@ -4,8 +4,8 @@
 
 use crate::endpoint::Body;
 use crate::objects::{Head, Object, Objects};
-use crate::threads::NONE;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::threads::{Link, NONE};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// A notification's slot.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Slot {
     /// The badge that the receiver sees.
     pub(crate) badge: AtomicU64,
     /// Link in the pending list; under the endpoint's lock.
-    next: AtomicU32,
+    next: Link,
 }
 
 impl Object for Slot {
@@ -84,13 +84,13 @@ impl Slot {
     /// A copy, for the host's tests.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn duplicate(&self) -> Slot {
-        use crate::emulated::{copy_u32, copy_u64};
+        use crate::emulated::copy_u64;
         Slot {
             head: self.head.duplicate(),
             bits: copy_u64(&self.bits),
             endpoint: copy_u64(&self.endpoint),
             badge: copy_u64(&self.badge),
-            next: copy_u32(&self.next),
+            next: self.next.duplicate(),
         }
     }
 

@@ -5,25 +5,19 @@
 
 use crate::region::Region;
 use crate::registry::Token;
-use crate::threads::NONE;
+use crate::threads::Link;
 use core::sync::atomic::{AtomicU32, Ordering};
 use sal_abi::Error;
 use sal_kernel_mem::Id;
 
 /// What every object's slot has.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Head {
     generation: AtomicU32,
     /// Capabilities that name it.
     pub(crate) refs: AtomicU32,
     /// Next in a list of slots: the free ones, or one of the kind's own.
-    pub(crate) link: AtomicU32,
-}
-
-impl Default for Head {
-    fn default() -> Self {
-        Head { generation: AtomicU32::new(0), refs: AtomicU32::new(0), link: AtomicU32::new(NONE) }
-    }
+    pub(crate) link: Link,
 }
 
 impl Head {
@@ -37,7 +31,7 @@ impl Head {
     #[cfg(not(target_os = "none"))]
     pub(crate) fn duplicate(&self) -> Head {
         let copy = crate::emulated::copy_u32;
-        Head { generation: copy(&self.generation), refs: copy(&self.refs), link: copy(&self.link) }
+        Head { generation: copy(&self.generation), refs: copy(&self.refs), link: self.link.duplicate() }
     }
 }
 
@@ -51,7 +45,7 @@ pub trait Object {
 pub struct Objects<S> {
     region: Region<S>,
     /// First free slot.
-    free: AtomicU32,
+    free: Link,
     /// Slots from this one on were never used.
     fresh: AtomicU32,
 }
@@ -59,19 +53,19 @@ pub struct Objects<S> {
 impl<S: Object> Objects<S> {
     /// Over a region of free slots.
     pub fn new(region: Region<S>) -> Self {
-        Objects { region, free: AtomicU32::new(NONE), fresh: AtomicU32::new(0) }
+        Objects { region, free: Link::default(), fresh: AtomicU32::new(0) }
     }
 
     /// Slots there are.
-    pub fn len(&self) -> u32 {
-        self.region.len()
+    pub fn count(&self) -> u32 {
+        self.region.count()
     }
 
     /// A copy, for the host's tests.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn duplicate(&self, copy: impl FnMut(&S) -> S) -> Self {
         use crate::emulated::copy_u32;
-        Objects { region: self.region.duplicate(copy), free: copy_u32(&self.free), fresh: copy_u32(&self.fresh) }
+        Objects { region: self.region.duplicate(copy), free: self.free.duplicate(), fresh: copy_u32(&self.fresh) }
     }
 
     /// Slot `index`, whatever object it is now.

@@ -21,9 +21,7 @@ const RETRY: u64 = 1_000_000;
 impl<H: Hardware> Kernel<H> {
     /// Asks for a change of a thread: carries it out if the thread is here or waits somewhere, else asks its CPU.
     pub(crate) fn poke(&self, cpu: &mut Cpu<H>, index: u32, what: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         slot.pending.fetch_or(what, Ordering::AcqRel);
         self.see(cpu, index);
     }
@@ -31,9 +29,7 @@ impl<H: Hardware> Kernel<H> {
     /// Looks at a thread with something pending, wherever it is.
     pub(crate) fn see(&self, cpu: &mut Cpu<H>, index: u32) {
         let me = cpu.number();
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let word = slot.location();
         match word.at() {
             Location::Cpu(n) if n == me => self.act(cpu, index),
@@ -53,9 +49,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Carries out what is pending for a thread of this CPU.
     fn act(&self, cpu: &mut Cpu<H>, index: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let asked = slot.pending.load(Ordering::Acquire);
         if asked & pending::KILL != 0 {
             self.take_from_cpu(cpu, index);
@@ -74,9 +68,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Makes a guest that runs (or is ready to run) here return to its personality. Otherwise the kick waits for the next `GuestEnter`.
     fn kick_here(&self, cpu: &mut Cpu<H>, index: u32) {
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         if !t.in_guest {
             return;
         }
@@ -88,9 +80,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Carries out what is pending for a thread that waits: a kill or an interrupt ends its wait, a boost goes on to whom it waits for.
     fn act_on_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let asked = slot.pending.load(Ordering::Acquire);
         if asked & (pending::KILL | pending::INTERRUPT) != 0 {
             if !self.end_wait(cpu, index, word, Error::Interrupted) {
@@ -108,9 +98,7 @@ impl<H: Hardware> Kernel<H> {
     /// Whoever wins a thread names itself in the location a few instructions later, with interrupts off; so this ends. A copy under way is not
     /// waited for: who copies finds the mark.
     fn follow(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         while slot.location() == word {
             if self.is_in_cell(index, word) {
                 return;
@@ -186,9 +174,7 @@ impl<H: Hardware> Kernel<H> {
     pub(crate) fn expire(&self, cpu: &mut Cpu<H>) {
         let now = self.hw.now();
         while let Some((thread, sequence)) = cpu.timers.expire(now) {
-            let Some(slot) = self.threads.slot(thread) else {
-                continue;
-            };
+            let Some(slot) = self.threads.slot(thread) else { continue };
             let word = slot.location();
             if word.sequence() == sequence
                 && !self.end_wait(cpu, thread, word, Error::DeadlinePassed)
@@ -247,9 +233,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Lends a thread a priority, and along the chain of calls that it waits in, `CHAIN` steps far. No endpoint's lock is held.
     fn boost(&self, cpu: &mut Cpu<H>, index: u32, priority: u8, depth: usize) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let word = slot.location();
         if depth > CHAIN || matches!(word.at(), Location::Receiving(_) | Location::Free) {
             return;
@@ -298,12 +282,8 @@ impl<H: Hardware> Kernel<H> {
 
     /// A boosted thread waits in a queue: it moves up, and its servers are boosted.
     fn raise_queued(&self, cpu: &mut Cpu<H>, index: u32, endpoint: u32, boost: u8, depth: usize) {
-        let Some(mut at) = self.endpoints.lock_index(endpoint) else {
-            return;
-        };
-        let Some(t) = self.threads.waiting(&mut at, index) else {
-            return;
-        };
+        let Some(mut at) = self.endpoints.lock_index(endpoint) else { return };
+        let Some(t) = self.threads.waiting(&mut at, index) else { return };
         if let Some(slot) = self.threads.slot(index) {
             slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
         }

@@ -5,7 +5,7 @@
 
 use crate::objects::{Head, Object, Objects};
 use crate::table::Table;
-use crate::threads::NONE;
+use crate::threads::{Link, NONE};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A process's state.
@@ -23,7 +23,7 @@ pub enum State {
 }
 
 /// A process's slot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slot {
     head: Head,
     state: AtomicU32,
@@ -32,7 +32,7 @@ pub struct Slot {
     /// Threads that exist.
     pub(crate) alive: AtomicU32,
     /// First thread, linked through the threads' slots.
-    pub(crate) first_thread: AtomicU32,
+    pub(crate) first_thread: Link,
     /// Nanoseconds of CPU used.
     time: AtomicU64,
     /// `DeathKind | detail << 8`.
@@ -44,28 +44,9 @@ pub struct Slot {
     /// Raised at its death: raw id and bits.
     pub(crate) death: [AtomicU64; 2],
     /// First thread that waits for its death, linked through the threads' mail links.
-    pub(crate) waiters: AtomicU32,
+    pub(crate) waiters: Link,
     /// How far its table has been closed.
     pub(crate) reaped: AtomicU32,
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Slot {
-            head: Head::default(),
-            state: AtomicU32::new(0),
-            table: Table::default(),
-            alive: AtomicU32::new(0),
-            first_thread: AtomicU32::new(NONE),
-            time: AtomicU64::new(0),
-            reason: AtomicU64::new(0),
-            position: [const { AtomicU64::new(0) }; 4],
-            space: AtomicU64::new(0),
-            death: [const { AtomicU64::new(0) }; 2],
-            waiters: AtomicU32::new(NONE),
-            reaped: AtomicU32::new(0),
-        }
-    }
 }
 
 impl Object for Slot {
@@ -84,13 +65,13 @@ impl Slot {
             state: copy_u32(&self.state),
             table: self.table.duplicate(),
             alive: copy_u32(&self.alive),
-            first_thread: copy_u32(&self.first_thread),
+            first_thread: self.first_thread.duplicate(),
             time: copy_u64(&self.time),
             reason: copy_u64(&self.reason),
             position: [0, 1, 2, 3].map(|n: usize| copy_u64(&self.position[n])),
             space: copy_u64(&self.space),
             death: [0, 1].map(|n: usize| copy_u64(&self.death[n])),
-            waiters: copy_u32(&self.waiters),
+            waiters: self.waiters.duplicate(),
             reaped: copy_u32(&self.reaped),
         }
     }

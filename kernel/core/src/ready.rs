@@ -22,7 +22,8 @@ impl Default for Ready {
 
 impl Ready {
     /// Threads in it.
-    pub fn len(&self) -> u32 {
+    #[cfg(feature = "check")]
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
@@ -31,11 +32,6 @@ impl Ready {
     pub(crate) fn list(&self, priority: u8) -> (u32, u32, bool) {
         let n = priority as usize;
         (self.heads[n], self.tails[n], self.bits[n / 64] >> (n % 64) & 1 == 1)
-    }
-
-    /// Nobody ready?
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// The highest priority that somebody has, if anybody is ready.
@@ -131,13 +127,5 @@ impl Ready {
         let index = *self.heads.get(p as usize)?;
         self.remove(threads, hold, index);
         Some(index)
-    }
-
-    /// The first thread that may move to another CPU, from the lowest priority up.
-    pub fn movable<F: Frame>(&self, threads: &Threads<F>, hold: &Hold) -> Option<u32> {
-        self.heads.iter().find_map(|head| {
-            let t = threads.own_ref(hold, *head)?;
-            (!t.pinned).then_some(*head)
-        })
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! What must always hold: the lock order is registry, then endpoint; nothing that a message needs takes the registry's lock.
 
-use crate::threads::NONE;
-use core::sync::atomic::AtomicU32;
+use crate::threads::{Link, NONE};
 
 /// The right to touch parked threads: one, inside the registry's lock.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub struct Registry<V> {
     /// First process whose table is still to be closed, linked through the processes' slots; see `lifecycle`.
     pub(crate) reaping: u32,
     /// First thread that waits for other CPUs' acknowledgement, linked through the mail links.
-    pub(crate) shot: AtomicU32,
+    pub(crate) shot: Link,
     /// Frames freed up to the last advance may be used when every CPU has acknowledged this epoch.
     pub(crate) quarantine: u64,
     /// Memory: frames, memory objects, spaces, budgets.
@@ -34,7 +33,7 @@ impl<V> Registry<V> {
             token: Token { _one: () },
             chunks: Chunks::default(),
             reaping: NONE,
-            shot: AtomicU32::new(NONE),
+            shot: Link::default(),
             quarantine: 0,
             vm,
         }
@@ -49,7 +48,7 @@ impl<V: Clone> Registry<V> {
             token: Token { _one: () },
             chunks: self.chunks.clone(),
             reaping: self.reaping,
-            shot: crate::emulated::copy_u32(&self.shot),
+            shot: self.shot.duplicate(),
             quarantine: self.quarantine,
             vm: self.vm.clone(),
         }

@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::objects::{Head, Object};
-use core::sync::atomic::AtomicU32;
+use crate::threads::Link;
 
 /// A Reply object's slot.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Slot {
     /// Who waits.
     pub(crate) cell: Cell,
     /// The endpoint that the caller called, to lend its servers priority.
-    pub(crate) endpoint: AtomicU32,
+    pub(crate) endpoint: Link,
 }
 
 impl Object for Slot {
@@ -24,7 +24,6 @@ impl Slot {
     /// A copy, for the host's tests.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn duplicate(&self) -> Slot {
-        let endpoint = crate::emulated::copy_u32(&self.endpoint);
-        Slot { head: self.head.duplicate(), cell: self.cell.duplicate(), endpoint }
+        Slot { head: self.head.duplicate(), cell: self.cell.duplicate(), endpoint: self.endpoint.duplicate() }
     }
 }

@@ -49,16 +49,17 @@ impl<H: Hardware> Kernel<H> {
         }
         let me = cpu.current;
         let registry = self.registry.lock();
-        if self.acknowledged(shot) {
+        // Counted before it looks: a CPU that acknowledges later sees that somebody waits, one that did so before is seen here.
+        self.shots.fetch_add(1, Ordering::SeqCst);
+        let Some(t) = self.threads.own(&mut cpu.hold, me).filter(|_| !self.acknowledged(shot)) else {
+            self.shots.fetch_sub(1, Ordering::SeqCst);
             return;
-        }
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
+        };
         (t.shot, t.waits_for) = (shot, NONE);
         t.sequence = t.sequence.wrapping_add(1);
         let sequence = t.sequence;
         self.threads.push(&registry.shot, |slot| &slot.mail_next, me);
         self.threads.leave(&mut cpu.hold, me, Location::Parked, sequence);
-        self.shots.fetch_add(1, Ordering::SeqCst);
         drop(registry);
         self.run_next(cpu);
     }

@@ -25,6 +25,33 @@ use sal_kernel_mem::Id;
 /// No thread, in a link.
 pub const NONE: u32 = u32::MAX;
 
+/// A link to a thread (or to another slot) that leads nowhere at first.
+#[derive(Debug)]
+pub struct Link(AtomicU32);
+
+impl Default for Link {
+    fn default() -> Self {
+        Link(AtomicU32::new(NONE))
+    }
+}
+
+impl core::ops::Deref for Link {
+    type Target = AtomicU32;
+
+    #[inline(always)]
+    fn deref(&self) -> &AtomicU32 {
+        &self.0
+    }
+}
+
+impl Link {
+    /// A copy, for the host's tests.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn duplicate(&self) -> Link {
+        Link(crate::emulated::copy_u32(self))
+    }
+}
+
 /// One CPU's right to its own threads.
 #[derive(Debug)]
 pub struct Hold {
@@ -83,6 +110,7 @@ pub mod pending {
 }
 
 /// A thread's slot: what anybody may read, and the body that only its owner touches.
+#[derive(Default)]
 pub struct Slot<F> {
     head: Head,
     location: AtomicU64,
@@ -93,33 +121,18 @@ pub struct Slot<F> {
     /// Priority lent by callers that wait for this thread's endpoint.
     pub(crate) boost: AtomicU8,
     /// Link in a mailbox: threads handed over.
-    pub(crate) mail_next: AtomicU32,
+    pub(crate) mail_next: Link,
     /// Link in a mailbox: pokes.
-    pub(crate) poke_next: AtomicU32,
+    pub(crate) poke_next: Link,
     pub(crate) poked: AtomicBool,
     /// Next thread of its process; under the registry's lock.
-    pub(crate) sibling: AtomicU32,
+    pub(crate) sibling: Link,
     body: UnsafeCell<Thread<F>>,
 }
 
 impl<F: Frame> Slot<F> {
-    /// A free slot.
-    pub fn free() -> Self {
-        Slot {
-            head: Head::default(),
-            location: AtomicU64::new(0),
-            cell: Cell::empty(),
-            pending: AtomicU32::new(0),
-            boost: AtomicU8::new(0),
-            mail_next: AtomicU32::new(NONE),
-            poke_next: AtomicU32::new(NONE),
-            poked: AtomicBool::new(false),
-            sibling: AtomicU32::new(NONE),
-            body: UnsafeCell::new(Thread::default()),
-        }
-    }
-
     /// Whom it serves: the caller in its built-in reply.
+    #[cfg(feature = "check")]
     pub fn serving(&self) -> Option<u32> {
         self.cell.peek().map(|(caller, _)| caller)
     }
@@ -146,7 +159,7 @@ impl<F> Object for Slot<F> {
 }
 
 /// Which link of a thread's slot a list goes through.
-pub(crate) type Link<F> = fn(&Slot<F>) -> &AtomicU32;
+pub(crate) type Through<F> = fn(&Slot<F>) -> &Link;
 
 /// All threads.
 pub struct Threads<F> {
@@ -193,8 +206,8 @@ impl<F: Frame> Threads<F> {
     }
 
     /// Slots there are.
-    pub fn len(&self) -> u32 {
-        self.objects.len()
+    pub fn count(&self) -> u32 {
+        self.objects.count()
     }
 
     /// What anybody may see of a thread.
@@ -306,10 +319,10 @@ impl<F: Frame> Threads<F> {
             cell: s.cell.duplicate(),
             pending: copy_u32(&s.pending),
             boost: AtomicU8::new(s.boost.load(Ordering::Relaxed)),
-            mail_next: copy_u32(&s.mail_next),
-            poke_next: copy_u32(&s.poke_next),
+            mail_next: s.mail_next.duplicate(),
+            poke_next: s.poke_next.duplicate(),
             poked: AtomicBool::new(s.poked.load(Ordering::Relaxed)),
-            sibling: copy_u32(&s.sibling),
+            sibling: s.sibling.duplicate(),
             // SAFETY: as in `body`.
             body: UnsafeCell::new(unsafe { (*s.body.get()).clone() }),
         });
@@ -389,14 +402,14 @@ impl<F: Frame> Threads<F> {
     }
 
     /// Puts a thread in front of a list. Under the registry's lock.
-    pub(crate) fn push(&self, head: &AtomicU32, link: Link<F>, index: u32) {
+    pub(crate) fn push(&self, head: &Link, link: Through<F>, index: u32) {
         if let Some(slot) = self.slot(index) {
             link(slot).store(head.swap(index, Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
     /// Takes a thread out of a list; false if it isn't there. Under the registry's lock.
-    pub(crate) fn unlink(&self, head: &AtomicU32, link: Link<F>, index: u32) -> bool {
+    pub(crate) fn unlink(&self, head: &Link, link: Through<F>, index: u32) -> bool {
         let mut place = head;
         while let Some(slot) = self.slot(place.load(Ordering::Relaxed)) {
             if place.load(Ordering::Relaxed) == index {
@@ -409,7 +422,7 @@ impl<F: Frame> Threads<F> {
     }
 
     /// Takes all threads of a list, which others may be posting to, one after the other.
-    pub(crate) fn drain(&self, head: &AtomicU32, link: Link<F>, mut each: impl FnMut(Won)) {
+    pub(crate) fn drain(&self, head: &Link, link: Through<F>, mut each: impl FnMut(Won)) {
         let mut next = head.swap(NONE, Ordering::Acquire);
         while let Some(slot) = self.slot(next) {
             let index = core::mem::replace(&mut next, link(slot).swap(NONE, Ordering::Relaxed));

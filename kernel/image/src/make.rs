@@ -92,7 +92,7 @@ pub(crate) fn kernel(
     let budgets = Arena::reserve(&mut carver, ram, found.root, BUDGETS * 64).map_err(NoKernel::Arena)?;
     let mut endpoints = 0;
     let parts = KernelParts {
-        threads: region(&mut carver, sizes.threads, sal_kernel_core::threads::Slot::free)?,
+        threads: region(&mut carver, sizes.threads, Default::default)?,
         endpoints: region(&mut carver, sizes.threads * 2, || {
             endpoints += 1;
             sal_kernel_core::endpoint::Slot::free(endpoints - 1)

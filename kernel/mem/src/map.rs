@@ -82,9 +82,7 @@ impl<M: Machine> Vm<M> {
     /// Joins a new mapping to the one before it, if it continues it.
     fn extend(&mut self, id: SpaceId, record: &Record) -> Result<bool, Error> {
         let space = self.spaces.get(id).ok_or(Error::Stale)?;
-        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, record.start) else {
-            return Ok(false);
-        };
+        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, record.start) else { return Ok(false) };
         if !Record::load(&self.pool.ram, before).continues_in(record) {
             return Ok(false);
         }
@@ -107,9 +105,7 @@ impl<M: Machine> Vm<M> {
 
     /// Puts a record in front of a memory's list (`NONE`: nothing to do).
     fn link(&mut self, at: RecordRef, id: MemoryId) {
-        let Some(memory) = self.memories.get_mut(id) else {
-            return;
-        };
+        let Some(memory) = self.memories.get_mut(id) else { return };
         let ram = &self.pool.ram;
         let record = Record::load(ram, at);
         at.set(ram, next_field(ram, at, id), memory.list.0);
@@ -130,9 +126,7 @@ impl<M: Machine> Vm<M> {
 
     /// Takes a record out of a memory's list. A closed memory without mappings is doomed.
     fn unlink(&mut self, at: RecordRef, id: MemoryId) {
-        let Some(memory) = self.memories.get_mut(id) else {
-            return;
-        };
+        let Some(memory) = self.memories.get_mut(id) else { return };
         let ram = &self.pool.ram;
         let next = RecordRef(at.get(ram, next_field(ram, at, id)));
         let previous = RecordRef(at.get(ram, previous_field(ram, at, id)));
@@ -154,9 +148,7 @@ impl<M: Machine> Vm<M> {
     /// Cuts the record that maps `address` in two there; nothing to do if one starts there or none maps it. What can be seen stays.
     pub(crate) fn split_at(&mut self, id: SpaceId, address: u64) -> Result<(), Error> {
         let space = self.spaces.get(id).ok_or(Error::Stale)?;
-        let Some((_, at)) = space.index.at_or_below(&self.pool.ram, address) else {
-            return Ok(());
-        };
+        let Some((_, at)) = space.index.at_or_below(&self.pool.ram, address) else { return Ok(()) };
         let record = Record::load(&self.pool.ram, at);
         if record.start == address || record.end <= address {
             return Ok(());
@@ -171,13 +163,9 @@ impl<M: Machine> Vm<M> {
     /// Joins the records that meet at `address`, if they continue each other.
     pub(crate) fn join_at(&mut self, id: SpaceId, address: u64) {
         let Some(space) = self.spaces.get(id) else { return };
-        let Some((position, at)) = space.index.at_or_below(&self.pool.ram, address) else {
-            return;
-        };
+        let Some((position, at)) = space.index.at_or_below(&self.pool.ram, address) else { return };
         let second = Record::load(&self.pool.ram, at);
-        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, address.wrapping_sub(1)) else {
-            return;
-        };
+        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, address.wrapping_sub(1)) else { return };
         if second.start != address || !Record::load(&self.pool.ram, before).continues_in(&second) {
             return;
         }
@@ -190,9 +178,7 @@ impl<M: Machine> Vm<M> {
         let record = Record::load(&self.pool.ram, at);
         self.unlink(at, record.lower);
         self.unlink(at, record.upper);
-        let Some(space) = self.spaces.get_mut(id) else {
-            return;
-        };
+        let Some(space) = self.spaces.get_mut(id) else { return };
         space.hot = RecordRef::NONE;
         space.index.remove(&mut self.pool, space.budget, position);
         space.slab.give(&mut self.pool, space.budget, at);
@@ -233,9 +219,7 @@ impl<M: Machine> Vm<M> {
 
     /// Cuts the swept front off a record.
     pub(crate) fn trim_front(&mut self, id: SpaceId, position: Position, at: RecordRef, start: u64) {
-        let Some(space) = self.spaces.get_mut(id) else {
-            return;
-        };
+        let Some(space) = self.spaces.get_mut(id) else { return };
         let record = Record::load(&self.pool.ram, at);
         if start > record.start {
             record.tail(start).store(&self.pool.ram, at);

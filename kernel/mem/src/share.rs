@@ -77,9 +77,7 @@ impl<M: Machine> Vm<M> {
 
     /// One page. -> was it the source's alone so far, so that its mappings must be write-protected?
     fn clone_page(&mut self, from: (MemoryId, u64), to: (MemoryId, u64)) -> Result<bool, Error> {
-        let Some(frame) = self.held(from)? else {
-            return Ok(false);
-        };
+        let Some(frame) = self.held(from)? else { return Ok(false) };
         let copy = self.must_copy(from.0, frame)?;
         let memory = self.memories.get_mut(to.0).ok_or(Error::Stale)?;
         memory.put_page(&mut self.pool, to.1, frame, copy)?;

@@ -171,9 +171,7 @@ impl Space {
         // The native window's top table stays as long as the space: other roots show it.
         let top = if self.kind == SpaceKind::Native { M::Format::LEVELS - 1 } else { M::Format::LEVELS };
         for level in 1..top {
-            let Some(&parent) = path.get(level as usize) else {
-                return;
-            };
+            let Some(&parent) = path.get(level as usize) else { return };
             if pool.frames.count(&pool.ram, table) != 0 {
                 return;
             }

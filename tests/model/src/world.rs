@@ -112,7 +112,7 @@ impl World {
         let threads = &self.machine.kernel.threads;
         let free = |n: &u32| threads.slot(*n).is_some_and(|s| s.location().at() == Location::Free);
         // The lowest free slot's number is the page: at most one thread per slot lives.
-        (0..threads.len()).find(free).unwrap_or(0)
+        (0..threads.count()).find(free).unwrap_or(0)
     }
 
     /// Registers of a thread.
