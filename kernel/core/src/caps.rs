@@ -26,11 +26,10 @@ fn at(slots: &Slots, link: u32) -> Option<&Slot> {
     slots.get(link.checked_sub(1)?)
 }
 
-/// Puts slot `global` under the slot `parent` (links: number + 1, 0 for none).
+/// Puts slot `global`, with its children if it has any, under the slot `parent` (links: number + 1, 0 for none).
 fn attach(slots: &Slots, global: u32, parent: u32) {
     let Some(slot) = slots.get(global) else { return };
     store(&slot.parent, parent);
-    store(&slot.child, 0);
     store(&slot.prev, 0);
     let first = at(slots, parent).map_or(0, |p| load(&p.child));
     store(&slot.next, first);
@@ -60,20 +59,12 @@ fn detach(slots: &Slots, global: u32) {
     let mut child = load(&slot.child);
     while let Some(c) = at(slots, child) {
         let after = load(&c.next);
-        attach_keeping_children(slots, child - 1, parent);
+        attach(slots, child - 1, parent);
         child = after;
     }
     for link in [&slot.parent, &slot.child, &slot.next, &slot.prev] {
         store(link, 0);
     }
-}
-
-/// As `attach`, for a slot that has children of its own.
-fn attach_keeping_children(slots: &Slots, global: u32, parent: u32) {
-    let Some(slot) = slots.get(global) else { return };
-    let children = load(&slot.child);
-    attach(slots, global, parent);
-    store(&slot.child, children);
 }
 
 impl Chunks {

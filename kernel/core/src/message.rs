@@ -25,12 +25,18 @@ use spin::MutexGuard;
 type Locked<'a> = MutexGuard<'a, Body>;
 
 impl<H: Hardware> Kernel<H> {
+    /// The operation of the running thread, its process, and the handle that it names first.
+    #[inline(always)]
+    fn asked(&self, cpu: &mut Cpu<H>) -> Result<(u64, u32, Handle), Error> {
+        let t = self.current(cpu)?;
+        Ok((t.frame.operation(), t.process, Handle(t.frame.argument())))
+    }
+
     /// `Call`: hands the message to an idle receiver and switches to it, or queues.
     #[inline(never)]
     pub(crate) fn call(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         let (endpoint, badge) = self.endpoint(process, handle, Rights::SEND)?;
         self.prepare(cpu, operation, Wait::Call)?;
         let t = self.current(cpu)?;
@@ -98,7 +104,7 @@ impl<H: Hardware> Kernel<H> {
         let servers = at.servers;
         // A server may wait itself, even here: the boost locks the endpoint where it does.
         drop(at);
-        self.boost_servers(cpu, servers, priority);
+        self.boost_all(cpu, servers, priority, 0);
     }
 
     /// Moves a message from caller to receiver, both of this CPU; the caller goes into the receiver's reply cell.
@@ -155,11 +161,8 @@ impl<H: Hardware> Kernel<H> {
     #[inline(never)]
     pub(crate) fn reply_receive(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
-        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
-        self.prepare(cpu, operation, Wait::Receive)?;
-        self.serve(cpu, me, endpoint)?;
+        let (operation, process, handle) = self.asked(cpu)?;
+        let endpoint = self.serve(cpu, operation, (process, handle))?;
         let answered = match self.take_caller(cpu, me)? {
             Some(caller) => {
                 self.answer(cpu, me, caller);
@@ -173,14 +176,11 @@ impl<H: Hardware> Kernel<H> {
     /// `Receive`: waits, answering nobody. A caller still in service would be lost: it gets `ServerDied`.
     pub(crate) fn receive(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         if operation >> flags::CAPS_SHIFT & flags::COUNT_MASK != 0 {
             return Err(Error::BadArgument);
         }
-        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
-        self.prepare(cpu, operation, Wait::Receive)?;
-        self.serve(cpu, me, endpoint)?;
+        let endpoint = self.serve(cpu, operation, (process, handle))?;
         self.drop_caller(cpu, me);
         self.wait_for_message(cpu, operation, endpoint, NONE)
     }
@@ -191,18 +191,18 @@ impl<H: Hardware> Kernel<H> {
         let slot = self.threads.slot(me).ok_or(Error::BadCall)?;
         let Some(won) = slot.cell.take() else { return Ok(None) };
         let caller = self.threads.adopt(&cpu.hold, won);
-        if let Err(error) = self.reply_fits(cpu, me, caller) {
+        if let Err(error) = self.fits(cpu, me, caller) {
             self.put_back(cpu, caller, Location::Served(me), &slot.cell);
             return Err(error);
         }
         Ok(Some(caller))
     }
 
-    /// Does the caller accept as many capabilities as the answer carries?
+    /// Does the thread `to` accept as many capabilities as `from` sends? Both are this CPU's.
     #[inline(always)]
-    fn reply_fits(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) -> Result<(), Error> {
-        let (t, c) = self.threads.pair(&mut cpu.hold, me, caller).ok_or(Error::BadCall)?;
-        if t.cap_count > c.accept && t.cap_count != 0 { Err(Error::NotAccepted) } else { Ok(()) }
+    fn fits(&self, cpu: &mut Cpu<H>, from: u32, to: u32) -> Result<(), Error> {
+        let (f, t) = self.threads.pair(&mut cpu.hold, from, to).ok_or(Error::BadCall)?;
+        if f.cap_count > t.accept { Err(Error::NotAccepted) } else { Ok(()) }
     }
 
     /// Puts a caller into a cell, if that is still empty. Once it is in, another CPU may take it.
@@ -216,17 +216,25 @@ impl<H: Hardware> Kernel<H> {
         true
     }
 
-    /// The running thread serves that endpoint from now on, and no other.
+    /// A receive at the endpoint that a handle names begins: the running thread serves it from now on, and no other.
     #[inline(always)]
-    fn serve(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
-        if self.current(cpu)?.serves == endpoint.word() {
-            return Ok(());
+    fn serve(
+        &self,
+        cpu: &mut Cpu<H>,
+        operation: u64,
+        (process, handle): (u32, Handle),
+    ) -> Result<Id<endpoint::Slot>, Error> {
+        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
+        self.prepare(cpu, operation, Wait::Receive)?;
+        if self.current(cpu)?.serves != endpoint.word() {
+            self.change_endpoint(cpu, endpoint)?;
         }
-        self.change_endpoint(cpu, me, endpoint)
+        Ok(endpoint)
     }
 
     #[cold]
-    fn change_endpoint(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
+    fn change_endpoint(&self, cpu: &mut Cpu<H>, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
+        let me = cpu.current;
         self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?.add_server(me);
         let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.word());
         if let Some(mut old) = self.endpoints.lock(Id::from_word(before)) {
@@ -311,7 +319,7 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn park(&self, cpu: &mut Cpu<H>, operation: u64, mut at: Locked<'_>, answered: u32) -> Result<(), Error> {
         let me = cpu.current;
-        if let Err(error) = self.may_block(cpu, me) {
+        if let Err(error) = self.may_block(me) {
             drop(at);
             self.ready_if(cpu, answered);
             return Err(error);
@@ -350,7 +358,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// A thread that was interrupted before it blocked doesn't block.
     #[inline(always)]
-    pub(crate) fn may_block(&self, _cpu: &Cpu<H>, me: u32) -> Result<(), Error> {
+    pub(crate) fn may_block(&self, me: u32) -> Result<(), Error> {
         let slot = self.threads.slot(me).ok_or(Error::BadCall)?;
         if slot.pending.load(Ordering::Relaxed) & pending::INTERRUPT == 0 {
             return Ok(());
@@ -368,9 +376,12 @@ impl<H: Hardware> Kernel<H> {
         }
         while let Some(won) = at.pop_caller(&self.threads) {
             let caller = self.threads.adopt(&cpu.hold, won);
-            if self.reply_accepts(cpu, caller, me) {
+            if self.fits(cpu, caller, me).is_ok() {
                 drop(at);
-                self.take_call(cpu, caller, me);
+                // The server runs at its priority, the highest of who waits.
+                if self.deliver(cpu, caller, me).is_ok() {
+                    self.yield_to_higher(cpu);
+                }
                 return None;
             }
             self.finish_with_error(cpu, caller, Error::NotAccepted, 0);
@@ -386,36 +397,19 @@ impl<H: Hardware> Kernel<H> {
         let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
         deliver_bits(t, badge, bits);
         t.priority = t.priority.max(waiting.unwrap_or(0));
-        if cpu.ready.beats(t.priority) {
-            cpu.resched = true;
-        }
+        self.yield_to_higher(cpu);
     }
 
-    /// Does the receiver accept the capabilities of that caller?
-    fn reply_accepts(&self, cpu: &mut Cpu<H>, caller: u32, me: u32) -> bool {
-        match self.threads.pair(&mut cpu.hold, caller, me) {
-            Some((c, t)) => c.cap_count <= t.accept,
-            None => false,
-        }
-    }
-
-    /// Takes a call that was queued: the server runs at its priority, the highest of who waits.
-    fn take_call(&self, cpu: &mut Cpu<H>, caller: u32, me: u32) {
-        if self.deliver(cpu, caller, me).is_err() {
-            return;
-        }
-        if let Some(t) = self.threads.own(&mut cpu.hold, me)
-            && cpu.ready.beats(t.priority)
-        {
-            cpu.resched = true;
-        }
+    /// The running thread's priority has changed: somebody ready may rank above it now.
+    fn yield_to_higher(&self, cpu: &mut Cpu<H>) {
+        let running = self.threads.own_ref(&cpu.hold, cpu.current);
+        cpu.resched |= running.is_some_and(|t| cpu.ready.beats(t.priority));
     }
 
     /// `Reply`: answers the caller in service, or the one kept in a Reply object.
     pub(crate) fn reply(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         self.prepare(cpu, operation, Wait::None)?;
         let caller = if handle.is_none() {
             self.take_caller(cpu, me)?.ok_or(Error::Vacant)?
@@ -440,7 +434,7 @@ impl<H: Hardware> Kernel<H> {
         let (index, slot) = self.reply_slot(process, handle)?;
         let won = slot.cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
-        if let Err(error) = self.reply_fits(cpu, me, caller) {
+        if let Err(error) = self.fits(cpu, me, caller) {
             if !self.put_back(cpu, caller, Location::Kept(index), &slot.cell) {
                 // Another thread has filled the Reply meanwhile: this caller's place is gone.
                 self.finish_with_error(cpu, caller, Error::ServerDied, 0);
@@ -527,7 +521,7 @@ impl<H: Hardware> Kernel<H> {
     fn prepare(&self, cpu: &mut Cpu<H>, operation: u64, wait: Wait) -> Result<(), Error> {
         let me = cpu.current;
         if wait == Wait::Call {
-            self.may_block(cpu, me)?;
+            self.may_block(me)?;
         }
         let t = self.current(cpu)?;
         if operation & flags::SLOW == 0 && operation & !flags::VALID == 0 {

@@ -21,9 +21,10 @@ const RETRY: u64 = 1_000_000;
 impl<H: Hardware> Kernel<H> {
     /// Asks for a change of a thread: carries it out if the thread is here or waits somewhere, else asks its CPU.
     pub(crate) fn poke(&self, cpu: &mut Cpu<H>, index: u32, what: u32) {
-        let Some(slot) = self.threads.slot(index) else { return };
-        slot.pending.fetch_or(what, Ordering::AcqRel);
-        self.see(cpu, index);
+        if let Some(slot) = self.threads.slot(index) {
+            slot.pending.fetch_or(what, Ordering::AcqRel);
+            self.see(cpu, index);
+        }
     }
 
     /// Looks at a thread with something pending, wherever it is.
@@ -225,9 +226,9 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Lends a priority to the threads that serve an endpoint.
-    pub(crate) fn boost_servers(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8) {
+    pub(crate) fn boost_all(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8, depth: usize) {
         for index in servers {
-            self.boost(cpu, index, priority, 0);
+            self.boost(cpu, index, priority, depth);
         }
     }
 
@@ -296,17 +297,13 @@ impl<H: Hardware> Kernel<H> {
         }
         let servers = at.servers;
         drop(at);
-        for server in servers.into_iter().filter(|s| *s != index) {
-            self.boost(cpu, server, boost, depth);
-        }
+        self.boost_all(cpu, servers, boost, depth);
     }
 
     /// A boosted thread's call is kept: whoever serves that endpoint is boosted.
     fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8, depth: usize) {
         let endpoint = self.replies.slot(reply).map_or(NONE, |r| r.endpoint.load(Ordering::Relaxed));
         let servers = self.endpoints.lock_index(endpoint).map_or([NONE; SERVERS], |at| at.servers);
-        for server in servers {
-            self.boost(cpu, server, boost, depth);
-        }
+        self.boost_all(cpu, servers, boost, depth);
     }
 }

@@ -72,40 +72,37 @@ impl Ready {
 
     /// Puts a thread behind those of its priority.
     pub fn push<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
-        let Some(t) = threads.own(hold, index) else { return };
-        let p = t.priority as usize;
-        let last = self.tails[p & 255];
-        t.prev = last;
-        t.next = NONE;
-        match threads.own(hold, last) {
-            Some(l) => l.next = index,
-            None => self.heads[p & 255] = index,
-        }
-        self.tails[p & 255] = index;
-        self.mark(p as u8);
-        self.count += 1;
+        let last = threads.own_ref(hold, index).map_or(NONE, |t| self.tails[t.priority as usize]);
+        self.insert(threads, hold, index, (last, NONE));
     }
 
     /// Puts a thread before those of its priority: it was preempted and has time left.
     pub fn push_front<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
+        let first = threads.own_ref(hold, index).map_or(NONE, |t| self.heads[t.priority as usize]);
+        self.insert(threads, hold, index, (NONE, first));
+    }
+
+    /// Puts a thread between two neighbours, either of which may be none.
+    fn insert<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32, (prev, next): (u32, u32)) {
         let Some(t) = threads.own(hold, index) else { return };
-        let p = t.priority as usize;
-        let first = self.heads[p & 255];
-        t.prev = NONE;
-        t.next = first;
-        match threads.own(hold, first) {
-            Some(f) => f.prev = index,
-            None => self.tails[p & 255] = index,
+        let p = t.priority;
+        (t.prev, t.next) = (prev, next);
+        match threads.own(hold, prev) {
+            Some(x) => x.next = index,
+            None => self.heads[p as usize] = index,
         }
-        self.heads[p & 255] = index;
-        self.mark(p as u8);
+        match threads.own(hold, next) {
+            Some(x) => x.prev = index,
+            None => self.tails[p as usize] = index,
+        }
+        self.mark(p);
         self.count += 1;
     }
 
     /// Takes a thread out, wherever it stands.
     pub fn remove<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
         let Some(t) = threads.own(hold, index) else { return };
-        let (p, prev, next) = (t.priority as usize & 255, t.prev, t.next);
+        let (p, prev, next) = (t.priority as usize, t.prev, t.next);
         t.unlink();
         match threads.own(hold, prev) {
             Some(x) => x.next = next,
