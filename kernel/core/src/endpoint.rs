@@ -56,17 +56,9 @@ impl Body {
     }
 
     /// Takes an idle receiver.
-    #[inline(always)]
     pub fn pop_receiver<F: Frame>(&mut self, threads: &Threads<F>) -> Option<Won> {
         let index = self.first_receiver()?;
-        let next = threads.waiting(self, index)?.next;
-        self.receivers = next;
-        if next != NONE
-            && let Some(t) = threads.waiting(self, next)
-        {
-            t.prev = NONE;
-        }
-        Some(Won::taken(index))
+        self.remove(threads, index)
     }
 
     /// Takes the receiver that is alone on the stack: its `next` says so.

@@ -121,25 +121,22 @@ impl<H: Hardware> Kernel<H> {
     ///
     /// The list is read without the lock between two threads: it only shrinks now, and a thread that went is skipped by its pending word.
     fn poke_all(&self, cpu: &mut Cpu<H>, process: u32) {
-        let mut here = self.next_to_kill(process);
-        while here != NONE {
-            self.poke(cpu, here, pending::KILL);
-            here = self.next_to_kill(process);
+        while let Some(index) = self.next_to_kill(process) {
+            self.poke(cpu, index, pending::KILL);
         }
     }
 
     /// A thread of the process that was not asked to end yet.
-    fn next_to_kill(&self, process: u32) -> u32 {
+    fn next_to_kill(&self, process: u32) -> Option<u32> {
         let _registry = self.registry.lock();
-        let Some(slot) = self.processes.slot(process) else { return NONE };
-        let mut here = slot.first_thread.load(Ordering::Relaxed);
-        while let Some(s) = self.threads.slot(here) {
-            if s.pending.load(Ordering::Acquire) & pending::KILL == 0 {
-                return here;
+        let mut here = self.processes.slot(process)?.first_thread.load(Ordering::Relaxed);
+        loop {
+            let slot = self.threads.slot(here)?;
+            if slot.pending.load(Ordering::Acquire) & pending::KILL == 0 {
+                return Some(here);
             }
-            here = s.sibling.load(Ordering::Relaxed);
+            here = slot.sibling.load(Ordering::Relaxed);
         }
-        NONE
     }
 
     /// The running thread waits until a process is dead; then its system call runs again.

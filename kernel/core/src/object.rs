@@ -300,12 +300,8 @@ impl<H: Hardware> Kernel<H> {
         let priority = u8::try_from(args.word(0)).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(args.word(1))?;
         let mut registry = self.registry.lock();
-        let parked = self.threads.parked(&mut registry.token, index);
-        let t = match parked {
-            Some(t) => t,
-            None if cpu.current == index => self.threads.own(&mut cpu.hold, index).ok_or(Error::Occupied)?,
-            None => return Err(Error::Occupied),
-        };
+        let running = if cpu.current == index { self.threads.own(&mut cpu.hold, index) } else { None };
+        let t = running.or(self.threads.parked(&mut registry.token, index)).ok_or(Error::Occupied)?;
         let slot = self.threads.slot(index);
         let boost = slot.map_or(0, |s| s.boost.load(Ordering::Acquire));
         // While it serves somebody it keeps what that caller lent.

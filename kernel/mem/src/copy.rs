@@ -28,16 +28,14 @@ impl<M: Machine> Vm<M> {
     /// Where an access of user code would go (frame, byte offset), providing the page if that is possible.
     ///
     /// # Errors
-    /// The fault's outcome, when it isn't `Mapped`.
+    /// As [`Vm::fault`].
     #[inline]
     pub fn resolve(&mut self, space: SpaceId, address: u64, access: Access) -> Result<(Frame, usize), Outcome> {
         if let Some(place) = self.translate(space, address, access) {
             return Ok(place);
         }
-        match self.fault(space, address, access) {
-            Outcome::Mapped => self.translate(space, address, access).ok_or(Outcome::NotMapped),
-            other => Err(other),
-        }
+        self.fault(space, address, access)?;
+        self.translate(space, address, access).ok_or(Outcome::NotMapped)
     }
 
     /// Where a side's byte lies, the page provided; for `Write` nobody else's.

@@ -48,12 +48,9 @@ pub struct PagerAsk {
     pub first: bool,
 }
 
-/// How a fault ended.
+/// Why a fault could not be repaired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The access will work now. A page that was only made writable needs no shootdown: who still remembers it as read-only faults
-    /// again and comes here.
-    Mapped,
     /// The page is its pager's to bring; repeat the fault afterwards.
     NeedsPager(PagerAsk),
     /// Nothing is mapped there.
@@ -120,16 +117,13 @@ impl<M: Machine> Vm<M> {
     ///
     /// Bound: the tables and nodes on the way, one page filled or copied; breaking the sharing of a page of a memory that is mapped
     /// at several places: its list of mappings.
+    /// A page that was only made writable needs no shootdown: who still remembers it as read-only faults again and comes here.
+    ///
+    /// # Errors
+    /// Why it isn't.
     #[inline]
-    pub fn fault(&mut self, space: SpaceId, address: u64, access: Access) -> Outcome {
-        match self.try_fault(space, address & !(PAGE - 1), access) {
-            Ok(()) => Outcome::Mapped,
-            Err(outcome) => outcome,
-        }
-    }
-
-    #[inline]
-    fn try_fault(&mut self, id: SpaceId, address: u64, access: Access) -> Result<(), Outcome> {
+    pub fn fault(&mut self, id: SpaceId, address: u64, access: Access) -> Result<(), Outcome> {
+        let address = address & !(PAGE - 1);
         let space = self.spaces.get_mut(id).ok_or(Outcome::NotMapped)?;
         let record = space.find(&self.pool.ram, address).ok_or(Outcome::NotMapped)?;
         let rights = Rights(record.get(&self.pool.ram, Field::Rights) as u32);

@@ -30,17 +30,10 @@ pub enum Use {
 
 impl Use {
     #[inline(always)]
-    const fn from_number(n: u64) -> Use {
-        match n {
-            1 => Use::Free,
-            2 => Use::Quarantined,
-            3 => Use::Data,
-            4 => Use::Table,
-            5 => Use::Node,
-            6 => Use::Records,
-            7 => Use::Kernel,
-            _ => Use::Unmanaged,
-        }
+    fn from_number(n: u64) -> Use {
+        use Use::*;
+        const ALL: [Use; 8] = [Unmanaged, Free, Quarantined, Data, Table, Node, Records, Kernel];
+        ALL.get(n as usize).copied().unwrap_or(Unmanaged)
     }
 }
 
@@ -182,17 +175,15 @@ impl Frames {
     /// One more.
     #[inline(always)]
     pub(crate) fn count_up<R: Ram>(&self, ram: &R, frame: Frame) {
-        let (at, index) = self.place(frame);
-        ram.write(at, index, ram.read(at, index) + 1);
+        self.set_word(ram, frame, self.word(ram, frame) + 1);
     }
 
     /// One less. -> what is left.
     #[inline(always)]
     pub(crate) fn count_down<R: Ram>(&self, ram: &R, frame: Frame) -> u32 {
-        let (at, index) = self.place(frame);
-        let word = ram.read(at, index);
+        let word = self.word(ram, frame);
         let left = (word & COUNT_MASK).saturating_sub(1);
-        ram.write(at, index, word & !COUNT_MASK | left);
+        self.set_word(ram, frame, word & !COUNT_MASK | left);
         left as u32
     }
 

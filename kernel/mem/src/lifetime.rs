@@ -1,7 +1,5 @@
 //! How memories, spaces and budgets end: when nobody names them, in bounded pieces.
 
-use crate::records::Record;
-use crate::tables::Sweep;
 use crate::vm::top_slot;
 use crate::{Error, Frame, Machine, MemoryId, Object, PageFormat, Ram, SpaceId, SpaceKind, Vm, WORK};
 
@@ -96,14 +94,8 @@ impl<M: Machine> Vm<M> {
     }
 
     fn reap_space(&mut self, id: SpaceId, work: &mut u64) {
-        while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.index.first(&self.pool.ram)) {
-            let record = Record::load(&self.pool.ram, at);
-            let reached = self.sweep_space(id, (record.start, record.end), Sweep::Clear, work);
-            if reached < record.end {
-                return self.trim_front(id, position, at, reached);
-            }
-            self.drop_record(id, position, at);
-            *work = work.saturating_sub(8);
+        if self.unmap_whole(id, (0, u64::MAX), work).is_some() {
+            return;
         }
         self.doomed.1 = self.spaces.get(id).map_or(SpaceId::NONE, |space| space.next_doomed);
         self.free_roots(id);

@@ -193,20 +193,26 @@ impl<M: Machine> Vm<M> {
         let end = address + length;
         self.cut(id, (address, end))?;
         let mut work = WORK;
-        while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.find_from(&self.pool.ram, address)) {
+        let left = self.unmap_whole(id, (address, end), &mut work);
+        Ok(left.map_or(length, |reached| reached - address))
+    }
+
+    /// Removes the mappings in a range that cuts none, as long as `work` lasts. -> how far it came, if that was not to the end.
+    pub(crate) fn unmap_whole(&mut self, id: SpaceId, (from, to): (u64, u64), work: &mut u64) -> Option<u64> {
+        while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.find_from(&self.pool.ram, from)) {
             let record = Record::load(&self.pool.ram, at);
-            if record.start >= end {
+            if record.start >= to {
                 break;
             }
-            let reached = self.sweep_space(id, (record.start, record.end), Sweep::Clear, &mut work);
+            let reached = self.sweep_space(id, (record.start, record.end), Sweep::Clear, work);
             if reached < record.end {
                 self.trim_front(id, position, at, reached);
-                return Ok(reached - address);
+                return Some(reached);
             }
             self.drop_record(id, position, at);
-            work = work.saturating_sub(8);
+            *work = work.saturating_sub(8);
         }
-        Ok(length)
+        None
     }
 
     pub(crate) fn check_range(&self, id: SpaceId, address: u64, length: u64) -> Result<(), Error> {

@@ -222,20 +222,19 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `Stale`; `BadArgument` if the kinds are wrong.
     pub fn attach(&mut self, guest: SpaceId, native: Option<SpaceId>) -> Result<(), Error> {
-        let second = match self.spaces.get(guest) {
-            Some(space) if space.kind == SpaceKind::Guest => space.second,
-            Some(_) => return Err(Error::BadArgument),
-            None => return Err(Error::Stale),
-        };
+        let second = self.space_of(guest, SpaceKind::Guest)?.second;
         let at = top_slot::<M>(self.layout.native);
-        let word = match native.map(|id| self.spaces.get(id)) {
+        let word = match native {
+            Some(id) => self.pool.ram.read(self.space_of(id, SpaceKind::Native)?.root, at),
             None => 0,
-            Some(Some(space)) if space.kind == SpaceKind::Native => self.pool.ram.read(space.root, at),
-            Some(Some(_)) => return Err(Error::BadArgument),
-            Some(None) => return Err(Error::Stale),
         };
         self.pool.ram.write(second, at, word);
         Ok(())
+    }
+
+    fn space_of(&self, id: SpaceId, kind: SpaceKind) -> Result<&Space, Error> {
+        let space = self.spaces.get(id).ok_or(Error::Stale)?;
+        if space.kind == kind { Ok(space) } else { Err(Error::BadArgument) }
     }
 
     /// Does something to all leaves that show a part of a memory, in every space. Not bounded by itself: the range is at most 2 MiB.

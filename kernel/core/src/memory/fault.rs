@@ -58,7 +58,7 @@ impl<H: MemoryHardware> Kernel<H> {
         };
         let mut registry = self.registry.lock();
         let mut outcome = registry.vm.fault(space, address, access);
-        if outcome == Outcome::NoFrames {
+        if outcome == Err(Outcome::NoFrames) {
             // Twice: what was freed before the last advance, then what was freed since.
             self.leave_quarantine(cpu, &mut registry);
             self.leave_quarantine(cpu, &mut registry);
@@ -69,12 +69,12 @@ impl<H: MemoryHardware> Kernel<H> {
         drop(registry);
         self.shoot(cpu, changed, roots.filter(|_| address < GUEST_END));
         match outcome {
-            Outcome::Mapped => self.wait_for_acknowledgement(cpu),
-            Outcome::NeedsPager(ask) => self.ask_pager(cpu, &ask, access, (address, code)),
+            Ok(()) => self.wait_for_acknowledgement(cpu),
+            Err(Outcome::NeedsPager(ask)) => self.ask_pager(cpu, &ask, access, (address, code)),
             // Other CPUs have been asked to let frames go: the access is repeated until they have.
-            Outcome::NoFrames => {}
-            Outcome::NoBudget => self.unrepaired(cpu, address, code, DeathKind::NoBudget),
-            Outcome::NotMapped | Outcome::Denied | Outcome::PastEnd => {
+            Err(Outcome::NoFrames) => {}
+            Err(Outcome::NoBudget) => self.unrepaired(cpu, address, code, DeathKind::NoBudget),
+            Err(Outcome::NotMapped | Outcome::Denied | Outcome::PastEnd) => {
                 self.unrepaired(cpu, address, code, DeathKind::PageFault);
             }
         }
