@@ -120,6 +120,7 @@ impl<H: Hardware> Kernel<H> {
         Ok(())
     }
 
+    #[inline(always)]
     fn object_op(&self, cpu: &mut Cpu<H>, op: Op, args: &Args) -> Result<After, Error> {
         match op {
             Op::Clock => Ok(After::status(self.hw.now())),
@@ -307,6 +308,7 @@ impl<H: Hardware> Kernel<H> {
         // While it serves somebody it keeps what that caller lent.
         let lent = if slot.is_some_and(|s| s.cell.is_occupied()) { t.priority } else { boost };
         (t.base, t.priority, t.pinned) = (priority, priority.max(lent), on.is_some());
+        t.floor = if t.floor == 0 { 0 } else { priority };
         t.home = on.unwrap_or(t.home);
         let home = t.home;
         drop(registry);

@@ -206,6 +206,7 @@ fn first_thread(
         priority: PRIORITY,
         cpu: None,
         fpu_page: 0,
+        own_priority: true,
     })
 }
 

@@ -16,6 +16,7 @@ const BYTES: usize = 256;
 ///
 /// # Errors
 /// As docs/abi.md says; `BadCall` for a number that no call has.
+#[inline(never)]
 pub fn memory_call<H: MemoryHardware>(
     kernel: &Kernel<H>,
     cpu: &mut Cpu<H>,

@@ -9,6 +9,7 @@ use crate::object::{After, Args};
 use crate::registry::Registry;
 use crate::table::Kind;
 use core::sync::atomic::Ordering;
+use sal_abi::op::thread;
 use sal_abi::{Error, Handle, Rights};
 use sal_kernel_mem::{BudgetId, Frame, Id, Kind as MemoryKind, SpaceId, SpaceKind};
 
@@ -63,16 +64,27 @@ impl<H: MemoryHardware> Kernel<H> {
         let cap = self.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
         let priority = u8::try_from(priority).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(on)?;
-        if !page_address.is_multiple_of(sal_abi::PAGE) {
+        if flags & !thread::VALID != 0 || !page_address.is_multiple_of(sal_abi::PAGE) {
             return Err(Error::BadArgument);
         }
+        let (fpu, own_priority) = (flags & thread::FPU != 0, flags & thread::OWN_PRIORITY != 0);
         self.create(args, Kind::Thread, |registry| {
             let process = self.processes.get(Id::from_word(cap.object)).ok_or(Error::BadHandle)?;
             let space = SpaceId::from_word(process.space.load(Ordering::Relaxed));
-            let (page, root, fpu_page) = self.thread_frames(cpu, registry, (space, page_address), flags & 1 != 0)?;
-            let process = cap.object as u32;
-            let new =
-                NewThread { process, entry, stack, argument, page_address, page, root, priority, cpu: on, fpu_page };
+            let (page, root, fpu_page) = self.thread_frames(cpu, registry, (space, page_address), fpu)?;
+            let new = NewThread {
+                process: cap.object as u32,
+                entry,
+                stack,
+                argument,
+                page_address,
+                page,
+                root,
+                priority,
+                cpu: on,
+                fpu_page,
+                own_priority,
+            };
             let made = self.new_thread(registry, &new, cpu.number());
             Ok(made.inspect_err(|_| Backing::unpin(&mut registry.vm, page, fpu_page, space.word()))?.word())
         })
