@@ -56,9 +56,14 @@ impl Body {
     }
 
     /// Takes an idle receiver.
+    #[inline(always)]
     pub fn pop_receiver<F: Frame>(&mut self, threads: &Threads<F>) -> Option<Won> {
         let index = self.first_receiver()?;
-        self.remove(threads, index)
+        self.receivers = threads.waiting(self, index)?.next;
+        if let Some(t) = threads.waiting(self, self.receivers) {
+            t.prev = NONE;
+        }
+        Some(Won::taken(index))
     }
 
     /// Takes the receiver that is alone on the stack: its `next` says so.

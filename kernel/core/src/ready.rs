@@ -72,20 +72,26 @@ impl Ready {
 
     /// Puts a thread behind those of its priority.
     pub fn push<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
-        let last = threads.own_ref(hold, index).map_or(NONE, |t| self.tails[t.priority as usize]);
-        self.insert(threads, hold, index, (last, NONE));
+        self.insert(threads, hold, index, |list| (list.1, NONE));
     }
 
     /// Puts a thread before those of its priority: it was preempted and has time left.
     pub fn push_front<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
-        let first = threads.own_ref(hold, index).map_or(NONE, |t| self.heads[t.priority as usize]);
-        self.insert(threads, hold, index, (NONE, first));
+        self.insert(threads, hold, index, |list| (NONE, list.0));
     }
 
-    /// Puts a thread between two neighbours, either of which may be none.
-    fn insert<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32, (prev, next): (u32, u32)) {
+    /// Puts a thread between two neighbours, either of which may be none: they depend on first and last of its priority.
+    #[inline(always)]
+    fn insert<F: Frame>(
+        &mut self,
+        threads: &Threads<F>,
+        hold: &mut Hold,
+        index: u32,
+        neighbours: impl FnOnce((u32, u32)) -> (u32, u32),
+    ) {
         let Some(t) = threads.own(hold, index) else { return };
         let p = t.priority;
+        let (prev, next) = neighbours((self.heads[p as usize], self.tails[p as usize]));
         (t.prev, t.next) = (prev, next);
         match threads.own(hold, prev) {
             Some(x) => x.next = index,
