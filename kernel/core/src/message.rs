@@ -528,7 +528,10 @@ impl<H: Hardware> Kernel<H> {
             (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
             return Ok(());
         }
-        page::prepare(&self.hw, t, operation, wait)
+        // What is no capability (any more) arrives as handle 0.
+        let table = self.processes.table(t.process).ok_or(Error::BadCall)?;
+        let kept = |handle| table.look(&self.slots, handle).is_ok_and(|cap| !cap.rights.has(Rights::TRANSFER));
+        page::prepare(&self.hw, t, (operation, wait), |handle| !kept(handle))
     }
 
     /// Arms the deadline that the message page names, for the wait that begins.

@@ -453,6 +453,24 @@ fn capabilities_are_copied_or_moved_and_refused_if_not_accepted() {
 }
 
 #[test]
+fn a_capability_that_may_not_be_passed_on_is_not() {
+    let mut p = pair(1);
+    let s = p.w.thread(p.server, 5, Some(0));
+    assert_eq!(p.w.call_flags(s, with_caps(Op::Receive, 0, 1), p.at.0, &[]), None);
+    let c = p.w.thread(p.client, 3, Some(0));
+    let own = p.w.make_reply(p.client);
+    let object = p.w.object(p.client, own);
+    let kept = p.w.endow(p.client, Cap { rights: Rights::SEND, ..all(Kind::Reply, object) });
+    p.w.set_caps(c, &[CapArg { handle: kept, rights: Rights::ALL.0, moved: 0 }]);
+    let before = p.w.fingerprint();
+    let got = p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]).expect("an error");
+    assert_eq!((got.status, p.w.fingerprint()), (Err(Error::NoRight), before));
+    p.w.set_caps(c, &[CapArg { handle: own, rights: Rights::SEND.0, moved: 0 }]);
+    assert_eq!(p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]), None);
+    assert_eq!(p.w.outcome(s).status, status(Arrived::Message, 0, 1));
+}
+
+#[test]
 fn a_queued_caller_with_too_many_capabilities_is_refused_and_the_receiver_waits_on() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 1, Some(0));
