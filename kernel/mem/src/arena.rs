@@ -139,24 +139,20 @@ impl<T, S: Store<Slot<T>>> Arena<T, S> {
         Ok(())
     }
 
-    #[inline]
     fn slot(&self, id: Id<T>) -> Option<&Slot<T>> {
         self.store.get(id.index()).filter(|slot| slot.generation == id.generation())
     }
 
-    #[inline]
     fn slot_mut(&mut self, id: Id<T>) -> Option<&mut Slot<T>> {
         self.store.get_mut(id.index()).filter(|slot| slot.generation == id.generation())
     }
 
     /// The object of that name.
-    #[inline]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         self.slot(id)?.value.as_ref()
     }
 
     /// The object of that name.
-    #[inline]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         self.slot_mut(id)?.value.as_mut()
     }

@@ -45,7 +45,6 @@ impl<S: Store<Slot<Budget>>> Arena<Budget, S> {
     ///
     /// # Errors
     /// `NoBudget` when less is left; nothing is taken then.
-    #[inline]
     pub(crate) fn charge(&mut self, id: BudgetId, frames: u64) -> Result<(), Error> {
         self.get_mut(id).ok_or(Error::NoBudget)?.charge(frames)
     }

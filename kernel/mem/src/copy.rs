@@ -29,7 +29,6 @@ impl<M: Machine> Vm<M> {
     ///
     /// # Errors
     /// As [`Vm::fault`].
-    #[inline]
     pub fn resolve(&mut self, space: SpaceId, address: u64, access: Access) -> Result<(Frame, usize), Outcome> {
         if let Some(place) = self.translate(space, address, access) {
             return Ok(place);

@@ -117,13 +117,11 @@ impl Frames {
     }
 
     /// Frames that can be taken now.
-    #[inline]
     pub fn available(&self) -> u64 {
         self.free.count + self.uncarved
     }
 
     /// Frames in quarantine.
-    #[inline]
     pub fn quarantined(&self) -> u64 {
         self.fresh.count + self.waiting.count
     }
@@ -207,7 +205,6 @@ impl Frames {
     ///
     /// # Errors
     /// `NoFrames`.
-    #[inline]
     pub(crate) fn take<R: Ram>(&mut self, ram: &R, usage: Use) -> Result<Frame, Error> {
         let frame = if self.free.count != 0 { self.pop(ram) } else { self.carve()? };
         self.set_word(ram, frame, (usage as u64) << USE_SHIFT);
@@ -215,7 +212,6 @@ impl Frames {
         Ok(frame)
     }
 
-    #[inline]
     fn pop<R: Ram>(&mut self, ram: &R) -> Frame {
         let frame = self.free.head;
         self.free.head = Frame(self.word(ram, frame) as u32);
@@ -247,7 +243,6 @@ impl Frames {
     }
 
     /// See [`crate::Vm::advance`].
-    #[inline]
     pub(crate) fn advance<R: Ram>(&mut self, ram: &R) {
         if self.waiting.count != 0 {
             self.set_word(ram, self.waiting.tail, (Use::Free as u64) << USE_SHIFT | u64::from(self.free.head.0));

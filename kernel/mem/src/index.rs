@@ -54,7 +54,6 @@ fn put<R: Ram>(ram: &R, node: Frame, at: usize, pair: (u64, u64)) {
 }
 
 /// How many keys are at or below `address`.
-#[inline]
 fn rank<R: Ram>(ram: &R, node: Frame, address: u64) -> usize {
     let (mut low, mut high) = (0, len(ram, node));
     while low < high {
@@ -96,7 +95,6 @@ fn shift<R: Ram>(ram: &R, from: Frame, first: usize, to: Frame) {
 }
 
 impl Index {
-    #[inline]
     fn leaf_for<R: Ram>(&self, ram: &R, address: u64) -> Option<(Frame, usize)> {
         match self.height {
             0 => None,
@@ -109,7 +107,6 @@ impl Index {
     }
 
     /// The last record that starts at or below `address`.
-    #[inline]
     pub(crate) fn at_or_below<R: Ram>(&self, ram: &R, address: u64) -> Option<(Position, RecordRef)> {
         let (leaf, branch) = self.leaf_for(ram, address)?;
         match rank(ram, leaf, address) {

@@ -70,7 +70,6 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Is there something for [`Vm::reap`] to do?
-    #[inline]
     pub fn has_doomed(&self) -> bool {
         !(self.doomed.0.is_none() && self.doomed.1.is_none())
     }

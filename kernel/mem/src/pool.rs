@@ -13,19 +13,16 @@ pub(crate) struct Pool<M: Machine> {
 
 impl<M: Machine> Pool<M> {
     /// Page-table words have changed that somebody may remember.
-    #[inline]
     pub(crate) fn forget(&mut self, what: Shootdown) {
         self.shootdown = self.shootdown.and(what);
     }
 
     /// Pays for `n` frames and makes sure that they are there: as many [`Pool::take`] can't fail then.
-    #[inline]
     pub(crate) fn reserve(&mut self, budget: BudgetId, n: u64) -> Result<(), Error> {
         self.pay(budget, n, n)
     }
 
     /// Pays for `n` frames and makes sure that `needed` are there.
-    #[inline]
     pub(crate) fn pay(&mut self, budget: BudgetId, n: u64, needed: u64) -> Result<(), Error> {
         self.budgets.charge(budget, n)?;
         if self.frames.available() < needed {
@@ -36,13 +33,11 @@ impl<M: Machine> Pool<M> {
     }
 
     /// Takes a frame that was paid for; its content is undefined.
-    #[inline]
     pub(crate) fn take(&mut self, usage: Use) -> Result<Frame, Error> {
         self.frames.take(&self.ram, usage)
     }
 
     /// The same, filled with zeroes.
-    #[inline]
     pub(crate) fn take_zeroed(&mut self, usage: Use) -> Result<Frame, Error> {
         let frame = self.take(usage)?;
         self.ram.zero(frame);

@@ -98,7 +98,6 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// The level-0 node of a page.
-    #[inline]
     fn leaf<R: Ram>(&mut self, ram: &R, page: u64) -> Option<Frame> {
         if !self.hot.is_none() && page >> BITS == self.hot_at {
             return Some(self.hot);
@@ -123,7 +122,6 @@ impl Tree {
     }
 
     /// What the tree says of a page.
-    #[inline]
     pub(crate) fn get<R: Ram>(&mut self, ram: &R, page: u64) -> Entry {
         match self.leaf(ram, page) {
             Some(node) => Entry::decode(ram.read(node, index(page, 0))),
@@ -139,7 +137,6 @@ impl Tree {
     }
 
     /// Nodes that [`Tree::insert`] would have to make for this page.
-    #[inline]
     pub(crate) fn missing<R: Ram>(&mut self, ram: &R, page: u64) -> u64 {
         if self.leaf(ram, page).is_some() { 0 } else { self.missing_slow(ram, page) }
     }
@@ -164,7 +161,6 @@ impl Tree {
     }
 
     /// Puts an entry where none is. `missing` frames must have been reserved.
-    #[inline]
     pub(crate) fn insert<M: Machine>(&mut self, pool: &mut Pool<M>, page: u64, entry: Entry) -> Result<(), Error> {
         let node = match self.leaf(&pool.ram, page) {
             Some(node) => node,

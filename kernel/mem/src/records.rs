@@ -85,7 +85,6 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    #[inline]
     pub(crate) fn load<R: Ram>(ram: &R, at: RecordRef) -> Record {
         Record {
             start: at.get(ram, Field::Start),

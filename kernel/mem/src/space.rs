@@ -27,7 +27,6 @@ pub struct Window {
 
 impl Window {
     /// Does `address..address + length` lie in it?
-    #[inline]
     pub fn holds(&self, address: u64, length: u64) -> bool {
         address >= self.start && address <= self.end && length <= self.end - address
     }
@@ -123,7 +122,6 @@ impl Space {
     }
 
     /// The record that maps an address. Bound: two binary searches.
-    #[inline]
     pub(crate) fn find<R: Ram>(&mut self, ram: &R, address: u64) -> Option<RecordRef> {
         if !self.hot.is_none() && contains(ram, self.hot, address) {
             return Some(self.hot);

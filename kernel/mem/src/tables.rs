@@ -51,7 +51,6 @@ impl Space {
     }
 
     /// The level-0 table for an address, making what is missing: all or nothing.
-    #[inline]
     pub(crate) fn ensure_table<M: Machine>(&mut self, pool: &mut Pool<M>, address: u64) -> Result<Frame, Error> {
         if !self.hot_table.is_none() && address / span(1) == self.hot_table_at {
             return Ok(self.hot_table);
@@ -96,7 +95,6 @@ impl Space {
     }
 
     /// Writes a leaf. -> what was there.
-    #[inline]
     pub(crate) fn put_leaf<R: Ram>(&mut self, ram: &R, frames: &Frames, table: Frame, address: u64, word: u64) -> u64 {
         let at = slot(address, 0);
         let old = ram.read(table, at);
@@ -188,7 +186,6 @@ impl Space {
 }
 
 /// What a leaf becomes in a sweep; 0: it goes.
-#[inline]
 fn swept_word<F: PageFormat>(old: u64, how: Sweep) -> u64 {
     let Sweep::Restrict(rights) = how else { return 0 };
     match F::decode(0, old) {

@@ -107,19 +107,16 @@ impl<M: Machine> Vm<M> {
     }
 
     /// One memory.
-    #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<&Memory> {
         self.memories.get(id)
     }
 
     /// One space.
-    #[inline]
     pub fn space(&self, id: SpaceId) -> Option<&Space> {
         self.spaces.get(id)
     }
 
     /// Where an access of user code in this space would go, by the page tables as they are.
-    #[inline]
     pub fn translate(&self, space: SpaceId, address: u64, access: Access) -> Option<(Frame, usize)> {
         let space = self.spaces.get(space)?;
         if !space.window.holds(address, 1) {
@@ -130,7 +127,6 @@ impl<M: Machine> Vm<M> {
 
     /// Says that since the last call every CPU has left the kernel at least once, and has forgotten what shootdowns told it to: frames
     /// freed before the last call may be used again.
-    #[inline]
     pub fn advance(&mut self) {
         self.pool.frames.advance(&self.pool.ram);
     }
