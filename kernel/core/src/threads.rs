@@ -388,6 +388,8 @@ impl<F: Frame> Threads<F> {
     /// `NoBudget`: no slot is left.
     pub(crate) fn make(&self, registry: &mut Token) -> Result<Id<Slot<F>>, Error> {
         let (id, slot) = self.objects.make(registry)?;
+        // Somebody may have asked the slot's last thread for something while it ended.
+        slot.pending.store(0, Ordering::Relaxed);
         slot.location.store(Word::new(Location::Parked, slot.location().sequence()).0, Ordering::Release);
         Ok(id)
     }
