@@ -59,7 +59,7 @@ plant "a receiver is adopted after the lock" message.rs 's/(let receiver = self\
 plant "children of a closed capability are lost" caps.rs 's/attach\(slots, child - 1, parent\);//'
 plant "an endpoint ends without telling its callers" lifecycle.rs 's/self\.finish_won\(cpu, won, Error::Dead\);/let _ = won;/'
 plant "an idle CPU does not say so" kernel.rs 's/post\.idle\.store\(true, Ordering::Release\);//'
-plant "a server is not lent its caller's priority" message.rs 's/r\.priority = c\.priority;//'
+plant "a server is not lent its caller's priority" message.rs 's/r\.priority = c\.priority\.max\(r\.floor\);//'
 plant "a deadline ends without its wait" poke.rs 's/if word\.sequence\(\) == sequence\n/if word.sequence() != sequence\n/'
 plant "a kept caller stays in its server's name" message.rs 's/self\.put_back\(cpu, caller, Location::Kept\(index\), &kept\.cell\)/self.put_back(cpu, caller, Location::Served(me), &kept.cell)/'
 plant "only the first of a list is woken" threads.rs 's/each\(Won \{ index \}\);/return each(Won { index });/'
