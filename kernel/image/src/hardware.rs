@@ -9,11 +9,11 @@ use sal_arch_x86_64::arena::Region;
 use sal_arch_x86_64::paging::Format;
 use sal_arch_x86_64::physmap::{self, PhysicalMemory};
 use sal_arch_x86_64::{Machine as Found, apic, fpu, irq, machine, port, time, tlb};
-use sal_kernel_core::memory::{MemoryHardware, MemoryState, memory_call};
+use sal_kernel_core::memory::{MemoryHardware, memory_call};
 use sal_kernel_core::object::{After, Args};
 use sal_kernel_core::timer::Entry;
 use sal_kernel_core::{Cpu, Hardware, Kernel};
-use sal_kernel_mem::{Access, Frame as Page, Machine, Memory, Ram, Shootdown, Slot, Space};
+use sal_kernel_mem::{Budget, Frame as Page, Machine, Memory, Ram, Shootdown, Slot, Space, Vm};
 
 /// Ports of COM1: who writes to them has taken the UART over.
 const COM1: core::ops::Range<u16> = 0x3f8..0x400;
@@ -26,6 +26,7 @@ impl Machine for Pages {
     type Format = Format;
     type Memories = Region<Slot<Memory>>;
     type Spaces = Region<Slot<Space>>;
+    type Budgets = Region<Slot<Budget>>;
 }
 
 /// The machine.
@@ -44,7 +45,7 @@ impl Hw {
 impl Hardware for Hw {
     type Frame = Frame;
     type Timers = &'static mut [Entry];
-    type Vm = MemoryState<Pages>;
+    type Vm = Vm<Pages>;
 
     fn now(&self) -> u64 {
         time::now_ns()
@@ -90,14 +91,8 @@ impl Hardware for Hw {
 impl MemoryHardware for Hw {
     type Pages = Pages;
 
-    fn walk(&self, root: u32, address: u64, access: Access) -> Option<(u32, usize)> {
-        let (frame, at) =
-            sal_kernel_mem::walk::translate::<PhysicalMemory, Format>(&self.ram, Page(root), address, access)?;
-        Some((frame.0, at))
-    }
-
-    fn copy(&self, from: (u32, usize), to: (u32, usize), length: usize) {
-        self.ram.copy((Page(from.0), from.1), (Page(to.0), to.1), length);
+    fn ram(&self) -> &PhysicalMemory {
+        &self.ram
     }
 
     fn port_in(&self, port: u16, width: u64) -> Option<u64> {
@@ -120,14 +115,6 @@ impl MemoryHardware for Hw {
             _ => return None,
         }
         Some(())
-    }
-
-    fn read_bytes(&self, from: (u32, usize), bytes: &mut [u8]) {
-        self.ram.load(Page(from.0), from.1, bytes);
-    }
-
-    fn write_bytes(&self, to: (u32, usize), bytes: &[u8]) {
-        self.ram.store(Page(to.0), to.1, bytes);
     }
 
     fn log(&self, bytes: &[u8]) {

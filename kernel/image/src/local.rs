@@ -149,7 +149,7 @@ impl Local {
             return;
         }
         // A segment base outside the guest half: the general protection fault that the processor would raise.
-        kernel.guest_refused(&mut self.cpu, Exit::Exception, [13, 0, 0]);
+        kernel.guest_exit(&mut self.cpu, Exit::Exception, [13, 0, 0]);
         let root = kernel.threads.own_ref(&self.cpu.hold, self.cpu.current).map_or(self.root, |t| t.root);
         self.load_root(kernel, root);
     }

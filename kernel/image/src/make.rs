@@ -11,7 +11,6 @@ use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::layout::PHYSMAP;
 use sal_arch_x86_64::paging::LAYOUT;
 use sal_arch_x86_64::physmap::{Carver, PhysicalMemory};
-use sal_kernel_core::memory::{Account, Budgets, MemoryState};
 use sal_kernel_core::region::Region;
 use sal_kernel_core::threads::Hold;
 use sal_kernel_core::timer::Entry;
@@ -30,7 +29,7 @@ pub(crate) enum NoKernel {
 }
 
 /// Budgets that there may be.
-const BUDGETS: usize = 512;
+const BUDGETS: u64 = 512;
 
 /// Memory for `count` values of `T` in a row, from the range that the carver holds.
 fn carve<T>(carver: &mut Carver, count: usize) -> Result<NonNull<T>, NoKernel> {
@@ -102,7 +101,7 @@ fn states(
 fn parts(carver: &mut Carver, threads: u32) -> Result<KernelParts<Frame>, NoKernel> {
     let mut endpoints = 0;
     Ok(KernelParts {
-        threads: region(carver, threads, sal_kernel_core::threads::Slot::free)?,
+        threads: region(carver, threads, Default::default)?,
         endpoints: region(carver, threads * 2, || {
             endpoints += 1;
             sal_kernel_core::endpoint::Slot::free(endpoints - 1)
@@ -121,18 +120,16 @@ fn memory(
     ram: PhysicalMemory,
     mut carver: Carver,
     threads: u32,
-) -> Result<MemoryState<Pages>, NoKernel> {
-    let (memories, spaces) = (u64::from(threads) * 8, u64::from(threads) * 2);
-    let refs = (slice(&mut carver, memories as usize)?, slice(&mut carver, spaces as usize)?);
-    let memories = Arena::reserve(&mut carver, found.root, memories * 256).map_err(|_| NoKernel::Arena)?;
-    let spaces = Arena::reserve(&mut carver, found.root, spaces * 256).map_err(|_| NoKernel::Arena)?;
-    let mut budgets = Budgets::new(slice::<Account>(&mut carver, BUDGETS)?);
+) -> Result<Vm<Pages>, NoKernel> {
+    let threads = u64::from(threads);
+    let (root, full) = (found.root, |_| NoKernel::Arena);
+    let memories = Arena::reserve(&mut carver, root, threads * 8 * 256).map_err(full)?;
+    let spaces = Arena::reserve(&mut carver, root, threads * 2 * 256).map_err(full)?;
+    let budgets = Arena::reserve(&mut carver, root, BUDGETS * 64).map_err(full)?;
     let largest = found.free.iter().copied().max_by_key(|s| s.length());
     let pages = |span: Span| FrameRange { start: (span.start / PAGE) as u32, end: (span.end / PAGE) as u32 };
     let spans = found.free.iter().map(|span| if Some(*span) == largest { carver.rest() } else { *span });
     let ranges: ArrayVec<FrameRange, MAX_RANGES> = spans.map(pages).take(MAX_RANGES).collect();
     let template = Page((found.root / PAGE) as u32);
-    let vm = Vm::new(ram, &ranges, (memories, spaces), LAYOUT, template).map_err(|_| NoKernel::Frames)?;
-    budgets.root(vm.frames().available());
-    Ok(MemoryState::new(vm, budgets, refs.0, refs.1))
+    Vm::new(ram, &ranges, (memories, spaces, budgets), LAYOUT, template).map_err(|_| NoKernel::Frames)
 }

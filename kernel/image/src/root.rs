@@ -10,7 +10,6 @@ use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::{Machine, cpu, layout, time};
 use sal_bootimage::{Image, Program, Segment};
 use sal_kernel_core::create::NewThread;
-use sal_kernel_core::memory::MemoryState;
 use sal_kernel_core::registry::Registry;
 use sal_kernel_core::table::{Cap, Kind};
 use sal_kernel_core::{Cpu, Kernel};
@@ -60,7 +59,7 @@ impl fmt::Display for NoRoot {
 
 /// Everything at hand while the root task is made.
 struct Maker<'a> {
-    registry: &'a mut Registry<MemoryState<Pages>>,
+    registry: &'a mut Registry<Vm<Pages>>,
     budget: BudgetId,
     space: SpaceId,
 }
@@ -69,7 +68,7 @@ type Made<T> = Result<T, NoRoot>;
 
 impl Maker<'_> {
     fn vm(&mut self) -> &mut Vm<Pages> {
-        &mut self.registry.vm.vm
+        &mut self.registry.vm
     }
 
     fn memory(&mut self, kind: MemoryKind, length: u64) -> Made<MemoryId> {
@@ -81,17 +80,15 @@ impl Maker<'_> {
     fn map(&mut self, memory: MemoryId, offset: u64, address: u64, length: u64, rights: Rights) -> Made<()> {
         let length = length.next_multiple_of(PAGE);
         let request = MapRequest { address, length, rights, lower: (memory, offset), upper: None };
-        let state = &mut self.registry.vm;
-        let mapped = state.vm.map(&mut state.budgets, self.space, &request);
+        let mapped = self.registry.vm.map(self.space, &request);
         mapped.map_err(|e| NoRoot::Kernel("a mapping", e.into()))
     }
 
     fn write(&mut self, memory: MemoryId, offset: u64, bytes: &[u8]) -> Made<()> {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
-            let state = &mut self.registry.vm;
-            let wrote = state.vm.memory_write(&mut state.budgets, memory, offset + done as u64, rest);
-            done += wrote.map_err(|e| NoRoot::Kernel("its data", e.into()))?.bytes as usize;
+            let wrote = self.registry.vm.memory_write(memory, offset + done as u64, rest);
+            done += wrote.map_err(|e| NoRoot::Kernel("its data", e.into()))? as usize;
         }
         Ok(())
     }
@@ -138,16 +135,17 @@ pub(crate) fn start(kernel: &Kernel<Hw>, cpu: &mut Cpu<Hw>, found: &Machine, cpu
     let span = found.boot.module.ok_or(NoRoot::NoImage)?;
     let (program, offset) = program(span)?;
     let mut registry = kernel.registry.lock();
-    let frames = registry.vm.vm.frames().available();
-    let budget = BudgetId(registry.vm.budgets.first());
-    let space = make_space(&mut registry, budget)?;
+    let frames = registry.vm.frames().available();
+    let budget =
+        registry.vm.budget_create(BudgetId::NONE, frames).map_err(|e| NoRoot::Kernel("its budget", e.into()))?;
+    let space = registry.vm.space_create(budget, SpaceKind::Native);
+    let space = space.map_err(|e| NoRoot::Kernel("its space", e.into()))?;
     let mut maker = Maker { registry: &mut registry, budget, space };
     let memories = maker.image(&program, span, offset, found.boot.cmdline.as_bytes())?;
     maker.area()?;
     let process = kernel.new_process(&mut registry, space.word(), [0, 0]);
     let process = process.map_err(|e| NoRoot::Kernel("its process", e))?;
-    registry.vm.add_space(space);
-    let caps = caps(process.raw(), space, budget, memories);
+    let caps = caps(process.word(), space, budget, memories);
     let mut grants = ArrayVec::<Grant, { boot::ROOT_GRANTS.len() }>::new();
     for (name, kind, object, address) in caps {
         let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
@@ -171,13 +169,6 @@ fn program(span: Span) -> Made<(Program<'static>, u64)> {
     Ok((image.program("root").map_err(NoRoot::Image)?, module.offset))
 }
 
-#[inline(never)]
-fn make_space(registry: &mut Registry<MemoryState<Pages>>, budget: BudgetId) -> Made<SpaceId> {
-    let state = &mut registry.vm;
-    let space = state.vm.space_create(&mut state.budgets, budget, SpaceKind::Native);
-    space.map_err(|e| NoRoot::Kernel("its space", e.into()))
-}
-
 /// Name, kind, object and address of what the root task is given: `sal_abi::boot::ROOT_GRANTS`.
 type Given = (&'static str, Kind, u64, u64);
 
@@ -186,7 +177,7 @@ fn caps(process: u64, space: SpaceId, budget: BudgetId, memories: [MemoryId; 2])
     [
         ("self", Kind::Process, process, 0),
         ("space", Kind::Space, space.word(), 0),
-        ("budget", Kind::Budget, budget.0, 0),
+        ("budget", Kind::Budget, budget.word(), 0),
         ("log", Kind::Log, 0, 0),
         ("ports", Kind::IoPorts, PORTS << 32, 0),
         ("interrupts", Kind::Interrupt, LINES << 32, 0),
@@ -197,16 +188,15 @@ fn caps(process: u64, space: SpaceId, budget: BudgetId, memories: [MemoryId; 2])
 
 #[inline(never)]
 fn first_thread(
-    registry: &mut Registry<MemoryState<Pages>>,
+    registry: &mut Registry<Vm<Pages>>,
     (budget, space): (BudgetId, SpaceId),
     process: u32,
     entry: u64,
 ) -> Made<NewThread> {
-    let state = &mut registry.vm;
     let page_address = AREA_AT + boot::AREA_MESSAGE_PAGE;
-    let pinned = state.vm.pin(&mut state.budgets, budget, space, page_address);
-    let (page, _) = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
-    let root = state.vm.space(space).map_or(0, |s| s.root().0 as u64);
+    let pinned = registry.vm.pin(budget, space, page_address);
+    let page = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
+    let root = registry.vm.space(space).map_or(0, |s| s.root().0 as u64);
     Ok(NewThread {
         process,
         entry: IMAGE_AT + entry,

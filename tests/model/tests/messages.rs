@@ -454,6 +454,24 @@ fn capabilities_are_copied_or_moved_and_refused_if_not_accepted() {
 }
 
 #[test]
+fn a_capability_that_may_not_be_passed_on_is_not() {
+    let mut p = pair(1);
+    let s = p.w.thread(p.server, 5, Some(0));
+    assert_eq!(p.w.call_flags(s, with_caps(Op::Receive, 0, 1), p.at.0, &[]), None);
+    let c = p.w.thread(p.client, 3, Some(0));
+    let own = p.w.make_reply(p.client);
+    let object = p.w.object(p.client, own);
+    let kept = p.w.endow(p.client, Cap { rights: Rights::SEND, ..all(Kind::Reply, object) });
+    p.w.set_caps(c, &[CapArg { handle: kept, rights: Rights::ALL.0, moved: 0 }]);
+    let before = p.w.fingerprint();
+    let got = p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]).expect("an error");
+    assert_eq!((got.status, p.w.fingerprint()), (Err(Error::NoRight), before));
+    p.w.set_caps(c, &[CapArg { handle: own, rights: Rights::SEND.0, moved: 0 }]);
+    assert_eq!(p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]), None);
+    assert_eq!(p.w.outcome(s).status, status(Arrived::Message, 0, 1));
+}
+
+#[test]
 fn a_queued_caller_with_too_many_capabilities_is_refused_and_the_receiver_waits_on() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 1, Some(0));
@@ -764,6 +782,39 @@ fn a_table_grows_only_when_it_is_full() {
         made += 1;
     }
     assert_eq!((made, chunks(&w)), (5 * 64 - 1, 5), "all slots that there are");
+}
+
+#[test]
+fn what_finds_no_room_in_its_makers_table_was_not_made() {
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread(p, 5, None);
+    let at = w.make_endpoint(p);
+    let (budget, own) = (w.endow(p, all(Kind::Budget, 0)), w.process_cap(p, p));
+    let mut last = Handle::NONE;
+    while let Some(Ok(_)) = w.call(t, Op::Derive, own.0, &[0, 0]).map(|o| o.status) {
+        last = Handle(w.outcome(t).badge);
+    }
+    let makers = [
+        (Op::EndpointCreate, budget, [0; 5]),
+        (Op::NotificationCreate, budget, [at.0, 0, 0, 0, 0]),
+        (Op::ReplyCreate, budget, [0; 5]),
+        (Op::ProcessCreate, budget, [0; 5]),
+        (Op::ThreadCreate, own, [0, 0, 0, 1, 5]),
+    ];
+    let before = w.fingerprint();
+    for (op, first, words) in makers {
+        for _ in 0..10 {
+            assert_eq!(w.call(t, op, first.0, &words).map(|o| o.status), Some(Err(Error::NoBudget)), "{op:?}");
+            assert_eq!(w.fingerprint(), before, "{op:?} left something");
+        }
+    }
+    for (op, first, words) in makers {
+        assert!(w.call(t, Op::Close, last.0, &[]).is_some());
+        let made = w.call(t, op, first.0, &words).expect("it returned");
+        assert!(made.status.is_ok(), "{op:?} {made:?}");
+        last = Handle(made.badge);
+    }
 }
 
 #[test]

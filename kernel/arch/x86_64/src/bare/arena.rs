@@ -70,7 +70,7 @@ impl<S> Region<S> {
 
 impl<S> Store<S> for Region<S> {
     #[inline(always)]
-    fn len(&self) -> u32 {
+    fn count(&self) -> u32 {
         self.length
     }
 
@@ -86,16 +86,12 @@ impl<S> Store<S> for Region<S> {
         (index < self.length).then(|| unsafe { &mut *self.place(index) })
     }
 
-    fn is_full(&self) -> bool {
-        u64::from(self.length) >= self.mapped * Self::PER_PAGE
-    }
-
     fn grow(&mut self, frame: Frame) -> bool {
         self.mapped < self.reserved && self.map_next(frame).is_ok()
     }
 
     fn push(&mut self, slot: S) -> bool {
-        if self.is_full() || self.length == u32::MAX {
+        if u64::from(self.length) >= self.mapped * Self::PER_PAGE || self.length == u32::MAX {
             return false;
         }
         // SAFETY: the slot's page is mapped, and no slot is there yet.
