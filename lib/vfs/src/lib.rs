@@ -1,4 +1,4 @@
-//! Linux files as a value: tmpfs, /dev, /proc, mounts, paths, descriptors, pipes, locks, readiness.
+//! Linux files as a value: tmpfs, /dev, /proc, mounts, paths, descriptors, pipes, socket pairs, locks, readiness.
 //!
 //! One value, [`Vfs`], holds all state in arenas of plain data. A system call of the file family, its arguments decoded,
 //! is one method: it takes a [`Ctx`] (who asks, when), and returns what came of it. What must always hold:
@@ -33,6 +33,8 @@ mod pipe;
 mod procfs;
 mod procfs_tree;
 mod remote;
+mod ring;
+mod socket;
 mod tar;
 mod tmpfs;
 mod types;
@@ -50,10 +52,12 @@ pub use name::{NAME_MAX, PATH_MAX};
 pub use node::{FileType, Inode, InodeId, Place};
 pub use ops::map::MapTarget;
 pub use ops::poll::Readiness;
+pub use ops::socket::{Ends, Received, SocketError};
 pub use ops::stat::SetTime;
 pub use pipe::PIPE_BUF;
 pub use procfs::{NoProcesses, ProcFile, ProcOwner, ProcSource};
 pub use remote::{Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target};
+pub use socket::{MessageFlags, SocketKind};
 pub use tar::TarError;
 pub use types::{
     Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,

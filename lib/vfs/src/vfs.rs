@@ -11,6 +11,7 @@ use crate::node::{Inode, Node, Place};
 use crate::ops::open::Opening;
 use crate::pipe::Pipe;
 use crate::remote::RemoteOp;
+use crate::socket::Pair;
 use crate::types::{Cred, Fd, FsContextId, TableId, Time};
 use crate::wait::{QueueId, TaskId, WaitOn, Waits};
 use alloc::vec::Vec;
@@ -31,6 +32,7 @@ pub struct Vfs<C> {
     pub(crate) tables: Arena<FdTable>,
     pub(crate) contexts: Arena<FsContext>,
     pub(crate) pipes: Arena<Pipe>,
+    pub(crate) pairs: Arena<Pair>,
     pub(crate) waits: Waits,
     pub(crate) locks: Locks,
     /// Opens of FIFOs that wait for the other side.
@@ -40,7 +42,7 @@ pub struct Vfs<C> {
     /// Servers to be told of a last close.
     pub(crate) closes: Vec<RemoteOp>,
     pub(crate) root: Place,
-    /// The hidden file system of pipes.
+    /// The hidden file system of pipes and sockets.
     pub(crate) pipe_mount: MountId,
     pub(crate) pipe_super: SuperId,
     pub(crate) next_minor: u32,
@@ -67,6 +69,7 @@ impl<C: Contents> Vfs<C> {
             tables: Arena::default(),
             contexts: Arena::default(),
             pipes: Arena::default(),
+            pairs: Arena::default(),
             waits: Waits::default(),
             locks: Locks::default(),
             opening: Vec::new(),

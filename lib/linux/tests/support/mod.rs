@@ -696,6 +696,14 @@ pub mod nr {
     pub const ALARM: u64 = 37;
     pub const GETPID: u64 = 39;
     pub const SOCKET: u64 = 41;
+    pub const SENDTO: u64 = 44;
+    pub const RECVFROM: u64 = 45;
+    pub const SENDMSG: u64 = 46;
+    pub const RECVMSG: u64 = 47;
+    pub const SHUTDOWN: u64 = 48;
+    pub const GETSOCKNAME: u64 = 51;
+    pub const SOCKETPAIR: u64 = 53;
+    pub const GETSOCKOPT: u64 = 55;
     pub const CLONE: u64 = 56;
     pub const FORK: u64 = 57;
     pub const VFORK: u64 = 58;

@@ -98,7 +98,7 @@ impl<C: Contents> Vfs<C> {
         }
     }
 
-    fn check_free_fd(&self, ctx: &Ctx, count: usize) -> Result<(), Errno> {
+    pub(crate) fn check_free_fd(&self, ctx: &Ctx, count: usize) -> Result<(), Errno> {
         let table = self.tables.get(ctx.files).ok_or(Errno::EBADF)?;
         let first = table.lowest_free(0, ctx.nofile)?;
         if count > 1 {
@@ -130,6 +130,7 @@ impl<C: Contents> Vfs<C> {
         let Some(gone) = self.descs.remove(id) else { return };
         match gone.what {
             What::Pipe(pipe) => self.leave_pipe(pipe, gone.flags, gone.place),
+            What::Socket { pair, side } => self.leave_socket(pair, side),
             What::Remote { server, file } => self.closes.push(RemoteOp {
                 target: Target::Server(server),
                 request: Request::Close { file },
@@ -509,7 +510,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fcntl `F_GETPIPE_SZ`.
     pub fn get_pipe_size(&mut self, ctx: &Ctx, fd: Fd) -> Result<u32, Errno> {
-        Ok(self.pipe_at(ctx, fd)?.capacity as u32)
+        Ok(self.pipe_at(ctx, fd)?.capacity() as u32)
     }
 
     /// fcntl `F_SETPIPE_SZ`: gives the size set, a power of two of pages. `EPERM` over 1 MiB.

@@ -325,7 +325,9 @@ impl<C: Contents> Vfs<C> {
     pub(crate) fn path_from(&self, ctx: &Ctx, place: Place, dir: Option<InodeId>) -> Result<Vec<u8>, Errno> {
         let root = self.contexts.get(ctx.fs).ok_or(Errno::ENOENT)?.root;
         if place.mount == self.pipe_mount {
-            return Ok(alloc::format!("pipe:[{}]", self.inode(place.inode().ok_or(Errno::EIO)?)?.ino).into_bytes());
+            let inode = self.inode(place.inode().ok_or(Errno::EIO)?)?;
+            let what = if inode.kind() == FileType::Socket { "socket" } else { "pipe" };
+            return Ok(alloc::format!("{what}:[{}]", inode.ino).into_bytes());
         }
         let mut parts: Vec<Vec<u8>> = Vec::new();
         let mut deleted = false;

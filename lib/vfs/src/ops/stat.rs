@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::What;
 use crate::mount::MountKind;
 use crate::name::NAME_MAX;
-use crate::node::{Body, FileType, InodeId, Node, Place};
+use crate::node::{Body, FileType, Inode, InodeId, Node, Place};
 use crate::ops::remote::Then;
 use crate::remote::Request;
 use crate::tmpfs::WRITE;
@@ -31,6 +31,7 @@ const BLOCK: u64 = 4096;
 const PROC_MAGIC: u64 = 0x9fa0;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
+const SOCKFS_MAGIC: u64 = 0x534f_434b;
 
 impl<C: Contents> Vfs<C> {
     /// newfstatat(2), statx(2): `AT_EMPTY_PATH`, `AT_SYMLINK_NOFOLLOW`.
@@ -118,7 +119,10 @@ impl<C: Contents> Vfs<C> {
         let sb = self.super_of(place)?;
         let magic = match sb.kind {
             MountKind::Proc => PROC_MAGIC,
-            _ if place.mount == self.pipe_mount => PIPEFS_MAGIC,
+            _ if place.mount == self.pipe_mount => match place.inode().map(|id| self.inode(id)).transpose()? {
+                Some(Inode { body: Body::Socket, .. }) => SOCKFS_MAGIC,
+                _ => PIPEFS_MAGIC,
+            },
             _ => TMPFS_MAGIC,
         };
         let capacity = match sb.kind {
