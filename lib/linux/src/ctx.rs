@@ -149,7 +149,7 @@ impl Ctx<'_> {
     /// Queues the caller where the file system says; true: make the call again at once.
     pub fn wait_for_file(&mut self, on: sal_vfs::WaitOn) -> Result<bool, Errno> {
         let id = self.task;
-        if !self.vfs.wait(on, sal_vfs::TaskId(id.index() as u64)) {
+        if !self.vfs.wait(on, sal_vfs::TaskId(id.to_raw())) {
             return Ok(true);
         }
         let task = self.me_mut()?;

@@ -1,12 +1,12 @@
 //! Open file descriptions: what dup and fork share.
 
-use crate::arena::Id;
 use crate::node::{InodeId, Place};
 use crate::pipe::PipeId;
 use crate::procfs::ProcFile;
 use crate::remote::{RemoteFile, ServerId};
 use crate::socket::{PairId, Side};
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// Names an open file description.
 pub(crate) type DescId = Id<Description>;

@@ -17,7 +17,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod arena;
 mod contents;
 mod devfs;
 mod dir;
@@ -42,7 +41,6 @@ mod vfs;
 mod wait;
 mod walk;
 
-pub use arena::Id;
 pub use contents::{Capacity, ContentId, Contents, Dest, Extent, HeapContents, PAGE, SliceDest, SliceSource, Source};
 pub use errno::Errno;
 pub use fd::{FdTable, FsContext};
@@ -57,6 +55,7 @@ pub use ops::stat::SetTime;
 pub use pipe::PIPE_BUF;
 pub use procfs::{NoProcesses, ProcFile, ProcOwner, ProcSource};
 pub use remote::{Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target};
+pub use sal_arena::Id;
 pub use socket::{MessageFlags, SocketKind};
 pub use tar::TarError;
 pub use types::{

@@ -2,11 +2,11 @@
 //!
 //! Waiting and waking is the operations' business; here is only what is in the pipe and who holds its ends.
 
-use crate::arena::Id;
 use crate::contents::{Dest, Source};
 use crate::errno::Errno;
 use crate::ring::Ring;
 use crate::wait::{Events, QueueId};
+use sal_arena::Id;
 
 /// Writes up to this many bytes are never torn.
 pub const PIPE_BUF: usize = 4096;

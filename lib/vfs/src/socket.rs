@@ -3,12 +3,12 @@
 //! An end has one open description, which may be shared but never be opened again; when it goes, the end is closed. Waiting and waking is the
 //! operations' business; here is only what is in an end and what may still come.
 
-use crate::arena::Id;
 use crate::errno::Errno;
 use crate::ring::Ring;
 use crate::wait::{Events, QueueId};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use sal_arena::Id;
 
 /// Bytes on their way to an end at most: Linux's `net.core.wmem_default`.
 pub(crate) const CAPACITY: usize = 212_992;

@@ -1,6 +1,5 @@
 //! The plain types of the interface: who calls, when, what comes out.
 
-use crate::arena::Id;
 use crate::errno::Errno;
 use crate::fd::{FdTable, FsContext};
 use crate::procfs::ProcSource;
@@ -8,6 +7,7 @@ use crate::remote::RemoteOp;
 use crate::wait::WaitOn;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// A file descriptor number as a program gives it: anything can come in.
 pub type Fd = i32;

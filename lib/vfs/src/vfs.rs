@@ -1,6 +1,5 @@
 //! The state of all files, and the life of tables and contexts.
 
-use crate::arena::Arena;
 use crate::contents::{Contents, Dest};
 use crate::errno::Errno;
 use crate::fd::{FdTable, FsContext};
@@ -17,6 +16,7 @@ use crate::wait::{QueueId, TaskId, WaitOn, Waits};
 use alloc::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use sal_arena::Arena;
 
 /// All files of the system.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl<C: Contents> Vfs<C> {
         let mut supers = Arena::default();
         let mut mounts = Arena::default();
         let pipe_super = supers.insert(Super::new(MountKind::Tmpfs, 1));
-        let nowhere = Node::Inode(crate::arena::Id::from_raw(0));
+        let nowhere = Node::Inode(sal_arena::Id::from_raw(0));
         let pipe_mount =
             mounts.insert(Mount { sb: pipe_super, root: nowhere, point: None, source: b"pipefs".to_vec() });
         let mut vfs = Vfs {

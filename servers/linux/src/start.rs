@@ -57,14 +57,11 @@ pub(crate) fn main(startup: &'static Startup) {
     complete(&mut line, grants, stdio);
     let config = Config { protect_init, stdio, ..Config::default() };
     let core = new_core(startup, grants, config, line.time);
-    let shared: &'static Shared = Box::leak(Box::new(Shared::new(core, Pool::new(console), bell(badge::OWN))));
+    let supervisor = grants.find("supervisor");
+    let shared: &'static Shared =
+        Box::leak(Box::new(Shared::new(core, Pool::new(console), supervisor, bell(badge::OWN))));
     shared.core.lock().machine.shared = Some(shared);
-    let mut door = Door {
-        shared,
-        console: terminal,
-        names: grants.get("names").map(|grant| Names::new(grant.handle)),
-        supervisor: grants.find("supervisor"),
-    };
+    let mut door = Door { shared, console: terminal, names: grants.get("names").map(|grant| Names::new(grant.handle)) };
     let started = populate(shared, grants).and_then(|()| {
         if let Some(names) = &mut door.names {
             names.watch(bell(badge::NAMES).into_handle());
