@@ -63,7 +63,18 @@ const COMMANDS: &[Command] = &[
         output: || b"a b||\"'%$|".to_vec(),
         ..PLAIN
     },
+    // What a program misses is counted by name, where everybody can read it, and a supervisor's death forgets nothing.
+    Command {
+        name: "run/missing-calls",
+        command: &["sh", "-c", MISSING_CALLS],
+        output: || b"enosys_ioprio_get 1\nenosys_ioprio_get 2\n".to_vec(),
+        ..PLAIN
+    },
 ];
+
+/// Makes the same missing call before and after the supervisor is killed.
+const MISSING_CALLS: &str = "ask() { ionice -p 1 2>/dev/null; grep ioprio /svc/linux/stats; }; ask; \
+    echo kill > /svc/supervisor/ctl; ask";
 
 /// 200,000 bytes, all values in changing neighbourhoods.
 fn every_byte() -> Vec<u8> {
