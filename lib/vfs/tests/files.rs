@@ -126,7 +126,7 @@ fn an_unlinked_file_lives_while_it_is_open_and_its_pages_come_back() {
     assert_eq!(w.call(|v, c| v.lseek(c, fd, 0, 0)).map(done), Ok(0));
     assert_eq!(w.read(fd, 20000).unwrap().len(), 10000);
     assert_eq!(free(&mut w), 97);
-    let MapTarget::Contents { place, .. } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else { panic!() };
+    let MapTarget::Contents { place } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else { panic!() };
     w.close(fd).unwrap();
     assert_eq!(free(&mut w), 97);
     w.vfs.unpin(place);
