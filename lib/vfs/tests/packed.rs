@@ -204,9 +204,15 @@ fn data_and_holes() {
     let page = PAGE as u64;
     write(&mut c, id, 2 * page, &[1; 10]).unwrap();
     assert_eq!((c.seek(id, 0, Extent::Data), c.seek(id, 0, Extent::Hole)), (Some(2 * page), Some(0)));
-    assert_eq!((c.seek(id, 2 * page + 5, Extent::Data), c.seek(id, 2 * page, Extent::Hole)), (Some(2 * page + 5), Some(3 * page)));
+    assert_eq!(
+        (c.seek(id, 2 * page + 5, Extent::Data), c.seek(id, 2 * page, Extent::Hole)),
+        (Some(2 * page + 5), Some(3 * page))
+    );
     assert_eq!((c.seek(id, 3 * page, Extent::Data), c.allocated(id)), (None, page));
     let tiny = c.create().unwrap();
     write(&mut c, tiny, 0, b"x").unwrap();
-    assert_eq!((c.seek(tiny, 0, Extent::Data), c.seek(tiny, 0, Extent::Hole), c.allocated(tiny)), (Some(0), Some(page), page));
+    assert_eq!(
+        (c.seek(tiny, 0, Extent::Data), c.seek(tiny, 0, Extent::Hole), c.allocated(tiny)),
+        (Some(0), Some(page), page)
+    );
 }

@@ -1,5 +1,6 @@
 //! From the start-up page to the first program.
 
+use crate::bank::Bank;
 use crate::door::{Door, badge};
 use crate::machine::Machine;
 use crate::mounts::{Names, mount};
@@ -21,10 +22,10 @@ use sal_proto::console::{self, Kind, Stream};
 use sal_proto::memory;
 use sal_rt::connection::fresh_key;
 use sal_rt::handle::Notification;
-use sal_rt::{Connection, Grants, log, start};
+use sal_rt::{Connection, Grants, Mutex, log, start};
 use sal_sys::capability;
 use sal_sys::ipc::{self, Extras};
-use sal_vfs::MountKind;
+use sal_vfs::{MountKind, Packed};
 
 /// Where a program without a path is looked for.
 const PATH: &[u8] = b"/usr/sbin:/usr/bin:/sbin:/bin";
@@ -152,7 +153,8 @@ fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, 
         Some(grant) => Source::Server(memory::Client(connect(grant.handle))),
         None => Source::Budget(programs),
     };
-    let store = sal_linux_core::Store(Box::new(Store::new(source)));
+    let source: &'static Mutex<Source> = Box::leak(Box::new(Mutex::new(source)));
+    let store = sal_linux_core::Store(Box::new(Packed::new(Bank(source), Store::new(source))));
     let mut linux = match Linux::new(config, store, &mut machine) {
         Ok(linux) => linux,
         Err(error) => start::die(ExitReason::NoResources, format_args!("linux: no root file system: {error:?}")),

@@ -9,8 +9,8 @@ mod pages;
 use crate::contents::{Capacity, ContentId, Contents, Dest, Extent, PAGE, SliceSource, Source};
 use crate::errno::Errno;
 use alloc::vec::Vec;
-use pages::{CELL_MOST, Cell, PageId, Pages};
 pub use pages::{Bank, CHUNK_PAGES};
+use pages::{CELL_MOST, Cell, PageId, Pages};
 use sal_arena::{Arena, Id};
 
 /// Bytes of a small file at most.
