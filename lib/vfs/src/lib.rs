@@ -34,6 +34,7 @@ mod procfs;
 mod procfs_tree;
 mod remote;
 mod ring;
+mod room;
 mod socket;
 mod tar;
 mod tmpfs;

@@ -121,7 +121,7 @@ pub struct Inode {
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Dir {
-        entries: Directory,
+        entries: Box<Directory>,
         parent: InodeId,
     },
     File(ContentId),

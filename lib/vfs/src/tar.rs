@@ -352,7 +352,7 @@ impl<C: Contents> Vfs<C> {
         if self.inode(id).map_err(refused)?.is_dir() {
             return Err(("a directory is there already", None));
         }
-        self.entries_mut(dir).map_err(refused)?.remove(name.bytes());
+        self.remove_name(dir, name).map_err(refused)?;
         self.lost_name(dir, id, ctx.now).map_err(refused)
     }
 

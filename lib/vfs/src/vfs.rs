@@ -10,6 +10,7 @@ use crate::node::{Inode, Node, Place};
 use crate::ops::open::Opening;
 use crate::pipe::Pipe;
 use crate::remote::RemoteOp;
+use crate::room::Room;
 use crate::socket::Pair;
 use crate::types::{Cred, Fd, FsContextId, TableId, Time};
 use crate::wait::{QueueId, TaskId, WaitOn, Waits};
@@ -46,6 +47,7 @@ pub struct Vfs<C> {
     pub(crate) pipe_mount: MountId,
     pub(crate) pipe_super: SuperId,
     pub(crate) next_minor: u32,
+    pub(crate) room: Room,
     pub(crate) random: ChaCha8Rng,
 }
 
@@ -79,11 +81,17 @@ impl<C: Contents> Vfs<C> {
             pipe_mount,
             pipe_super,
             next_minor: 2,
+            room: Room::default(),
             random: ChaCha8Rng::seed_from_u64(0),
         };
         let mount = vfs.new_mount(b"tmpfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
         vfs.root = vfs.mount_root(mount).ok_or(Errno::EIO)?;
         Ok(vfs)
+    }
+
+    /// Inodes and names may take so many bytes of the heap; a program that wants more gets `ENOSPC`.
+    pub fn limit_room(&mut self, bytes: u64) {
+        self.room.limit(bytes);
     }
 
     /// Seeds /dev/random, /dev/urandom and [`Vfs::random`]. Before it is called they are predictable.

@@ -35,9 +35,12 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 const NO_SYSTEM: u8 = 125;
 
-/// Frames kept for the personality's own tables and stacks: this part of its budget, but not more than that.
-const OWN_PART: u64 = 4;
-const OWN_MOST: u64 = 4096;
+/// Frames kept for the personality itself: of `OWN_OF` parts of its budget so many, but not more than that.
+const OWN_PARTS: u64 = 2;
+const OWN_OF: u64 = 5;
+const OWN_MOST: u64 = 32768;
+/// Of these, the part that inodes and names may not have: it is for stacks, pipes, tables, page tables.
+const REST_PART: u64 = 5;
 
 /// Why the first program doesn't run: what is written to the error output, and the machine's exit status.
 struct Refusal(String, u8);
@@ -139,7 +142,7 @@ fn complete(line: &mut CommandLine, grants: Grants<'static>, stdio: Stdio) {
 fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, time: Option<u64>) -> Core {
     let own = start::own::budget();
     let left = capability::budget_info(own).map_or(0, |info| info.left);
-    let keep = (left / OWN_PART).min(OWN_MOST);
+    let keep = (left / OWN_OF * OWN_PARTS).min(OWN_MOST);
     let programs = match capability::budget_create(own, left - keep) {
         Ok(budget) => budget,
         Err(error) => no_resources("budget for programs", error),
@@ -162,6 +165,7 @@ fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, 
     let mut seed = [0; 32];
     machine.random(&mut seed);
     linux.vfs().seed(seed);
+    linux.vfs().limit_room((keep - keep / REST_PART) * sal_abi::PAGE);
     Core { linux, machine }
 }
 

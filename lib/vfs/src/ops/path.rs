@@ -171,6 +171,8 @@ impl<C: Contents> Vfs<C> {
         if inode.nlink == u32::MAX {
             return Err(Errno::EMLINK);
         }
+        self.room.check(crate::room::of_name(&name))?;
+        let inode = self.inode_mut(id)?;
         inode.nlink += 1;
         inode.linkable = false;
         inode.ctime = ctx.now;
@@ -208,7 +210,7 @@ impl<C: Contents> Vfs<C> {
         if self.inode(id)?.is_dir() {
             return Err(Errno::EISDIR);
         }
-        self.entries_mut(dir)?.remove(name.bytes());
+        self.remove_name(dir, name)?;
         self.touch_dir(dir, ctx.now)?;
         self.lost_name(dir, id, ctx.now)
     }
@@ -234,7 +236,7 @@ impl<C: Contents> Vfs<C> {
         if self.entries(id)?.len() > 0 {
             return Err(Errno::ENOTEMPTY);
         }
-        self.entries_mut(dir)?.remove(name.bytes());
+        self.remove_name(dir, name)?;
         self.touch_dir(dir, ctx.now)?;
         self.lost_name(dir, id, ctx.now)
     }

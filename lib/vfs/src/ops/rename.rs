@@ -6,6 +6,7 @@ use crate::name::Name;
 use crate::node::{Body, InodeId};
 use crate::ops::remote::Then;
 use crate::remote::Request;
+use crate::room;
 use crate::tmpfs::WRITE;
 use crate::types::{Ctx, Fd, Outcome, Try};
 use crate::vfs::Vfs;
@@ -146,6 +147,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     fn move_to(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId) -> Result<(), Errno> {
+        self.room.check(room::of_name(&to.name).saturating_sub(room::of_name(&from.name)))?;
         self.add_name(to.dir, to.name, moving, ctx.now)?;
         self.left(ctx, from, to.dir, moving)
     }
@@ -159,7 +161,7 @@ impl<C: Contents> Vfs<C> {
 
     /// The new name is there; the old one goes, and a directory learns its new parent.
     fn left(&mut self, ctx: &Ctx, from: &Side, to: InodeId, moving: InodeId) -> Result<(), Errno> {
-        self.entries_mut(from.dir)?.remove(from.name.bytes());
+        self.remove_name(from.dir, &from.name)?;
         self.touch_dir(from.dir, ctx.now)?;
         self.inode_mut(moving)?.ctime = ctx.now;
         self.reparent(moving, from.dir, to)

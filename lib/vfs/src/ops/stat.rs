@@ -129,8 +129,9 @@ impl<C: Contents> Vfs<C> {
             MountKind::Tmpfs | MountKind::Dev if magic == TMPFS_MAGIC => self.contents.capacity(),
             _ => crate::contents::Capacity::default(),
         };
-        // An inode takes memory of its own; one per page is what tmpfs allows by default.
-        let files = capacity.total;
+        // Without a limit of their own: one per page is what tmpfs allows by default.
+        let by_page = (capacity.total, capacity.total.saturating_sub(sb.inodes));
+        let (files, files_free) = self.room.files().filter(|_| capacity.total > 0).unwrap_or(by_page);
         Ok(StatFs {
             kind: magic,
             bsize: BLOCK,
@@ -138,7 +139,7 @@ impl<C: Contents> Vfs<C> {
             bfree: capacity.free,
             bavail: capacity.free,
             files,
-            ffree: files.saturating_sub(sb.inodes),
+            ffree: files_free,
             fsid: sb.dev,
             namelen: NAME_MAX as u64,
             flags: 0x20,
