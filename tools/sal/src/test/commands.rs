@@ -63,6 +63,13 @@ const COMMANDS: &[Command] = &[
         output: || b"a b||\"'%$|".to_vec(),
         ..PLAIN
     },
+    Command {
+        name: "run/many-files",
+        command: &["sh", "-c", MANY_FILES],
+        output: || b"77777\nfull\nsame\n".to_vec(),
+        boot: |run| run.timeout = Some(4 * LIMIT),
+        ..PLAIN
+    },
     // What a program misses is counted by name, where everybody can read it, and a supervisor's death forgets nothing.
     Command {
         name: "run/missing-calls",
@@ -71,6 +78,12 @@ const COMMANDS: &[Command] = &[
         ..PLAIN
     },
 ];
+
+/// Makes files until there is no room, then removes them: what the root has in use is the same as before.
+const MANY_FILES: &str = "mkdir /m; df / | awk 'END { print $3 }' > /before; \
+    awk 'BEGIN { for (i = 0; i < 300000; i++) { f = \"/m/\" i; print i > f; close(f) } }' 2>/dev/null; \
+    [ $(ls /m | wc -l) -ge 100000 ] && cat /m/77777; mkdir /n 2>/dev/null || echo full; rm -r /m; mkdir /n && \
+    df / | awk 'END { print $3 }' | cmp - /before && echo same";
 
 /// Makes the same missing call before and after the supervisor is killed.
 const MISSING_CALLS: &str = "ask() { ionice -p 1 2>/dev/null; grep ioprio /svc/linux/stats; }; ask; \
