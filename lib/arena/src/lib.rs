@@ -1,8 +1,7 @@
 //! Slots of plain data with generation-tagged ids.
 //!
 //! What must always hold: a stale id is never another object, for a slot's generation changes when it is freed, and a slot at its last
-//! generation retires. Ids are plain numbers, so that the whole state can lie in any memory and be copied. Slots lie in pieces of a fixed
-//! number, which never move: a large arena grows without a second copy of itself.
+//! generation retires. Ids are plain numbers, so that the whole state can lie in any memory and be copied.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -46,11 +45,6 @@ impl<T> Id<T> {
     pub const fn index(self) -> usize {
         self.index as usize
     }
-
-    #[inline(always)]
-    const fn place(self) -> (usize, usize) {
-        (self.index as usize / PIECE, self.index as usize % PIECE)
-    }
 }
 
 impl<T> Clone for Id<T> {
@@ -86,52 +80,129 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
+/// A place for an object, and how often it was used.
 #[derive(Clone, Debug)]
-struct Slot<T> {
+pub struct Slot<T> {
     generation: u32,
     value: Option<T>,
 }
 
-/// A growing table of `T`, freed slots used again under a new generation.
-#[derive(Clone, Debug)]
-pub struct Arena<T> {
-    pieces: Vec<Vec<Slot<T>>>,
-    free: Vec<u32>,
-    count: usize,
+/// A growing row of slots.
+pub trait Row<S>: Default {
+    /// The slot of that index.
+    fn get(&self, index: usize) -> Option<&S>;
+
+    /// The slot of that index, to change it.
+    fn get_mut(&mut self, index: usize) -> Option<&mut S>;
+
+    /// One more; its index.
+    fn push(&mut self, slot: S) -> usize;
+
+    /// All, in order.
+    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a S>
+    where
+        S: 'a;
 }
 
-impl<T> Default for Arena<T> {
-    fn default() -> Self {
-        Arena { pieces: Vec::new(), free: Vec::new(), count: 0 }
+impl<S> Row<S> for Vec<S> {
+    #[inline(always)]
+    fn get(&self, index: usize) -> Option<&S> {
+        self.as_slice().get(index)
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, index: usize) -> Option<&mut S> {
+        self.as_mut_slice().get_mut(index)
+    }
+
+    fn push(&mut self, slot: S) -> usize {
+        Vec::push(self, slot);
+        self.len() - 1
+    }
+
+    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a S>
+    where
+        S: 'a,
+    {
+        self.as_slice().iter()
     }
 }
 
-impl<T> Arena<T> {
+/// A row in pieces of a fixed number, which never move: it grows without a second copy of itself, and a look-up takes a step more.
+#[derive(Clone, Debug)]
+pub struct Pieces<S>(Vec<Vec<S>>);
+
+impl<S> Default for Pieces<S> {
+    fn default() -> Self {
+        Pieces(Vec::new())
+    }
+}
+
+impl<S> Row<S> for Pieces<S> {
+    #[inline]
+    fn get(&self, index: usize) -> Option<&S> {
+        self.0.get(index / PIECE)?.get(index % PIECE)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, index: usize) -> Option<&mut S> {
+        self.0.get_mut(index / PIECE)?.get_mut(index % PIECE)
+    }
+
+    fn push(&mut self, slot: S) -> usize {
+        if self.0.last().is_none_or(|piece| piece.len() == PIECE) {
+            self.0.push(Vec::new());
+        }
+        let before = (self.0.len() - 1) * PIECE;
+        self.0.last_mut().map_or(0, |piece| {
+            piece.push(slot);
+            before + piece.len() - 1
+        })
+    }
+
+    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a S>
+    where
+        S: 'a,
+    {
+        self.0.iter().flatten()
+    }
+}
+
+/// A growing table of `T`, freed slots used again under a new generation.
+#[derive(Clone, Debug)]
+pub struct Arena<T, R = Vec<Slot<T>>> {
+    slots: R,
+    free: Vec<u32>,
+    count: usize,
+    of: PhantomData<T>,
+}
+
+/// An arena of very many: in [`Pieces`].
+pub type TallArena<T> = Arena<T, Pieces<Slot<T>>>;
+
+impl<T, R: Default> Default for Arena<T, R> {
+    fn default() -> Self {
+        Arena { slots: R::default(), free: Vec::new(), count: 0, of: PhantomData }
+    }
+}
+
+impl<T, R: Row<Slot<T>>> Arena<T, R> {
     /// Puts `value` in and names it.
     pub fn insert(&mut self, value: T) -> Id<T> {
         self.count += 1;
-        if let Some(index) = self.free.pop() {
-            let id = Id::<T> { index, generation: 0, of: PhantomData };
-            if let Some(slot) = self.slot_mut(id) {
-                slot.value = Some(value);
-                return Id { generation: slot.generation, ..id };
-            }
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
+            slot.value = Some(value);
+            return Id { index, generation: slot.generation, of: PhantomData };
         }
-        let full = self.pieces.last().is_none_or(|piece| piece.len() == PIECE);
-        if full {
-            self.pieces.push(Vec::new());
-        }
-        let before = (self.pieces.len() - 1) * PIECE;
-        let index = self.pieces.last_mut().map_or(0, |piece| {
-            piece.push(Slot { generation: 1, value: Some(value) });
-            before + piece.len() - 1
-        });
+        let index = self.slots.push(Slot { generation: 1, value: Some(value) });
         Id { index: index as u32, generation: 1, of: PhantomData }
     }
 
     /// Takes the object out; its id names nothing from now on.
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
-        let slot = self.slot_mut(id).filter(|s| s.generation == id.generation)?;
+        let slot = self.slots.get_mut(id.index()).filter(|s| s.generation == id.generation)?;
         let value = slot.value.take()?;
         // A slot at its last generation retires: it is never reused, so an old id can't come true again.
         if let Some(next) = slot.generation.checked_add(1) {
@@ -142,30 +213,26 @@ impl<T> Arena<T> {
         Some(value)
     }
 
-    #[inline(always)]
-    fn slot_mut(&mut self, id: Id<T>) -> Option<&mut Slot<T>> {
-        let (piece, at) = id.place();
-        self.pieces.get_mut(piece)?.get_mut(at)
-    }
-
     /// The object, if the id is not stale.
     #[inline(always)]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
-        let (piece, at) = id.place();
-        let slot = self.pieces.get(piece)?.get(at)?;
+        let slot = self.slots.get(id.index())?;
         if slot.generation == id.generation { slot.value.as_ref() } else { None }
     }
 
     /// The object to change, if the id is not stale.
     #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        let slot = self.slot_mut(id)?;
+        let slot = self.slots.get_mut(id.index())?;
         if slot.generation == id.generation { slot.value.as_mut() } else { None }
     }
 
     /// Every object with its id, in index order.
-    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.pieces.iter().flatten().enumerate().filter_map(|(i, s)| {
+    pub fn iter<'a>(&'a self) -> impl Iterator<Item = (Id<T>, &'a T)>
+    where
+        T: 'a,
+    {
+        self.slots.iter().enumerate().filter_map(|(i, s)| {
             let value = s.value.as_ref()?;
             Some((Id { index: i as u32, generation: s.generation, of: PhantomData }, value))
         })
@@ -184,13 +251,13 @@ impl<T> Arena<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, Id, PIECE};
+    use super::{Arena, Id, PIECE, Row, Slot, TallArena};
     use std::collections::BTreeMap;
     use std::vec::Vec;
 
     #[test]
     fn a_stale_id_is_refused() {
-        let mut arena = Arena::default();
+        let mut arena: Arena<char> = Arena::default();
         let first = arena.insert('a');
         assert_eq!(arena.remove(first), Some('a'));
         let second = arena.insert('b');
@@ -205,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_slot_at_its_last_generation_retires() {
-        let mut arena = Arena::default();
+        let mut arena: Arena<i32> = Arena::default();
         let id = arena.insert(1);
-        arena.pieces[0][0].generation = u32::MAX;
+        arena.slots[0].generation = u32::MAX;
         let last = Id::from_raw(u64::from(u32::MAX) << 32 | id.index() as u64);
         assert_eq!(arena.remove(last), Some(1));
         assert_ne!(arena.insert(2).index(), last.index());
@@ -217,7 +284,12 @@ mod tests {
     /// Against a map, over several pieces.
     #[test]
     fn like_a_map() {
-        let (mut arena, mut model) = (Arena::default(), BTreeMap::new());
+        against_a_map::<Vec<_>>(Arena::default());
+        against_a_map(TallArena::default());
+    }
+
+    fn against_a_map<R: Row<Slot<usize>>>(mut arena: Arena<usize, R>) {
+        let mut model = BTreeMap::new();
         let (mut ids, mut seed) = (Vec::new(), 12345u64);
         for n in 0..6 * PIECE {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

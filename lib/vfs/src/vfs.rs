@@ -17,13 +17,13 @@ use crate::wait::{QueueId, TaskId, WaitOn, Waits};
 use alloc::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use sal_arena::Arena;
+use sal_arena::{Arena, TallArena};
 
 /// All files of the system.
 #[derive(Debug)]
 pub struct Vfs<C> {
     pub(crate) contents: C,
-    pub(crate) inodes: Arena<Inode>,
+    pub(crate) inodes: TallArena<Inode>,
     pub(crate) supers: Arena<Super>,
     pub(crate) mounts: Arena<Mount>,
     /// In the order in which they were made: what /proc/mounts lists.
@@ -62,7 +62,7 @@ impl<C: Contents> Vfs<C> {
             mounts.insert(Mount { sb: pipe_super, root: nowhere, point: None, source: b"pipefs".to_vec() });
         let mut vfs = Vfs {
             contents,
-            inodes: Arena::default(),
+            inodes: TallArena::default(),
             supers,
             mounts,
             mount_order: Vec::new(),

@@ -11,7 +11,7 @@ use crate::errno::Errno;
 use alloc::vec::Vec;
 pub use pages::{Bank, CHUNK_PAGES};
 use pages::{CELL_MOST, Cell, PageId, Pages};
-use sal_arena::{Arena, Id};
+use sal_arena::{Id, TallArena};
 
 /// Bytes of a small file at most.
 pub const SMALL_MOST: u64 = 16 * PAGE as u64;
@@ -37,7 +37,7 @@ enum Small {
 
 /// All contents: small ones in chunks of `B`, the others in `L`.
 pub struct Packed<B: Bank, L> {
-    files: Arena<File>,
+    files: TallArena<File>,
     pages: Pages<B>,
     large: L,
 }
@@ -55,7 +55,7 @@ fn piece(offset: u64, len: usize) -> (usize, usize, usize) {
 impl<B: Bank, L: Contents> Packed<B, L> {
     /// Without files.
     pub fn new(bank: B, large: L) -> Self {
-        Packed { files: Arena::default(), pages: Pages::new(bank), large }
+        Packed { files: TallArena::default(), pages: Pages::new(bank), large }
     }
 
     fn file(&self, id: ContentId) -> Result<&File, Errno> {
