@@ -47,11 +47,12 @@ impl Linux {
     ) -> Result<R, Errno> {
         let (fs, files) = (self.vfs.fs_new()?, self.vfs.table_new());
         let cred = sal_vfs::Cred::root();
+        let now = wall(platform);
         let ctx = sal_vfs::Ctx {
             cred: &cred,
             fs,
             files,
-            now: wall(platform),
+            clock: &now,
             nofile: 1024,
             fsize: u64::MAX,
             pid: 0,

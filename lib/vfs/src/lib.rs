@@ -62,7 +62,7 @@ pub use sal_arena::Id;
 pub use socket::{MessageFlags, SocketKind};
 pub use tar::TarError;
 pub use types::{
-    Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,
+    Clock, Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,
 };
 pub use vfs::Vfs;
 pub use wait::{Events, QueueId, TaskId, WaitOn, WaitQueue};

@@ -52,11 +52,11 @@ impl Inode {
         }
     }
 
-    /// The bytes were read: access time, by the rule of `relatime`.
+    /// The bytes were read: access time, by the rule of `relatime`. `lately`: see [`Vfs::lately`].
     #[inline]
-    pub(crate) fn accessed(&mut self, now: Time) {
-        if self.atime <= self.mtime || self.atime <= self.ctime || now.sec - self.atime.sec >= DAY {
-            self.atime = now;
+    pub(crate) fn accessed(&mut self, ctx: &Ctx, lately: Time) {
+        if self.atime <= self.mtime || self.atime <= self.ctime || lately.sec - self.atime.sec >= DAY {
+            self.atime = ctx.now();
         }
     }
 }
@@ -206,9 +206,9 @@ impl<C: Contents> Vfs<C> {
         let sb = self.inode(dir)?.sb;
         self.room.check(room::INODE + body.length() + room::of_name(&name))?;
         let body = self.make_body(body)?;
-        let id = self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now)?;
+        let id = self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now())?;
         self.inode_mut(id)?.nlink = 1;
-        self.add_name(dir, name, id, ctx.now)?;
+        self.add_name(dir, name, id, ctx.now())?;
         Ok(id)
     }
 
@@ -218,7 +218,7 @@ impl<C: Contents> Vfs<C> {
         let sb = self.inode(dir)?.sb;
         self.room.check(room::INODE)?;
         let body = self.make_body(NewBody::File)?;
-        self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now)
+        self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now())
     }
 
     fn make_body(&mut self, body: NewBody<'_>) -> Result<Body, Errno> {
@@ -240,9 +240,9 @@ impl<C: Contents> Vfs<C> {
         let (gid, perm) = self.inherit(ctx, dir, perm, true)?;
         let sb = self.inode(dir)?.sb;
         self.room.check(room::INODE + room::of_name(&name))?;
-        let id = self.new_directory(sb, Some(dir), perm, ctx.cred, ctx.now)?;
+        let id = self.new_directory(sb, Some(dir), perm, ctx.cred, ctx.now())?;
         self.inode_mut(id)?.gid = gid;
-        self.add_name(dir, name, id, ctx.now)?;
+        self.add_name(dir, name, id, ctx.now())?;
         self.inode_mut(dir)?.nlink += 1;
         Ok(id)
     }

@@ -48,6 +48,9 @@ pub struct Vfs<C> {
     pub(crate) pipe_super: SuperId,
     pub(crate) next_minor: u32,
     pub(crate) room: Room,
+    /// The clock at the last open or write of any file: the day after which a read renews an access time needs no better one, so that
+    /// reads don't ask the clock.
+    pub(crate) lately: Time,
     pub(crate) random: ChaCha8Rng,
 }
 
@@ -82,6 +85,7 @@ impl<C: Contents> Vfs<C> {
             pipe_super,
             next_minor: 2,
             room: Room::default(),
+            lately: now,
             random: ChaCha8Rng::seed_from_u64(0),
         };
         let mount = vfs.new_mount(b"tmpfs", MountKind::Tmpfs, None, &Cred::root(), now)?;

@@ -174,7 +174,7 @@ fn populate(shared: &'static Shared, grants: Grants<'static>) -> Result<(), Refu
     let archive = grants.module("module:ramdisk").unwrap_or_default();
     let mut core = shared.core.lock();
     let Core { linux, machine } = &mut *core;
-    let loaded = linux.with_files(machine, |vfs, ctx| vfs.load_tar(archive, ctx.now));
+    let loaded = linux.with_files(machine, |vfs, ctx| vfs.load_tar(archive, ctx.now()));
     match loaded {
         Ok(Ok(entries)) => log::info!("root file system: {entries} entries"),
         Ok(Err(error)) => return Err(Refusal(format!("the RAM disk can't be used: {error}"), NO_SYSTEM)),

@@ -135,7 +135,7 @@ impl<C: Contents> Vfs<C> {
         };
         let want = (inode.size.saturating_sub(offset)).min(to.room() as u64) as usize;
         if flags & sys::O_NOATIME == 0 {
-            inode.accessed(ctx.now);
+            inode.accessed(ctx, self.lately);
         }
         if want == 0 {
             return Ok(0);
@@ -285,7 +285,8 @@ impl<C: Contents> Vfs<C> {
         let want = (want as u64).min(room) as usize;
         let done = self.contents.write(content, offset, want, from)?;
         inode.size = inode.size.max(offset + done as u64);
-        inode.written(ctx.cred, ctx.now);
+        self.lately = ctx.now();
+        inode.written(ctx.cred, self.lately);
         Ok((offset, done))
     }
 
@@ -399,7 +400,7 @@ impl<C: Contents> Vfs<C> {
         if size > ctx.fsize.min(i64::MAX as u64) && size > self.inode(inode)?.size {
             return Err(Errno::EFBIG);
         }
-        self.set_size(inode, size, ctx.cred, ctx.now)
+        self.set_size(inode, size, ctx.cred, ctx.now())
     }
 
     /// fallocate(2): mode 0, `FALLOC_FL_KEEP_SIZE`, `FALLOC_FL_PUNCH_HOLE`, `FALLOC_FL_ZERO_RANGE`.
@@ -433,7 +434,7 @@ impl<C: Contents> Vfs<C> {
         if mode & sys::FALLOC_FL_KEEP_SIZE == 0 {
             inode.size = inode.size.max(end);
         }
-        inode.written(ctx.cred, ctx.now);
+        inode.written(ctx.cred, ctx.now());
         Ok(Outcome::Done(()))
     }
 

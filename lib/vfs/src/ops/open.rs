@@ -236,6 +236,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     fn open_inode(&mut self, ctx: &Ctx, place: Place, id: InodeId, dir: Option<InodeId>, flags: u32) -> Try<Fd> {
+        self.lately = ctx.now();
         let inode = self.inode(id)?;
         let kind = inode.kind();
         check_kind(kind, flags)?;
@@ -258,7 +259,7 @@ impl<C: Contents> Vfs<C> {
             Body::Socket => return Err(Errno::ENXIO),
         };
         if flags & sys::O_TRUNC != 0 && kind == FileType::Regular {
-            self.set_size(id, 0, ctx.cred, ctx.now)?;
+            self.set_size(id, 0, ctx.cred, ctx.now())?;
         }
         let desc = self.new_desc(place, dir, flags, what)?;
         self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
@@ -491,7 +492,7 @@ impl<C: Contents> Vfs<C> {
         (pipe.readers, pipe.writers, pipe.reader_opens, pipe.writer_opens) = (1, 1, 1, 1);
         let pipe = self.pipes.insert(pipe);
         let owner = (ctx.cred.uid, ctx.cred.gid);
-        let inode = self.new_inode(self.pipe_super, Body::Fifo(Some(pipe)), 0o600, owner, ctx.now)?;
+        let inode = self.new_inode(self.pipe_super, Body::Fifo(Some(pipe)), 0o600, owner, ctx.now())?;
         let place = Place { mount: self.pipe_mount, node: Node::Inode(inode) };
         let nonblock = flags & sys::O_NONBLOCK;
         let reader = self.new_desc(place, None, sys::O_RDONLY | nonblock, What::Pipe(pipe))?;

@@ -175,8 +175,8 @@ impl<C: Contents> Vfs<C> {
         let inode = self.inode_mut(id)?;
         inode.nlink += 1;
         inode.linkable = false;
-        inode.ctime = ctx.now;
-        self.add_name(dir, name, id, ctx.now)
+        inode.ctime = ctx.now();
+        self.add_name(dir, name, id, ctx.now())
     }
 
     /// unlinkat(2); `AT_REMOVEDIR`: rmdir(2).
@@ -211,8 +211,8 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::EISDIR);
         }
         self.remove_name(dir, name)?;
-        self.touch_dir(dir, ctx.now)?;
-        self.lost_name(dir, id, ctx.now)
+        self.touch_dir(dir, ctx.now())?;
+        self.lost_name(dir, id, ctx.now())
     }
 
     fn remove_directory(&mut self, ctx: &Ctx, spot: &Spot) -> Result<(), Errno> {
@@ -237,8 +237,8 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::ENOTEMPTY);
         }
         self.remove_name(dir, name)?;
-        self.touch_dir(dir, ctx.now)?;
-        self.lost_name(dir, id, ctx.now)
+        self.touch_dir(dir, ctx.now())?;
+        self.lost_name(dir, id, ctx.now())
     }
 
     /// truncate(2).

@@ -148,22 +148,22 @@ impl<C: Contents> Vfs<C> {
 
     fn move_to(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId) -> Result<(), Errno> {
         self.room.check(room::of_name(&to.name).saturating_sub(room::of_name(&from.name)))?;
-        self.add_name(to.dir, to.name, moving, ctx.now)?;
+        self.add_name(to.dir, to.name, moving, ctx.now())?;
         self.left(ctx, from, to.dir, moving)
     }
 
     fn move_over(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId, victim: InodeId) -> Result<(), Errno> {
         self.entries_mut(to.dir)?.replace(to.name.bytes(), moving).ok_or(Errno::ENOENT)?;
-        self.touch_dir(to.dir, ctx.now)?;
+        self.touch_dir(to.dir, ctx.now())?;
         self.left(ctx, from, to.dir, moving)?;
-        self.lost_name(to.dir, victim, ctx.now)
+        self.lost_name(to.dir, victim, ctx.now())
     }
 
     /// The new name is there; the old one goes, and a directory learns its new parent.
     fn left(&mut self, ctx: &Ctx, from: &Side, to: InodeId, moving: InodeId) -> Result<(), Errno> {
         self.remove_name(from.dir, &from.name)?;
-        self.touch_dir(from.dir, ctx.now)?;
-        self.inode_mut(moving)?.ctime = ctx.now;
+        self.touch_dir(from.dir, ctx.now())?;
+        self.inode_mut(moving)?.ctime = ctx.now();
         self.reparent(moving, from.dir, to)
     }
 
@@ -182,12 +182,12 @@ impl<C: Contents> Vfs<C> {
     fn exchange(&mut self, ctx: &Ctx, from: &Side, to: &Side, moving: InodeId, other: InodeId) -> Result<(), Errno> {
         self.entries_mut(to.dir)?.replace(to.name.bytes(), moving);
         self.entries_mut(from.dir)?.replace(from.name.bytes(), other);
-        self.touch_dir(from.dir, ctx.now)?;
-        self.touch_dir(to.dir, ctx.now)?;
+        self.touch_dir(from.dir, ctx.now())?;
+        self.touch_dir(to.dir, ctx.now())?;
         self.reparent(moving, from.dir, to.dir)?;
         self.reparent(other, to.dir, from.dir)?;
-        self.inode_mut(moving)?.ctime = ctx.now;
-        self.inode_mut(other)?.ctime = ctx.now;
+        self.inode_mut(moving)?.ctime = ctx.now();
+        self.inode_mut(other)?.ctime = ctx.now();
         Ok(())
     }
 }

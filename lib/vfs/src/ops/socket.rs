@@ -57,7 +57,7 @@ impl<C: Contents> Vfs<C> {
 
     fn new_socket(&mut self, ctx: &Ctx, (pair, side): EndOf, flags: u32) -> Result<Fd, Errno> {
         let owner = (ctx.cred.uid, ctx.cred.gid);
-        let inode = self.new_inode(self.pipe_super, Body::Socket, 0o777, owner, ctx.now)?;
+        let inode = self.new_inode(self.pipe_super, Body::Socket, 0o777, owner, ctx.now())?;
         let place = Place { mount: self.pipe_mount, node: Node::Inode(inode) };
         let open = sys::O_RDWR | flags & sys::O_NONBLOCK;
         let desc = self.new_desc(place, None, open, What::Socket { pair, side })?;

@@ -189,7 +189,7 @@ impl<C: Contents> Vfs<C> {
                 if ctx.cred.uid != 0 && !ctx.cred.in_group(inode.gid) {
                     inode.perm &= !sys::S_ISGID;
                 }
-                inode.ctime = ctx.now;
+                inode.ctime = ctx.now();
                 Ok(Outcome::Done(()))
             }
             Walked::Remote(spot) => {
@@ -239,7 +239,7 @@ impl<C: Contents> Vfs<C> {
         if !inode.is_dir() {
             inode.drop_setid();
         }
-        inode.ctime = ctx.now;
+        inode.ctime = ctx.now();
         Ok(())
     }
 
@@ -256,7 +256,7 @@ impl<C: Contents> Vfs<C> {
         match self.walk_at(ctx, dirfd, path, flags | sys::AT_EMPTY_PATH)? {
             Walked::Local(spot) => {
                 let place = spot.existing()?;
-                let now = ctx.now;
+                let now = ctx.now();
                 let id = self.to_change(place)?;
                 let inode = self.inode_mut(id)?;
                 check_utimens(inode.owned_by(ctx.cred), inode.permits(ctx.cred, WRITE), atime, mtime)?;
