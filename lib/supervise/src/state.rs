@@ -14,12 +14,63 @@ pub const CRASHES: usize = 3;
 /// Return addresses kept per crash.
 pub const FRAMES: usize = 12;
 
+/// Counters that services may have of their own, all together.
+pub const COUNTERS: usize = 64;
+/// Bytes of a counter's name at most.
+pub const COUNTER_NAME: usize = 32;
+
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct State {
     /// By index in the manifest.
     pub services: [Service; SERVICES],
+    /// What services count themselves, in the order in which they told it first.
+    pub counters: [Counter; COUNTERS],
+}
+
+/// A counter of a service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Counter {
+    /// Whose: its index in the manifest and 1; 0: free.
+    owner: u64,
+    /// As it was told last.
+    pub value: u64,
+    /// Padded with zeros.
+    name: [u8; COUNTER_NAME],
+}
+
+impl Counter {
+    /// Is it of service `i`?
+    pub fn is_of(&self, i: usize) -> bool {
+        self.owner == i as u64 + 1
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(COUNTER_NAME);
+        self.name.get(..end).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("?")
+    }
+
+    /// A name as it is kept: a word of letters, digits and `_`. `None`: it is none, or too long.
+    pub(crate) fn padded(name: &[u8]) -> Option<[u8; COUNTER_NAME]> {
+        let word = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let mut padded = [0; COUNTER_NAME];
+        padded.get_mut(..name.len()).filter(|_| word)?.copy_from_slice(name);
+        Some(padded)
+    }
+}
+
+impl State {
+    /// Keeps a counter's value; `None`: no room.
+    pub(crate) fn count(&mut self, i: usize, name: [u8; COUNTER_NAME], value: u64) -> Option<()> {
+        let owner = i as u64 + 1;
+        let known = self.counters.iter().position(|c| c.owner == owner && c.name == name);
+        let at = known.or_else(|| self.counters.iter().position(|c| c.owner == 0))?;
+        *self.counters.get_mut(at)? = Counter { owner, value, name };
+        Some(())
+    }
 }
 
 impl State {

@@ -3,7 +3,7 @@
 use crate::backtrace;
 use crate::control::{Command, Refused};
 use crate::heartbeat::Watch;
-use crate::state::{Kind, Landing, Phase, Request, Service, State};
+use crate::state::{Counter, Kind, Landing, Phase, Request, Service, State};
 use crate::world::{Report, World};
 use crate::{FAILED_CODE, ITSELF, SERVICES, TICK_NS, kill_reason, signal};
 use sal_abi::Error;
@@ -144,6 +144,18 @@ impl<'m> Supervisor<'m> {
         }
         self.settle(world);
         result
+    }
+
+    /// Service `i` counts something itself: a line of its `stats`.
+    ///
+    /// # Errors
+    /// [`Refused`]: the name is no word of at most [`crate::state::COUNTER_NAME`] bytes, or there are [`crate::state::COUNTERS`] already.
+    pub fn count(&mut self, world: &mut impl World, i: usize, name: &[u8], value: u64) -> Result<(), Refused> {
+        let name = Counter::padded(name).ok_or(Refused)?;
+        self.state.count(i, name, value).ok_or(Refused)?;
+        self.changed = true;
+        self.settle(world);
+        Ok(())
     }
 
     pub(crate) fn service(&self, i: usize) -> Option<&Service> {

@@ -311,3 +311,27 @@ fn folders_list_services_and_files() {
     let files: Vec<&str> = (0..).map_while(|i| s.entry(Node::Service(1), i)).collect();
     assert_eq!(files, ["status", "stats", "log", "ctl"]);
 }
+
+#[test]
+fn what_a_service_counts_itself_stands_in_its_stats_and_outlives_the_supervisor() {
+    let m = manifest();
+    let mut run = Run::new(&m, u64::MAX);
+    let (linux, uart) = (index(&m, "linux"), index(&m, "uart"));
+    let told = [(linux, "enosys_socket", 1), (uart, "lost", 7), (linux, "enosys_bpf", 2), (linux, "enosys_socket", 3)];
+    for (i, name, value) in told {
+        assert_eq!(run.alive(|s, sim, _| s.count(sim, i, name.as_bytes(), value).is_ok()), Some(true));
+    }
+    run.control(0, "kill");
+    run.ticks(20);
+    assert_eq!(run.deaths, 1);
+    let text = run.text("linux/stats");
+    assert!(text.ends_with("\nenosys_socket 3\nenosys_bpf 2\n"), "{text}");
+    assert!(run.text("uart/stats").ends_with("\nlost 7\n"));
+    for bad in ["", "two words", "x\ny", "a_name_of_thirty_three_characters"] {
+        assert_eq!(run.alive(|s, sim, _| s.count(sim, linux, bad.as_bytes(), 1).is_err()), Some(true), "{bad}");
+    }
+    let more = (0..100)
+        .filter(|n| run.alive(|s, sim, _| s.count(sim, uart, format!("n{n}").as_bytes(), 1).is_ok()) == Some(true));
+    assert_eq!(more.count(), 61, "64 of all services together");
+    assert_eq!(run.text("linux/stats"), text);
+}

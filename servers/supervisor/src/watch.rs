@@ -103,7 +103,7 @@ fn adopted(grants: Grants<'static>) -> &'static mut Vault {
 /// all be repeated.
 fn committed(vault: &'static mut Vault) -> Committed<'static, State> {
     let expected =
-        Expected { kind: u32::from_le_bytes(*b"supv"), owner: 0, version: 1, length: size_of::<State>() as u64 };
+        Expected { kind: u32::from_le_bytes(*b"supv"), owner: 0, version: 2, length: size_of::<State>() as u64 };
     if vault.header.verify(expected).is_ok() {
         match Committed::adopt(&mut vault.commit, &mut vault.copies) {
             Ok(state) => return state,
