@@ -28,6 +28,7 @@ impl<H: Hardware> Kernel<H> {
             return;
         };
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
+        let position = t.frame.position();
         let fpu_page = t.fpu_page;
         let sequence = t.sequence;
         *t = Thread { sequence, ..Thread::default() };
@@ -35,6 +36,9 @@ impl<H: Hardware> Kernel<H> {
             at.remove_server(index);
         }
         let mut registry = self.registry.lock();
+        if let Some(slot) = self.processes.slot(process) {
+            slot.was_killed_at(position);
+        }
         let space = self.processes.slot(process).map_or(0, |p| p.space.load(Ordering::Relaxed));
         registry.vm.unpin(page, fpu_page, space);
         if guest != 0 {
