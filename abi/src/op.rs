@@ -91,7 +91,7 @@ ops! {
     /// `a0` reason: ends the calling process.
     Exit = 43,
 
-    /// `a0` process (MANAGE), `w0` entry, `w1` stack pointer, `w2` argument, `w3` message page's address in the process's space (mapped by the caller; pinned), `w4` priority, `w5` CPU or -1, `w6` flags (1 FPU). -> `b` thread, not yet started.
+    /// `a0` process (MANAGE), `w0` entry, `w1` stack pointer, `w2` argument, `w3` message page's address in the process's space (mapped by the caller; pinned), `w4` priority, `w5` CPU or -1, `w6` flags ([`thread`]). -> `b` thread, not yet started.
     ThreadCreate = 48,
     /// `a0` thread (MANAGE).
     ThreadStart = 49,
@@ -168,6 +168,17 @@ ops! {
     PowerOff = 98,
     /// `a0` log (READ). -> `w0` frames free, `w1` frames in all, `w2` CPUs, `w3` instructions or ticks per microsecond.
     MachineInfo = 99,
+}
+
+/// Flags of `ThreadCreate`.
+pub mod thread {
+    /// It has FPU state of its own.
+    pub const FPU: u64 = 1;
+    /// It serves at its own priority at least, not at its caller's (QNX calls such a channel one of fixed priority): for a server that must
+    /// get its turns whoever calls it.
+    pub const OWN_PRIORITY: u64 = 2;
+    /// Every bit that means something; another is `BadArgument`.
+    pub const VALID: u64 = FPU | OWN_PRIORITY;
 }
 
 /// Flags of the message operations, above the operation's number.

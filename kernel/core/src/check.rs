@@ -521,7 +521,12 @@ impl<H: Hardware> Kernel<H> {
         let flags = u64::from(t.pinned) | u64::from(t.started) << 1 | u64::from(t.in_guest) << 2;
         feed(flags | (t.home as u64) << 8 | (t.wait as u64) << 16 | (t.process as u64) << 24);
         if let Some(t) = self.threads.body(index) {
-            feed(u64::from(t.accept) | u64::from(t.cap_count) << 8 | u64::from(t.loan_count) << 16);
+            feed(
+                u64::from(t.accept)
+                    | u64::from(t.cap_count) << 8
+                    | u64::from(t.loan_count) << 16
+                    | u64::from(t.floor) << 24,
+            );
         }
     }
 

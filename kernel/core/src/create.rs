@@ -36,6 +36,8 @@ pub struct NewThread {
     pub cpu: Option<u32>,
     /// The frame of memory for its FPU state; 0: it has none.
     pub fpu_page: u32,
+    /// It serves at its own priority at least.
+    pub own_priority: bool,
 }
 
 impl<H: Hardware> Kernel<H> {
@@ -186,6 +188,7 @@ fn fill<F: Frame>(t: &mut Thread<F>, new: &NewThread, hint: u32) {
     t.page = new.page;
     t.root = new.root;
     (t.base, t.priority) = (new.priority, new.priority);
+    t.floor = if new.own_priority { new.priority } else { 0 };
     (t.home, t.pinned) = (new.cpu.unwrap_or(hint), new.cpu.is_some());
     t.fpu_page = new.fpu_page;
     t.waits_for = NONE;

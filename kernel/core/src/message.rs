@@ -577,7 +577,7 @@ pub(crate) fn hand_words<F: Frame>(c: &mut Thread<F>, r: &mut Thread<F>, badge: 
     r.frame.set_badge(badge);
     r.frame.set_status(Arrival::new(Arrived::Message, 0, 0).0 as i64);
     r.wait = Wait::None;
-    r.priority = c.priority;
+    r.priority = c.priority.max(r.floor);
 }
 
 /// A boost that came while the thread waited in a cell, where nobody may touch it.

@@ -321,6 +321,7 @@ impl<H: Hardware> Kernel<H> {
         // While it serves somebody it keeps what that caller lent.
         let lent = if slot.is_some_and(|s| s.cell.is_occupied()) { t.priority } else { boost };
         (t.base, t.priority, t.pinned) = (priority, priority.max(lent), on.is_some());
+        t.floor = if t.floor == 0 { 0 } else { priority };
         t.home = on.unwrap_or(t.home);
         let home = t.home;
         drop(registry);

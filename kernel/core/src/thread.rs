@@ -41,6 +41,8 @@ pub struct Thread<F> {
     pub fpu_page: u32,
     /// Its own priority.
     pub base: u8,
+    /// The least that it runs at, whoever it serves: its own priority, or 0, so that it works for its callers at theirs.
+    pub floor: u8,
     /// The priority that it runs at.
     pub priority: u8,
     /// The CPU that it belongs on.

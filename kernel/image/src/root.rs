@@ -216,6 +216,7 @@ fn first_thread(
         priority: PRIORITY,
         cpu: None,
         fpu_page: 0,
+        own_priority: true,
     })
 }
 

@@ -33,6 +33,8 @@ pub mod flags {
     pub const WIRED: u32 = 1;
     /// It gets an endpoint that others can call.
     pub const ENDPOINT: u32 = 2;
+    /// It serves at its own priority at least, whoever calls it.
+    pub const OWN_PRIORITY: u32 = 4;
 }
 
 /// State of an entry's newest incarnation, as it lies in memory (little-endian).

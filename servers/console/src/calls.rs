@@ -51,6 +51,7 @@ impl Server {
     /// Serves a request, or keeps its caller. The result is the core's.
     fn perform(&mut self, call: &mut Call<'_>, what: What) -> Answer<i64> {
         let client = self.client(call);
+        self.waiting.forget(client);
         match self.attempt(call, client, what)? {
             Attempt::Done(result) => Ok(result),
             Attempt::NotYet { .. } if what.wait() == Wait::No => Err(Error::WouldBlock.into()),

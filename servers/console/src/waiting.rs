@@ -40,13 +40,17 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Keeps the caller in service. A new request of a client takes the place of its old one, for which nobody waits any more.
-    pub(crate) fn keep(&mut self, call: &mut Call<'_>, kept: Kept) -> Result<(), Error> {
+    /// A client asks: whatever it asked before, it waits for that no more. An interrupted read that stayed would take input that nobody gets.
+    pub(crate) fn forget(&mut self, client: Client) {
         for place in &mut self.places {
-            if place.kept.is_some_and(|old| old.client.slot == kept.client.slot) {
+            if place.kept.is_some_and(|old| old.client.slot == client.slot) {
                 place.kept = None;
             }
         }
+    }
+
+    /// Keeps the caller in service.
+    pub(crate) fn keep(&mut self, call: &mut Call<'_>, kept: Kept) -> Result<(), Error> {
         for place in self.places.iter_mut().filter(|place| place.kept.is_none()) {
             // An interrupted caller may still be leaving its place: try the next one.
             if call.keep(place.reply()).is_ok() {

@@ -5,7 +5,7 @@ use sal_abi::{Error, Handle, PAGE, Rights};
 use sal_bootimage::Image;
 use sal_load::{Random, Row, Running, Spec, What, fill, text};
 use sal_manifest::SERVICES;
-use sal_proto::estate::flags::WIRED;
+use sal_proto::estate::flags::{OWN_PRIORITY, WIRED};
 use sal_proto::service::{POISON, PREDECESSOR, PREDECESSOR_PLACE, SIGNAL_BADGE, TABLE, answer::DEATH};
 use sal_sys::process::Purpose;
 use sal_sys::{capability, ipc, memory, process};
@@ -90,8 +90,8 @@ impl Entry {
     pub(crate) fn new(means: &Means, index: u64, shape: Shape) -> Result<Entry, Error> {
         let start = sal_load::frames(&means.image, text(&shape.program)).ok_or(Error::BadArgument)?;
         let frames = u64::from(shape.memory_kib) * 1024 / PAGE;
-        // Page tables of what the service maps are charged to its space, so to the start's budget.
-        let start = start + frames / 128;
+        // What is charged to the service's space, so to the start's budget: page tables of what it maps, its threads' FPU states and stacks' tables.
+        let start = start + frames / 128 + u64::from(shape.threads) * 5 / 4;
         let own = frames.checked_sub(start).ok_or(Error::BadArgument)?;
         let vault_bytes = (u64::from(shape.vault_kib) * 1024).next_multiple_of(PAGE);
         // The vault, its table and the three objects at which it is called are paid here, once.
@@ -150,6 +150,7 @@ impl Entry {
             notice: self.notice,
             death_bits: DEATH,
             priority: self.shape.priority,
+            own_priority: self.shape.flags & OWN_PRIORITY != 0,
             wired: self.shape.flags & WIRED != 0,
             incarnation,
             clock: means.clock,

@@ -7,7 +7,7 @@ use sal_idl::Outcome;
 use sal_load::{Random, Row, What, name};
 use sal_manifest::{Header, SERVICES, SUPERVISOR};
 use sal_proto::estate;
-use sal_proto::estate::flags::{ENDPOINT, WIRED};
+use sal_proto::estate::flags::{ENDPOINT, OWN_PRIORITY, WIRED};
 use sal_rt::grants::Grants;
 use sal_rt::log;
 use sal_rt::server::InService;
@@ -109,7 +109,8 @@ fn entry_of_supervisor(root: &Root) -> Result<Entry, Error> {
         vault_kib: header.vault_kib,
         priority: header.priority as u8,
         threads: 1,
-        flags: WIRED | ENDPOINT,
+        // A shell that writes to a `ctl` lends it little priority, and what it then has to watch may rank above that.
+        flags: WIRED | ENDPOINT | OWN_PRIORITY,
     };
     let mut entry = Entry::new(&root.means, 0, shape)?;
     let log_rights = Rights::SEND.or(Rights::WRITE).or(Rights::READ);

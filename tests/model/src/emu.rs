@@ -1,6 +1,6 @@
 //! An emulated machine: time is a number, interrupts between CPUs are a set of bits, message pages are a few words.
 
-use sal_abi::op::Op;
+use sal_abi::op::{Op, thread};
 use sal_abi::{Error, Handle, Rights, Words};
 use sal_kernel_core::cpu::Cpu;
 use sal_kernel_core::create::NewThread;
@@ -150,7 +150,10 @@ impl Hardware for Emu {
             }
             Op::ThreadCreate => {
                 let process = kernel.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
-                let new = new_thread(process.object as u32, args.word(3) as u32, args.word(4) as u8, None);
+                let own_priority = args.word(6) & thread::OWN_PRIORITY != 0;
+                let page = args.word(3) as u32;
+                let new =
+                    NewThread { own_priority, ..new_thread(process.object as u32, page, args.word(4) as u8, None) };
                 let mut registry = kernel.registry.lock();
                 let id = kernel.new_thread(&mut registry, &new, cpu.number())?;
                 kernel.endow(&mut registry, args.process, all(Kind::Thread, id.raw()))?
@@ -168,5 +171,17 @@ pub fn all(kind: Kind, object: u64) -> Cap {
 
 /// A thread of a process, with a message page, a priority, and perhaps a CPU.
 pub fn new_thread(process: u32, page: u32, priority: u8, cpu: Option<u32>) -> NewThread {
-    NewThread { process, entry: 0, stack: 0, argument: 0, page_address: 0, page, root: 0, priority, cpu, fpu_page: 0 }
+    NewThread {
+        process,
+        entry: 0,
+        stack: 0,
+        argument: 0,
+        page_address: 0,
+        page,
+        root: 0,
+        priority,
+        cpu,
+        fpu_page: 0,
+        own_priority: false,
+    }
 }

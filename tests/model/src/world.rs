@@ -3,6 +3,7 @@
 use crate::emu::{Emu, PAGE_WORDS, Registers, all, new_thread};
 use sal_abi::op::{Op, flags};
 use sal_abi::{CapArg, Error, Handle, Loan, MessagePage, Rights, Words, error};
+use sal_kernel_core::create::NewThread;
 use sal_kernel_core::emulated::{Machine, Sizes};
 use sal_kernel_core::hw::Hardware;
 use sal_kernel_core::location::Location;
@@ -88,11 +89,15 @@ impl World {
 
     /// A thread (number = its message page) that is ready on a CPU; its index.
     pub fn thread(&mut self, process: u32, priority: u8, cpu: Option<u32>) -> u32 {
-        let on = cpu.unwrap_or(0) as usize;
+        self.new_thread(new_thread(process, 0, priority, cpu))
+    }
+
+    /// Starts such a thread, on its CPU or the first, with a message page of its own.
+    pub fn new_thread(&mut self, mut new: NewThread) -> u32 {
+        let on = new.cpu.unwrap_or(0) as usize;
         let kernel = &self.machine.kernel;
         let id = {
             let mut registry = kernel.registry.lock();
-            let mut new = new_thread(process, 0, priority, cpu);
             new.page = self.next_page();
             kernel.new_thread(&mut registry, &new, on as u32).expect("a thread slot")
         };

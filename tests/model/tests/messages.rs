@@ -3,10 +3,11 @@
 use sal_abi::message::{Arrival, Kind as Arrived};
 use sal_abi::op::{Op, flags};
 use sal_abi::{CapArg, Error, Handle, Loan, MessagePage, Rights};
+use sal_kernel_core::create::NewThread;
 use sal_kernel_core::location::Location;
 use sal_kernel_core::step::Event;
 use sal_kernel_core::table::{Cap, Kind};
-use sal_model::emu::all;
+use sal_model::emu::{all, new_thread};
 use sal_model::world::{World, with_caps, with_deadline};
 use std::mem::offset_of;
 
@@ -89,6 +90,31 @@ fn equal_callers_are_served_in_the_order_of_their_calls() {
         let got = p.w.call(s, Op::ReplyReceive, p.at.0, &[]).expect("a caller is queued");
         assert_eq!(got.words[0], u64::from(*c));
     }
+}
+
+#[test]
+fn a_server_of_own_priority_is_not_held_up_by_a_hog_above_its_caller() {
+    for (own_priority, runs_first) in [(true, "server"), (false, "hog")] {
+        let mut p = pair(1);
+        let s = p.w.new_thread(NewThread { own_priority, ..new_thread(p.server, 0, 5, Some(0)) });
+        assert_eq!(p.w.call(s, Op::Receive, p.at.0, &[]), None);
+        let c = p.w.thread(p.client, 1, Some(0));
+        assert_eq!(p.w.call(c, Op::Call, p.to.0, &[]), None);
+        assert_eq!(p.w.priority(s), if own_priority { 5 } else { 1 });
+        let hog = p.w.thread(p.client, 3, Some(0));
+        let expected = if runs_first == "server" { s } else { hog };
+        assert_eq!(p.w.current(0), Some(expected), "{runs_first}");
+    }
+}
+
+#[test]
+fn a_server_of_own_priority_still_inherits_a_higher_one() {
+    let mut p = pair(1);
+    let s = p.w.new_thread(NewThread { own_priority: true, ..new_thread(p.server, 0, 5, Some(0)) });
+    assert_eq!(p.w.call(s, Op::Receive, p.at.0, &[]), None);
+    let c = p.w.thread(p.client, 9, Some(0));
+    assert_eq!(p.w.call(c, Op::Call, p.to.0, &[]), None);
+    assert_eq!(p.w.priority(s), 9);
 }
 
 #[test]

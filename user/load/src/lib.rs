@@ -81,6 +81,8 @@ pub struct Spec<'a> {
     pub death_bits: u64,
     /// Of the first thread.
     pub priority: u8,
+    /// It serves at no less, whoever calls it.
+    pub own_priority: bool,
     /// All pages of the writable part, and 32 of the stack, are filled at the start.
     pub wired: bool,
     /// For the start-up page.
@@ -258,7 +260,7 @@ impl Start<'_> {
             message_page: self.running.message_page,
             priority: u64::from(spec.priority),
             cpu: None,
-            fpu: false,
+            flags: if spec.own_priority { sal_abi::op::thread::OWN_PRIORITY } else { 0 },
         };
         // SAFETY: it runs in a space of its own, which shares no writable byte with the caller's but what was granted.
         self.running.thread = unsafe { process::thread_create(self.running.process, &thread) }?;

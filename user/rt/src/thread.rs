@@ -49,7 +49,7 @@ pub fn spawn(options: Options, work: impl FnOnce() + Send + 'static) -> Result<h
         message_page: area + AREA_MESSAGE_PAGE,
         priority: u64::from(options.priority),
         cpu: options.cpu.map(u64::from),
-        fpu: options.fpu,
+        flags: if options.fpu { sal_abi::op::thread::FPU } else { 0 },
     };
     // SAFETY: the stack is this thread's own, the entry takes exactly this argument.
     let created = unsafe { process::thread_create(own::process(), &start) };

@@ -92,8 +92,8 @@ pub struct ThreadStart {
     pub priority: u64,
     /// Which CPU, or any.
     pub cpu: Option<u64>,
-    /// Does it have FPU state of its own?
-    pub fpu: bool,
+    /// Of `sal_abi::op::thread`.
+    pub flags: u64,
 }
 
 /// A new thread, not yet started.
@@ -111,7 +111,7 @@ pub unsafe fn thread_create(process: Handle, start: &ThreadStart) -> Result<Hand
         start.message_page,
         start.priority,
         start.cpu.unwrap_or(u64::MAX),
-        u64::from(start.fpu),
+        start.flags,
         0,
     ];
     // SAFETY: promised by the caller.

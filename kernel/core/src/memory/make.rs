@@ -8,6 +8,7 @@ use crate::object::{After, Answer, Args};
 use crate::registry::Registry;
 use crate::table::{Cap, Kind};
 use core::sync::atomic::Ordering;
+use sal_abi::op::thread;
 use sal_abi::{Error, Handle, Rights};
 use sal_kernel_mem::{BudgetId, Kind as MemoryKind, SpaceKind};
 
@@ -86,6 +87,9 @@ impl<H: MemoryHardware> Kernel<H> {
         let space = sal_kernel_mem::SpaceId::from_word(process.space.load(Ordering::Relaxed));
         let priority = u8::try_from(args.word(4)).map_err(|_| Error::BadArgument)?;
         let on = self.cpu_argument(args.word(5))?;
+        if args.word(6) & !thread::VALID != 0 {
+            return Err(Error::BadArgument);
+        }
         let page_address = args.word(3);
         if !page_address.is_multiple_of(sal_abi::PAGE) {
             return Err(Error::BadArgument);
@@ -94,7 +98,7 @@ impl<H: MemoryHardware> Kernel<H> {
             let budget = s.space_budget(space).ok_or(sal_kernel_mem::Error::Stale)?;
             let root = s.vm.space(space).ok_or(sal_kernel_mem::Error::Stale)?.root();
             let (frame, _) = s.vm.pin(&mut s.budgets, budget, space, page_address)?;
-            if args.word(6) & 1 == 0 {
+            if args.word(6) & thread::FPU == 0 {
                 return Ok((frame.0, root.0, 0));
             }
             match s.vm.take_frame(&mut s.budgets, budget) {
@@ -119,6 +123,7 @@ impl<H: MemoryHardware> Kernel<H> {
             priority,
             cpu: on,
             fpu_page,
+            own_priority: args.word(6) & thread::OWN_PRIORITY != 0,
         };
         let mut registry = self.registry.lock();
         let made = self.new_thread(&mut registry, &new, cpu.number());

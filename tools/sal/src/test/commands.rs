@@ -3,6 +3,7 @@
 use super::cases::{note, text};
 use super::report::Finding;
 use super::{Job, Lab};
+use crate::bundle::digest;
 use crate::cli::{Contents, Firmware, Run};
 use crate::failure::{TIMEOUT, status};
 use std::time::Instant;
@@ -56,6 +57,18 @@ const COMMANDS: &[Command] = &[
         ..PLAIN
     },
     Command { name: "run/signal", command: &["sh", "-c", "kill -9 $$"], output: Vec::new, status: 137, ..PLAIN },
+    Command {
+        // The reader has children that end: each interrupts its read, wherever that is, and no byte may go with it.
+        name: "run/interrupted-input",
+        command: &[
+            "sh",
+            "-c",
+            "for i in 0 1 2 3 4 5; do for j in 0 1 2 3 4 5 6 7 8 9; do for k in 3 8; do sleep $i.$j$k & done; done; done; exec sha256sum",
+        ],
+        input: every_byte,
+        output: || format!("{}  -\n", digest(&every_byte())).into_bytes(),
+        ..PLAIN
+    },
     Command { name: "run/binary-input", command: &["cat"], input: every_byte, output: every_byte, ..PLAIN },
     Command {
         name: "run/arguments",
