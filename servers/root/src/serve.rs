@@ -4,11 +4,11 @@ use sal_abi::boot::ProcessState;
 use sal_abi::{Error as KernelError, Rights};
 use sal_bootimage::Name;
 use sal_idl::{Call, Stop, Word};
+use sal_load::Running;
 use sal_load::{NAME, Row, What, name, text};
 use sal_proto::estate::{
     Error, GrantKind, Report, Server, describe, fail, grant, kill, power_off, read, report, signal, spawn,
 };
-use sal_load::Running;
 use sal_proto::service::{COMMITS, PLACE, Place, REQUEST_BADGE, REQUEST_WORD};
 use sal_sys::{ipc, machine, memory, process};
 use zerocopy::IntoBytes;
