@@ -23,7 +23,8 @@ fn small_program() -> ProgramParts {
 }
 
 fn console_symbols() -> Vec<u8> {
-    symbols(vec![(Name::new("console").unwrap(), vec![(16, "start".to_string()), (4096, String::new())])]).unwrap()
+    symbols(vec![(Name::new("console").unwrap(), vec![(16, "start".to_string()), (4096, std::string::String::new())])])
+        .unwrap()
 }
 
 fn small_image(order: Order) -> Vec<u8> {
