@@ -37,8 +37,8 @@ fn storm(lab: &Lab, victim: &str, smp: u32) -> Verdict {
     let finished = lab.run(&options, pipeline::input(INPUT)).map_err(text)?;
     let told = pipeline::judge(&finished, INPUT).map_err(|why| format!("seed {seed}: {why}"))?;
     let done = told.count(if victim == "supervisor" { "restarts" } else { "kills" });
-    // A victim that is killed while it is dead dies once.
-    if done == 0 || done > count {
+    // A victim that is killed while it is dead dies once; whoever dies of something else has a fault.
+    if done == 0 || done > count || told.count("crashes") + told.count("hangs") > 0 {
         return Err(format!("seed {seed}: {done} of {count} kills\n{:?}\n{}", told.stats, finished.console()));
     }
     Ok(Some(told.figures(done)))
