@@ -9,6 +9,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 /// Processors at most.
 pub const CPUS: usize = 16;
 
+/// FPU registers as a program that starts finds them.
+pub const NO_STATE: u32 = 0;
+/// FPU registers of a thread that has left this CPU, or is gone: not to be saved.
+pub const LEFT_STATE: u32 = u32::MAX;
+
 /// What one CPU alone touches.
 #[derive(Debug)]
 pub struct Cpu<H: Hardware> {
@@ -16,6 +21,9 @@ pub struct Cpu<H: Hardware> {
     pub hold: Hold,
     /// The thread that runs, or [`NONE`]: idle.
     pub current: u32,
+    /// The state frame of the thread whose FPU state its registers hold: [`NO_STATE`] for the initial state, [`LEFT_STATE`] for one that is kept
+    /// nowhere else any more. The image changes it when it loads a thread.
+    pub fpu: u32,
     /// Threads that could run.
     pub ready: Ready,
     /// Deadlines of threads that blocked here.
@@ -36,6 +44,7 @@ impl<H: Hardware> Cpu<H> {
         Cpu {
             hold,
             current: NONE,
+            fpu: NO_STATE,
             ready: Ready::default(),
             timers: Timers::new(timers),
             slice_end: 0,

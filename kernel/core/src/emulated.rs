@@ -107,6 +107,7 @@ fn copy_cpu<H: Hardware<Timers = Vec<Entry>>>(cpu: &Cpu<H>) -> Cpu<H> {
         // SAFETY: once for this CPU of the new kernel.
         hold: unsafe { Hold::new(cpu.number()) },
         current: cpu.current,
+        fpu: cpu.fpu,
         ready: cpu.ready.clone(),
         timers: cpu.timers.clone(),
         slice_end: cpu.slice_end,

@@ -70,6 +70,8 @@ pub trait Hardware: Sized + Sync {
     fn now(&self) -> u64;
     /// Makes this CPU forget translations.
     fn flush(&self, what: sal_kernel_mem::Shootdown);
+    /// Writes the FPU registers of this CPU to a thread's state frame.
+    fn save_fpu(&self, state: u32);
     /// Makes CPU `cpu` enter the kernel soon.
     fn interrupt_cpu(&self, cpu: usize);
     /// Word `index` of a frame of memory.

@@ -1,6 +1,6 @@
 //! The kernel as a value.
 
-use crate::cpu::{CPUS, Cpu, Post};
+use crate::cpu::{CPUS, Cpu, LEFT_STATE, NO_STATE, Post};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::hw::{Frame, Hardware};
 use crate::id::Id;
@@ -165,8 +165,13 @@ impl<H: Hardware> Kernel<H> {
         (0..CPUS).find(idle).map(|n| n as u32)
     }
 
-    /// Gives a thread of this CPU to another one.
+    /// Gives a thread of this CPU to another one, which may run it at once: before this CPU loads another, which is when it saves FPU registers.
     pub(crate) fn hand_over(&self, cpu: &mut Cpu<H>, index: u32, to: u32) {
+        let state = self.threads.own_ref(&cpu.hold, index).map_or(NO_STATE, |t| t.fpu_page);
+        if state != NO_STATE && state == cpu.fpu {
+            self.hw.save_fpu(state);
+            cpu.fpu = LEFT_STATE;
+        }
         let Some(slot) = self.threads.slot(index) else {
             return;
         };

@@ -4,7 +4,7 @@
 //! closed; whoever waits for that is woken once. Ending is done in pieces, at kernel entries, by whichever CPU comes by.
 
 use crate::cell::Cancel;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, LEFT_STATE, NO_STATE};
 use crate::endpoint::Endpoint;
 use crate::hw::{Backing, Frame, Hardware};
 use crate::id::Id;
@@ -30,6 +30,9 @@ impl<H: Hardware> Kernel<H> {
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
         let position = t.frame.position();
         let fpu_page = t.fpu_page;
+        if fpu_page != NO_STATE && fpu_page == cpu.fpu {
+            cpu.fpu = LEFT_STATE;
+        }
         let sequence = t.sequence;
         *t = Thread { sequence, ..Thread::default() };
         if let Some(mut at) = self.endpoints.lock(Id::from_raw(serves)) {

@@ -1,8 +1,8 @@
 //! Starts the root task from the boot image: the only program that the kernel loads.
 
 use crate::hardware::{Hw, Pages};
+use arrayvec::ArrayVec;
 use core::fmt;
-use core::mem::offset_of;
 use sal_abi::boot::{self, Grant, STARTUP_MAGIC, Startup, THREAD_AREA};
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Handle, PAGE, Rights};
@@ -15,6 +15,7 @@ use sal_kernel_core::registry::Registry;
 use sal_kernel_core::table::{Cap, Kind};
 use sal_kernel_core::{Cpu, Kernel};
 use sal_kernel_mem::{BudgetId, Cache, Frame, Kind as MemoryKind, MapRequest, MemoryId, SpaceId, SpaceKind, Vm};
+use spin::Mutex;
 
 /// The root task's priority: above everything.
 const PRIORITY: u8 = 255;
@@ -147,12 +148,13 @@ pub(crate) fn start(kernel: &Kernel<Hw>, cpu: &mut Cpu<Hw>, found: &Machine, cpu
     let process = process.map_err(|e| NoRoot::Kernel("its process", e))?;
     registry.vm.add_space(space);
     let caps = caps(process.raw(), space, budget, memories);
-    let page = Maker { registry: &mut registry, budget, space }.startup(program.span, cpus)?;
-    for (n, (name, kind, object, address)) in caps.into_iter().enumerate() {
+    let mut grants = ArrayVec::<Grant, { boot::ROOT_GRANTS.len() }>::new();
+    for (name, kind, object, address) in caps {
         let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
         let handle = kernel.endow(&mut registry, process.index(), cap).map_err(|e| NoRoot::Kernel(name, e))?;
-        Maker { registry: &mut registry, budget, space }.grant(page, n, &grant(name, handle, address))?;
+        grants.push(grant(name, handle, address));
     }
+    Maker { registry: &mut registry, budget, space }.startup(program.span, cpus, &grants)?;
     let new = first_thread(&mut registry, (budget, space), process.index(), program.entry)?;
     let thread = kernel.new_thread(&mut registry, &new, cpu.number()).map_err(|e| NoRoot::Kernel("its thread", e))?;
     drop(registry);
@@ -236,40 +238,42 @@ impl Maker<'_> {
         Ok([image, text])
     }
 
-    /// The start-up page, without grants. Written field by field: a page on the stack is much for the kernel.
+    /// The start-up page.
     #[inline(never)]
-    fn startup(&mut self, span: u64, cpus: usize) -> Made<MemoryId> {
-        let (rate, zero) = time::tsc_rate();
-        let count = boot::ROOT_GRANTS.len() as u64;
-        let fields = [
-            (offset_of!(Startup, magic), STARTUP_MAGIC),
-            (offset_of!(Startup, version), sal_abi::VERSION as u64 | count << 32),
-            (offset_of!(Startup, incarnation), 1),
-            (offset_of!(Startup, image), IMAGE_AT),
-            (offset_of!(Startup, free_start), FREE_AT.max(IMAGE_AT + span)),
-            (offset_of!(Startup, free_end), NATIVE_END),
-            (offset_of!(Startup, ticks_per_us), rate / 1_000_000),
-            (offset_of!(Startup, tick_zero), zero),
-            (offset_of!(Startup, cpus), cpus as u64),
-        ];
+    fn startup(&mut self, span: u64, cpus: usize, grants: &[Grant]) -> Made<()> {
+        let mut startup = STARTUP.lock();
+        (startup.ticks_per_us, startup.tick_zero) = (time::tsc_rate().0 / 1_000_000, time::tsc_rate().1);
+        startup.free_start = FREE_AT.max(IMAGE_AT + span);
+        startup.cpus = cpus as u64;
+        startup.entropy = [(); 4].map(|()| cpu::random());
+        startup.count = grants.len() as u32;
+        startup.grants.iter_mut().zip(grants).for_each(|(place, grant)| *place = *grant);
         let page = self.memory(MemoryKind::ZeroFill, PAGE)?;
-        for (offset, value) in fields {
-            self.write(page, offset as u64, &value.to_le_bytes())?;
-        }
-        for n in 0..4 {
-            self.write(page, (offset_of!(Startup, entropy) + n * 8) as u64, &cpu::random().to_le_bytes())?;
-        }
-        self.map(page, 0, STARTUP_AT, PAGE, Rights::READ)?;
-        Ok(page)
+        self.write(page, 0, bytes_of(&startup))?;
+        self.map(page, 0, STARTUP_AT, PAGE, Rights::READ)
     }
+}
 
-    /// Grant number `n` of the start-up page.
-    fn grant(&mut self, page: MemoryId, n: usize, grant: &Grant) -> Made<()> {
-        let at = (offset_of!(Startup, grants) + n * size_of::<Grant>()) as u64;
-        self.write(page, at + offset_of!(Grant, name) as u64, &grant.name)?;
-        self.write(page, at + offset_of!(Grant, handle) as u64, &grant.handle.0.to_le_bytes())?;
-        self.write(page, at + offset_of!(Grant, address) as u64, &grant.address.to_le_bytes())
-    }
+/// The start-up page as it is made: much for the kernel's stack.
+static STARTUP: Mutex<Startup> = Mutex::new(Startup {
+    magic: STARTUP_MAGIC,
+    version: sal_abi::VERSION,
+    count: 0,
+    incarnation: 1,
+    image: IMAGE_AT,
+    free_start: FREE_AT,
+    free_end: NATIVE_END,
+    ticks_per_us: 0,
+    tick_zero: 0,
+    cpus: 0,
+    entropy: [0; 4],
+    grants: [Grant { name: [0; 24], handle: Handle::NONE, address: 0 }; boot::GRANTS],
+});
+
+#[allow(unsafe_code)]
+fn bytes_of(startup: &Startup) -> &[u8] {
+    // SAFETY: words and bytes, without padding.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(startup).cast(), size_of::<Startup>()) }
 }
 
 fn grant(name: &str, handle: Handle, address: u64) -> Grant {

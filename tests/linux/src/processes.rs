@@ -47,6 +47,12 @@ pub(crate) fn play(role: &str) -> ExitCode {
         "zero" => print!("{}", env::args().next().unwrap_or_default()),
         "sleep" => thread::sleep(Duration::from_secs(100)),
         "calls" => println!("{}", system_call()),
+        "registers" => {
+            if let Err(why) = crate::registers::write_lines() {
+                eprintln!("registers: {why}");
+                return ExitCode::FAILURE;
+            }
+        }
         "abort" => std::process::abort(),
         "endless" => while std::io::stdout().write_all(&[b'x'; 4096]).is_ok() {},
         _ => return ExitCode::from(2),

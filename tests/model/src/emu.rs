@@ -73,6 +73,8 @@ pub struct Emu {
     pub interrupted: AtomicU32,
     /// Interrupt lines that are open.
     pub open: AtomicU32,
+    /// FPU state frames that were saved, as bits.
+    pub saved: AtomicU32,
     pages: Vec<AtomicU64>,
 }
 
@@ -83,6 +85,7 @@ impl Emu {
             now: AtomicU64::new(1),
             interrupted: AtomicU32::new(0),
             open: AtomicU32::new(0),
+            saved: AtomicU32::new(0),
             pages: (0..PAGES * PAGE_WORDS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -101,6 +104,7 @@ impl Clone for Emu {
             now: copy(&self.now),
             interrupted: AtomicU32::new(self.interrupted.load(Ordering::Relaxed)),
             open: AtomicU32::new(self.open.load(Ordering::Relaxed)),
+            saved: AtomicU32::new(self.saved.load(Ordering::Relaxed)),
             pages: self.pages.iter().map(copy).collect(),
         }
     }
@@ -115,6 +119,9 @@ impl Hardware for Emu {
         self.now.load(Ordering::Relaxed)
     }
     fn flush(&self, _what: sal_kernel_mem::Shootdown) {}
+    fn save_fpu(&self, state: u32) {
+        self.saved.fetch_or(1 << state, Ordering::AcqRel);
+    }
     fn interrupt_cpu(&self, cpu: usize) {
         self.interrupted.fetch_or(1 << cpu, Ordering::AcqRel);
     }

@@ -92,6 +92,11 @@ impl World {
         self.new_thread(new_thread(process, 0, priority, cpu))
     }
 
+    /// The same, with a frame for its FPU state.
+    pub fn thread_with_fpu(&mut self, process: u32, priority: u8, cpu: Option<u32>, fpu_page: u32) -> u32 {
+        self.new_thread(NewThread { fpu_page, ..new_thread(process, 0, priority, cpu) })
+    }
+
     /// Starts such a thread, on its CPU or the first, with a message page of its own.
     pub fn new_thread(&mut self, mut new: NewThread) -> u32 {
         let on = new.cpu.unwrap_or(0) as usize;
@@ -116,6 +121,11 @@ impl World {
         let free = |n: &u32| threads.slot(*n).is_some_and(|s| s.location().at() == Location::Free);
         // The lowest free slot's number is the page: at most one thread per slot lives.
         (0..threads.region().len()).find(free).unwrap_or(0)
+    }
+
+    /// FPU state frames that were saved, as bits.
+    pub fn saved_fpu(&self) -> u32 {
+        self.machine.kernel.hw.saved.load(Ordering::Relaxed)
     }
 
     /// Registers of a thread.

@@ -3,6 +3,7 @@
 use sal_abi::message::{Arrival, Kind as Arrived};
 use sal_abi::op::{Op, flags};
 use sal_abi::{CapArg, Error, Handle, Loan, MessagePage, Rights};
+use sal_kernel_core::cpu::LEFT_STATE;
 use sal_kernel_core::create::NewThread;
 use sal_kernel_core::location::Location;
 use sal_kernel_core::step::Event;
@@ -662,6 +663,51 @@ fn a_thread_that_is_given_another_cpu_goes_there() {
     let other = w.thread(p, 4, Some(1));
     assert!(w.call(t, Op::ThreadSchedule, h.0, &[3, 1]).is_some());
     assert_eq!(w.current(1), Some(other), "it ranks below now");
+}
+
+/// The FPU registers of a thread that runs are in its CPU until that leaves the kernel: another CPU that is given the thread before must find them.
+#[test]
+fn a_thread_takes_its_fpu_state_along_to_another_cpu() {
+    const STATE: u32 = 7;
+    let mut w = World::new(2);
+    let p = w.process([0, 0]);
+    let t = w.thread_with_fpu(p, 5, Some(0), STATE);
+    let h = w.thread_cap(p, t);
+    w.machine.cpus[0].fpu = STATE;
+    w.call(t, Op::ThreadSchedule, h.0, &[5, 0]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (0, STATE), "it stays");
+    w.call(t, Op::ThreadSchedule, h.0, &[5, 1]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (1 << STATE, LEFT_STATE));
+    w.settle();
+    assert_eq!(w.current(1), Some(t));
+}
+
+#[test]
+fn a_thread_that_is_woken_where_it_just_ran_takes_its_fpu_state_along() {
+    const STATE: u32 = 7;
+    let mut w = World::new(2);
+    let (boss, victim) = (w.process([0, 0]), w.process([0, 0]));
+    let kill = w.process_cap(boss, victim);
+    let k = w.thread_with_fpu(boss, 9, None, STATE);
+    w.thread(victim, 3, Some(0));
+    w.thread(boss, 3, Some(0));
+    w.machine.cpus[0].fpu = STATE;
+    assert_eq!(w.current(0), Some(k));
+    assert_eq!(w.call(k, Op::Kill, kill.0, &[0]), None, "the victim ends at once, and the other CPU is idle");
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (1 << STATE, LEFT_STATE));
+    w.settle();
+    assert_eq!(w.current(1), Some(k));
+}
+
+#[test]
+fn the_fpu_state_of_a_thread_that_is_gone_is_not_saved() {
+    const STATE: u32 = 7;
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread_with_fpu(p, 5, Some(0), STATE);
+    w.machine.cpus[0].fpu = STATE;
+    w.call(t, Op::ThreadExit, 0, &[]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (0, LEFT_STATE), "its frame is somebody else's soon");
 }
 
 /// Every operation with every wrong first argument, and with wrong words, leaves the state as it was.

@@ -13,8 +13,7 @@ type Object = [u64; 24];
 pub(super) fn regions_grow_by_frames(world: &mut World, found: &Machine) {
     // SAFETY: the tests use frames of their own alone.
     let memory = unsafe { PhysicalMemory::new(found) };
-    let mut regions =
-        [0; 2].map(|_| Region::<Object>::reserve(&mut world.frames, memory, found.root, 3 * PAGE).expect("room"));
+    let mut regions = [0; 2].map(|_| Region::<Object>::reserve(&mut world.frames, found.root, 3 * PAGE).expect("room"));
     for region in &mut regions {
         while !region.is_full() || grow(world, region) {
             let n = u64::from(region.len());

@@ -6,6 +6,7 @@
 mod applets;
 mod cases;
 mod commands;
+mod frames;
 mod host;
 mod image;
 mod kills;

@@ -37,9 +37,8 @@ pub(super) const CASES: &[Case] = &[Case {
 
 /// What a Linux program's system call costs on a virtual processor of the kernel's, in a machine that counts instructions.
 fn system_call(lab: &Lab) -> Result<Result<Option<String>, String>> {
-    let [(kind, flags), _] = KINDS;
     let root = Root::new()?;
-    root.add("bin/linux-std", &std::fs::read(build(lab, kind, flags)?)?)?;
+    root.add("bin/linux-std", &std::fs::read(build_static(lab)?)?)?;
     let options = Run { icount: true, ..root.options(&["/bin/linux-std", "calls"], LIMIT) };
     let finished = lab.run(&options, Vec::new())?;
     let told = String::from_utf8_lossy(&finished.output).trim().parse::<u64>();
@@ -74,6 +73,12 @@ fn job(kind: &'static str, flags: &'static [&'static str]) -> Job {
             all
         }),
     }
+}
+
+/// Builds it for the host's Linux, linked statically at fixed addresses.
+pub(super) fn build_static(lab: &Lab) -> Result<PathBuf> {
+    let [(kind, flags), _] = KINDS;
+    build(lab, kind, flags)
 }
 
 /// Builds it for the host's Linux.

@@ -8,6 +8,7 @@
 mod order;
 mod outside;
 mod pipeline;
+mod registers;
 mod still;
 
 use super::Lab;
@@ -17,7 +18,7 @@ use super::linux::SYSTEM;
 
 /// All of them.
 pub(super) fn cases() -> impl Iterator<Item = &'static Case> {
-    order::CASES.iter().chain(outside::CASES).chain(still::CASES)
+    order::CASES.iter().chain(outside::CASES).chain(registers::CASES).chain(still::CASES)
 }
 
 fn exists(lab: &Lab) -> bool {

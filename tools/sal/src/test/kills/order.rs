@@ -7,15 +7,15 @@ use crate::test::cases::{Case, note, text};
 use crate::test::linux::options;
 
 /// Kills in the ordinary run, and in the long one.
-const KILLS: u32 = 10;
-const MANY: u32 = 100;
+pub(super) const KILLS: u32 = 10;
+pub(super) const MANY: u32 = 100;
 
 /// Bytes of standard input: they last about as long as the kills.
 const INPUT: usize = 150_000;
 
 /// Seconds that a machine may take, and how many more per kill.
-const LIMIT: u64 = 90;
-const LIMIT_PER_KILL: u64 = 2;
+pub(super) const LIMIT: u64 = 90;
+pub(super) const LIMIT_PER_KILL: u64 = 2;
 
 pub(super) const CASES: &[Case] = &[
     Case { name: "kill/console", rows: &["X5"], exists, run: |lab| storm(lab, "console", 1) },

@@ -93,7 +93,7 @@ pub(super) fn in_order(output: &[u8]) -> Result<usize, String> {
 }
 
 /// Lines `name value`.
-fn counts(text: &str) -> BTreeMap<String, u32> {
+pub(super) fn counts(text: &str) -> BTreeMap<String, u32> {
     let pair = |line: &str| {
         let (name, value) = line.split_once(' ')?;
         Some((name.to_string(), value.trim().parse().ok()?))

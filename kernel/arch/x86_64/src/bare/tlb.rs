@@ -3,18 +3,16 @@
 
 use core::arch::asm;
 
-/// Loads a root: its physical address, with a PCID in the low 12 bits where PCIDs are on.
+/// Loads a root: its physical address.
 ///
 /// # Safety
 /// The root must hold the kernel's shared entries, and stay allocated as long as a CPU has it loaded.
-#[inline(always)]
 pub unsafe fn load_root(root: u64) {
     // SAFETY: the caller's promise: kernel code and data stay mapped where they are.
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
 }
 
 /// The root in use.
-#[inline(always)]
 pub fn root() -> u64 {
     let root;
     // SAFETY: reads a register.
@@ -23,14 +21,12 @@ pub fn root() -> u64 {
 }
 
 /// Forgets one page of the current space.
-#[inline(always)]
 pub fn flush_page(address: u64) {
     // SAFETY: forgetting a translation is always right.
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
 }
 
 /// Forgets every page of the current space that is not the kernel's.
-#[inline(always)]
 pub fn flush_space() {
     // SAFETY: the same root again.
     unsafe { load_root(root()) }

@@ -6,8 +6,8 @@
 
 use crate::acpi::{Acpi, IoApic};
 use crate::layout::PHYSMAP;
-use crate::sync::Spin;
 use crate::{Machine, apic, port};
+use spin::Mutex;
 
 /// Lines that have a vector.
 pub const LINES: u32 = 128;
@@ -32,7 +32,7 @@ pub enum Interrupt {
 pub struct BadLine;
 
 /// Register accesses are pairs (index, data): one CPU at a time.
-static REGISTERS: Spin<()> = Spin::new(());
+static REGISTERS: Mutex<()> = Mutex::new(());
 
 /// Says what came in and lets the next one come; for every event from `trap::FIRST_INTERRUPT` to 255.
 pub fn accept(machine: &Machine, vector: u64) -> Interrupt {
@@ -51,29 +51,15 @@ pub fn accept(machine: &Machine, vector: u64) -> Interrupt {
 
 /// Old controllers off, every line masked.
 pub(crate) fn init(machine: &Machine) {
-    for (port, value) in
-        [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)]
-    {
-        port::out8(port, value);
+    let start = [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)];
+    for (port, value) in start.into_iter().chain([(0x21, 0xff), (0xa1, 0xff)]) {
+        port::write::<u8>(port, value);
     }
-    port::out8(0x21, 0xff);
-    port::out8(0xa1, 0xff);
     for io in &machine.acpi.io_apics {
         for pin in 0..pins(io) {
             write(io, 0x10 + 2 * pin, MASKED);
         }
     }
-}
-
-/// Sends `line` to the CPU whose controller has the id `to`, masked for now.
-///
-/// # Errors
-/// `BadLine` if no I/O APIC has it.
-pub fn route(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
-    let (io, pin, wiring) = locate(&machine.acpi, line)?;
-    write(io, 0x10 + 2 * pin + 1, to << 24);
-    write(io, 0x10 + 2 * pin, MASKED | wiring | (FIRST_VECTOR + line));
-    Ok(())
 }
 
 /// Keeps a line quiet.
@@ -86,12 +72,13 @@ pub fn mask(machine: &Machine, line: u32) -> Result<(), BadLine> {
     Ok(())
 }
 
-/// Lets a line through again, after [`route`].
+/// Lets a line through, the next time, to the CPU whose controller has the id `to`.
 ///
 /// # Errors
 /// `BadLine` if no I/O APIC has it.
-pub fn unmask(machine: &Machine, line: u32) -> Result<(), BadLine> {
+pub fn unmask(machine: &Machine, line: u32, to: u32) -> Result<(), BadLine> {
     let (io, pin, wiring) = locate(&machine.acpi, line)?;
+    write(io, 0x10 + 2 * pin + 1, to << 24);
     write(io, 0x10 + 2 * pin, wiring | (FIRST_VECTOR + line));
     Ok(())
 }
@@ -122,8 +109,9 @@ fn write(io: &IoApic, register: u32, value: u32) {
 
 fn access(io: &IoApic, register: u32, value: Option<u32>) -> u32 {
     let (index, data) = ((PHYSMAP + io.address) as *mut u32, (PHYSMAP + io.address + 16) as *mut u32);
+    let _one = REGISTERS.lock();
     // SAFETY: the start mapped the registers of every I/O APIC, uncached.
-    REGISTERS.with(|()| unsafe {
+    unsafe {
         index.write_volatile(register);
         match value {
             Some(value) => {
@@ -132,5 +120,5 @@ fn access(io: &IoApic, register: u32, value: Option<u32>) -> u32 {
             }
             None => data.read_volatile(),
         }
-    })
+    }
 }

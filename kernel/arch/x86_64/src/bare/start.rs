@@ -5,20 +5,25 @@
 #![allow(unsafe_code)]
 
 use crate::acpi::{self, Acpi};
-use crate::bootinfo::{self, BootInfo, MULTIBOOT2_TAG, PVH_TAG, Span, Use};
-use crate::cpu::{self, Features};
+use crate::bootinfo::{self, BootInfo, PVH_TAG, RANGES, Span, Use};
 use crate::layout::{self, MAX_CPUS, PAGE};
-use crate::paging::{self, Access, MapError, TableMemory};
-use crate::spans::{self, Spans};
-use crate::{apic, fpu, irq, log, machine, percpu, time, tlb, trap, uart};
+use crate::paging::{self, MapError, TableMemory};
+use crate::physmap::Carver;
+use crate::spans::{self, Spans, TooMany};
+use crate::{apic, cpu, fpu, irq, log, machine, percpu, smp, time, tlb, trap, uart};
 use arrayvec::ArrayVec;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+use sal_abi::Rights;
+use sal_kernel_mem::{Leaf, Who};
 
-const _: () = assert!(MULTIBOOT2_TAG == 0x36d7_6289, "the loader's own number");
-
-global_asm!(include_str!("boot.s"), PVH_TAG = const PVH_TAG);
+global_asm!(
+    include_str!("../boot.s"),
+    include_str!("../ap.s"),
+    PVH_TAG = const PVH_TAG,
+    TRAMPOLINE = const layout::TRAMPOLINE,
+    AP_ENTRY = sym smp::ap_rust,
+);
 
 /// The start-up code's identity map ends here.
 const IDENTITY_END: u64 = 1 << 32;
@@ -28,8 +33,6 @@ const IDENTITY_END: u64 = 1 << 32;
 pub struct Machine {
     /// What the loader said.
     pub boot: BootInfo,
-    /// The boot CPU's features.
-    pub features: Features,
     /// RAM that is mapped at [`layout::PHYSMAP`].
     pub ram: Spans,
     /// What of it is free: not the image, the tables made here, the boot image, the first MiB.
@@ -44,10 +47,18 @@ pub struct Machine {
     pub(crate) start_root: u64,
 }
 
-struct MachineCell(UnsafeCell<MaybeUninit<Machine>>);
+struct MachineCell(UnsafeCell<Machine>);
 // SAFETY: written once by the boot CPU before any other CPU runs, shared afterwards.
 unsafe impl Sync for MachineCell {}
-static MACHINE: MachineCell = MachineCell(UnsafeCell::new(MaybeUninit::uninit()));
+static MACHINE: MachineCell = MachineCell(UnsafeCell::new(Machine {
+    boot: BootInfo::EMPTY,
+    ram: Spans::new_const(),
+    free: Spans::new_const(),
+    acpi: Acpi::EMPTY,
+    cpu_ids: ArrayVec::new_const(),
+    root: 0,
+    start_root: 0,
+}));
 
 unsafe extern "C" {
     static image_text_start: u8;
@@ -79,7 +90,7 @@ fn identity(address: u64, length: usize) -> Option<&'static [u8]> {
 }
 
 /// Ends the start with one line.
-fn refuse(what: core::fmt::Arguments<'_>) -> ! {
+pub fn refuse(what: core::fmt::Arguments<'_>) -> ! {
     uart::last_words(format_args!("salamandra: can't start: {what}"));
     machine::end(machine::End::Refused)
 }
@@ -87,23 +98,31 @@ fn refuse(what: core::fmt::Arguments<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn boot_rust(tag: u32, address: u32) -> ! {
     uart::init();
-    let features = Features::read();
-    if let Some(name) = features.missing() {
+    if let Some(name) = cpu::missing() {
         refuse(format_args!("the processor lacks {name}"));
     }
-    let boot = match bootinfo::parse(tag, u64::from(address), &identity) {
-        Ok(info) => info,
-        Err(bad) => refuse(format_args!("{bad}")),
-    };
-    // SAFETY: only this CPU runs, and only here is it written.
-    let machine = unsafe { (*MACHINE.0.get()).write(survey(boot, features)) };
+    // SAFETY: only this CPU runs, and nobody else has it.
+    let machine = unsafe { &mut *MACHINE.0.get() };
+    if let Err(bad) = bootinfo::parse(&mut machine.boot, tag, u64::from(address), &identity) {
+        refuse(format_args!("{bad}"));
+    }
+    if survey(machine).is_err() {
+        refuse(format_args!("memory is in more than 256 pieces"));
+    }
+    if let Err(error) = acpi::read(&mut machine.acpi, machine.boot.rsdp, &identity) {
+        refuse(format_args!("ACPI tables: {error:?}"));
+    }
+    // The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
+    let own = cpu::initial_apic_id();
+    let others = machine.acpi.cpus.iter().copied().filter(|id| *id != own);
+    machine.cpu_ids.extend(core::iter::once(own).chain(others).take(MAX_CPUS));
     if let Err(error) = make_tables(machine) {
         refuse(format_args!("page tables of the kernel: {error:?}"));
     }
+    trap::make_gates();
     // SAFETY: the root maps the image where it runs and the stack that is switched to; nothing refers to the identity map any more.
     unsafe {
         tlb::load_root(machine.root);
-        trap::make_gates();
         let top = layout::stack(0, 0).1;
         asm!("mov rsp, {}", "xor ebp, ebp", "call {}", "ud2", in(reg) top, sym boot_cpu_main, in("rdi") machine, options(noreturn))
     }
@@ -119,10 +138,10 @@ extern "C" fn boot_cpu_main(machine: &'static Machine) -> ! {
     kernel_main(machine)
 }
 
-/// The machine, for other CPUs.
-pub(crate) fn machine() -> &'static Machine {
-    // SAFETY: written before any other CPU started.
-    unsafe { (*MACHINE.0.get()).assume_init_ref() }
+/// The machine, for who comes after the start: other CPUs, traps.
+pub fn machine() -> &'static Machine {
+    // SAFETY: written before any other CPU ran and any trap came.
+    unsafe { &*MACHINE.0.get() }
 }
 
 /// All that is per CPU.
@@ -132,94 +151,51 @@ pub(crate) fn machine() -> &'static Machine {
 pub(crate) unsafe fn init_cpu(machine: &Machine, cpu: usize) {
     // SAFETY: the caller's promise; protections first, since the per-CPU area needs FSGSBASE.
     unsafe {
-        cpu::protect(&machine.features);
+        cpu::protect();
         percpu::init(cpu);
         trap::init();
     }
-    fpu::init(&machine.features);
+    fpu::init();
     apic::init(machine);
 }
 
 /// Sorts memory into RAM and free RAM.
-fn survey(boot: BootInfo, features: Features) -> Machine {
+fn survey(machine: &mut Machine) -> Result<(), TooMany> {
     let [text, rodata, data] = image();
     let first_mib = Span { start: 0, end: 1 << 20 };
-    let mut holes = Spans::new();
+    let mut holes = ArrayVec::<Span, { RANGES + 3 }>::new();
     holes.extend([first_mib, Span { start: first_mib.end, end: data.end }]);
-    holes.extend(boot.module);
-    for (span, _) in boot.ranges.iter().filter(|(_, usage)| *usage != Use::Free) {
-        holes.push(*span);
-    }
-    let (mut ram, mut free) = (Spans::new(), Spans::new());
+    holes.extend(machine.boot.module);
+    holes.extend(machine.boot.ranges.iter().filter(|(_, usage)| *usage != Use::Free).map(|(span, _)| *span));
     let constant = [Span { start: text.start, end: rodata.end }];
-    let mut fits = spans::add(&mut ram, first_mib, &[]);
-    for (span, usage) in &boot.ranges {
+    spans::add(&mut machine.ram, first_mib, &[])?;
+    for (span, usage) in &machine.boot.ranges {
         let span = Span { start: span.start, end: span.end.min(layout::PHYSMAP_LIMIT) };
         if *usage != Use::Reserved {
-            fits = fits.and_then(|()| spans::add(&mut ram, span, &constant));
+            spans::add(&mut machine.ram, span, &constant)?;
         }
         if *usage == Use::Free {
-            fits = fits.and_then(|()| spans::add(&mut free, span, &holes));
+            spans::add(&mut machine.free, span, &holes)?;
         }
     }
-    if fits.is_err() {
-        refuse(format_args!("memory is in more than 256 pieces"));
-    }
-    let acpi = match acpi::read(boot.rsdp, &identity) {
-        Ok(acpi) => acpi,
-        Err(error) => refuse(format_args!("ACPI tables: {error:?}")),
-    };
-    Machine { cpu_ids: cpu_ids(&acpi), boot, features, ram, free, acpi, root: 0, start_root: 0 }
+    Ok(())
 }
 
-/// The boot CPU's id (CPUID leaf 1, or the controller's if ACPI says otherwise), then the others'.
-fn cpu_ids(acpi: &Acpi) -> ArrayVec<u32, MAX_CPUS> {
-    let own = cpu::initial_apic_id();
-    let others = acpi.cpus.iter().copied().filter(|id| *id != own);
-    core::iter::once(own).chain(others).take(MAX_CPUS).collect()
-}
-
-/// Frames for page tables, taken from the largest free range below the identity map's end.
-struct BootFrames<'a> {
-    from: &'a mut Span,
-}
-
-impl TableMemory for BootFrames<'_> {
-    fn read(&self, at: u64) -> u64 {
-        // SAFETY: `at` is in a table made here, below the identity map's end.
-        unsafe { (at as *const u64).read() }
-    }
-
-    fn write(&mut self, at: u64, entry: u64) {
-        // SAFETY: as for `read`.
-        unsafe { (at as *mut u64).write(entry) }
-    }
-
-    fn frame(&mut self) -> Option<u64> {
-        let frame = self.from.start;
-        if frame + PAGE > self.from.end.min(IDENTITY_END) {
-            return None;
-        }
-        self.from.start += PAGE;
-        // SAFETY: a free frame below the identity map's end that nobody else will get.
-        unsafe { (frame as *mut [u64; 512]).write([0; 512]) };
-        Some(frame)
-    }
-}
-
+/// Makes the final tables from frames of the largest free range below the identity map's end.
 fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     let low = machine.free.iter_mut().filter(|s| s.start < IDENTITY_END);
     let from = low.max_by_key(|s| s.end.min(IDENTITY_END) - s.start).ok_or(MapError::NoFrame)?;
-    let mut frames = BootFrames { from };
+    let mut frames = Carver { rest: Span { end: from.end.min(IDENTITY_END), ..*from }, map: 0 };
     let root = frames.frame().ok_or(MapError::NoFrame)?;
-    map_image(&mut frames, root)?;
-    let top_level = if machine.features.pages_1g { 2 } else { 1 };
-    let data = Access { write: true, ..Access::default() };
+    for (span, leaf) in image().into_iter().zip([paging::CODE, paging::CONSTANT, paging::DATA]) {
+        paging::map(&mut frames, root, layout::IMAGE + span.start, span, leaf, 0)?;
+    }
+    let top_level = if cpu::GIB_PAGES.exists() { 2 } else { 1 };
     for span in &machine.ram {
-        paging::map(&mut frames, root, layout::PHYSMAP + span.start, span.start, span.length(), data, top_level)?;
+        paging::map(&mut frames, root, layout::PHYSMAP + span.start, *span, paging::DATA, top_level)?;
     }
     for i in 0..layout::ARENA_ROOTS {
-        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, data)?;
+        paging::descend(&mut frames, root, layout::ARENAS + ((i as u64) << 39), 2, Who::Kernel)?;
     }
     for cpu in 0..machine.cpu_ids.len() {
         map_stacks(&mut frames, root, cpu)?;
@@ -227,48 +203,36 @@ fn make_tables(machine: &mut Machine) -> Result<(), MapError> {
     map_devices(&mut frames, root, &machine.acpi)?;
     machine.start_root = start_root(&mut frames, root)?;
     machine.root = root;
+    from.start = frames.rest.start;
     Ok(())
 }
 
 /// A copy of `root` that also maps the trampoline where it is. Used by starting CPUs alone, before they switch caches of global pages on.
-fn start_root(memory: &mut impl TableMemory, root: u64) -> Result<u64, MapError> {
+fn start_root(memory: &mut Carver, root: u64) -> Result<u64, MapError> {
     let copy = memory.frame().ok_or(MapError::NoFrame)?;
     for slot in (0..PAGE).step_by(8) {
         memory.write(copy + slot, memory.read(root + slot));
     }
-    let code = Access { execute: true, write: true, ..Access::default() };
-    paging::map(memory, copy, layout::TRAMPOLINE, layout::TRAMPOLINE, PAGE, code, 0)?;
+    let code = Leaf { rights: Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE), ..paging::CODE };
+    paging::map(memory, copy, layout::TRAMPOLINE, Span::sized(layout::TRAMPOLINE, PAGE), code, 0)?;
     Ok(copy)
 }
 
 /// Interrupt controllers, uncached, at their place in the physical map.
-fn map_devices(memory: &mut impl TableMemory, root: u64, acpi: &Acpi) -> Result<(), MapError> {
-    let device = Access { write: true, device: true, ..Access::default() };
+fn map_devices(memory: &mut Carver, root: u64, acpi: &Acpi) -> Result<(), MapError> {
     let addresses = acpi.io_apics.iter().map(|io| io.address).chain([acpi.local_apic]);
     for page in addresses.map(|address| address & !(PAGE - 1)) {
-        paging::map(memory, root, layout::PHYSMAP + page, page, PAGE, device, 0)?;
-    }
-    Ok(())
-}
-
-fn map_image(memory: &mut impl TableMemory, root: u64) -> Result<(), MapError> {
-    let accesses =
-        [Access { execute: true, ..Access::default() }, Access::default(), Access { write: true, ..Access::default() }];
-    for (span, access) in image().into_iter().zip(accesses) {
-        paging::map(memory, root, layout::IMAGE + span.start, span.start, span.length(), access, 0)?;
+        paging::map(memory, root, layout::PHYSMAP + page, Span::sized(page, PAGE), paging::DEVICE, 0)?;
     }
     Ok(())
 }
 
 /// Maps the stacks of `cpu`, each above a page that stays unmapped.
-pub(crate) fn map_stacks(memory: &mut impl TableMemory, root: u64, cpu: usize) -> Result<(), MapError> {
-    let data = Access { write: true, ..Access::default() };
+fn map_stacks(memory: &mut Carver, root: u64, cpu: usize) -> Result<(), MapError> {
     for which in 0..layout::STACK_PAGES.len() {
         let (bottom, top) = layout::stack(cpu, which);
-        for page in (bottom..top).step_by(PAGE as usize) {
-            let frame = memory.frame().ok_or(MapError::NoFrame)?;
-            paging::map(memory, root, page, frame, PAGE, data, 0)?;
-        }
+        let first = memory.take(layout::STACK_PAGES[which]).ok_or(MapError::NoFrame)?;
+        paging::map(memory, root, bottom, Span::sized(first, top - bottom), paging::DATA, 0)?;
     }
     Ok(())
 }
@@ -282,13 +246,13 @@ pub fn report(machine: &Machine) {
     }
     let (hz, _) = time::tsc_rate();
     log!("clock: {}.{:03} MHz", hz / 1_000_000, hz / 1000 % 1000);
-    if !machine.features.invariant_tsc {
+    if !cpu::INVARIANT_TSC.exists() {
         log!("warning: the processor does not promise an invariant time-stamp counter");
     }
     if machine.acpi.more_cpus > 0 {
         log!("warning: {} more CPUs than the {MAX_CPUS} that this kernel can use", machine.acpi.more_cpus);
     }
-    for name in machine.features.unprotected() {
+    for name in cpu::unprotected() {
         log!("warning: the processor lacks the protection {name}");
     }
 }

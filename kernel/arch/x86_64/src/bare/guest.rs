@@ -9,14 +9,13 @@ use crate::frame::Frame;
 use crate::{percpu, trap};
 use core::arch::asm;
 use core::ptr::null_mut;
-use sal_abi::x86_64::{GUEST_END, GuestRegisters};
+use sal_abi::x86_64::GUEST_END;
 
 /// A segment base outside the guest half.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BadBase;
 
 /// Is what trapped (or will go on) a guest?
-#[inline(always)]
 pub fn inside() -> bool {
     !percpu::current().thread.get().is_null()
 }
@@ -28,8 +27,7 @@ pub fn inside() -> bool {
 ///
 /// # Safety
 /// No guest runs here; `block` is in the physical map, in a frame that stays pinned until [`leave`].
-#[inline(always)]
-pub unsafe fn enter(block: *mut GuestRegisters) -> Result<(), BadBase> {
+pub unsafe fn enter(block: *mut Frame) -> Result<(), BadBase> {
     // SAFETY: pinned and mapped by the caller's promise; volatile, since user mode may write at the same time.
     let (fs, gs) =
         unsafe { ((&raw const (*block).fs_base).read_volatile(), (&raw const (*block).gs_base).read_volatile()) };
@@ -41,7 +39,7 @@ pub unsafe fn enter(block: *mut GuestRegisters) -> Result<(), BadBase> {
     // SAFETY: the current frame is this CPU's own.
     unsafe { (*thread).fs_base = trap::read_fs_base() };
     area.thread.set(thread);
-    area.save.set(block.cast::<Frame>());
+    area.save.set(block);
     trap::load_fs_base(fs);
     // SAFETY: the kernel's gs comes back at once; interrupts are off and the paranoid entries don't look at it.
     unsafe { asm!("swapgs", "wrgsbase {}", "swapgs", in(reg) gs, options(nostack, preserves_flags)) }
@@ -52,7 +50,6 @@ pub unsafe fn enter(block: *mut GuestRegisters) -> Result<(), BadBase> {
 ///
 /// # Safety
 /// A guest runs here ([`inside`]).
-#[inline(always)]
 pub unsafe fn leave() -> *mut Frame {
     let area = percpu::current();
     let (block, thread, gs) = (area.save.get(), area.thread.get(), user_gs_base());

@@ -14,13 +14,18 @@
 //! idles. An exception in kernel mode is a bug and ends the machine.
 #![allow(unsafe_code)]
 
+use crate::bug;
 use crate::frame::{FIXED_FLAGS, Frame, USER_FLAGS};
 use crate::layout::{STACK_WINDOW_SHIFT, STACKS};
 use crate::percpu::{self, AREAS, KERNEL_CODE, PerCpu, USER_CODE, USER_DATA};
-use crate::{bug, cpu};
 use core::arch::{asm, global_asm};
-use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use spin::Mutex;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables::lidt;
+use x86_64::registers::model_specific::{Efer, EferFlags, LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+use x86_64::structures::DescriptorTablePointer;
 
 /// The event of a `syscall`; smaller ones are vectors.
 pub const SYSCALL: u64 = 256;
@@ -30,12 +35,12 @@ pub const PAGE_FAULT: u64 = 14;
 pub const FIRST_INTERRUPT: u64 = 32;
 
 global_asm!(
-    include_str!("trap.s"),
+    include_str!("../trap.s"),
     SAVE = const offset_of!(PerCpu, save),
     STACK = const offset_of!(PerCpu, stack_top),
     USER_RSP = const offset_of!(PerCpu, user_rsp),
-    NMIS = const offset_of!(PerCpu, nmis),
     AREAS = sym AREAS,
+    FRAME_SIZE = const size_of::<Frame>(),
     AREA_SIZE = const size_of::<PerCpu>(),
     STACKS = const STACKS,
     STACK_WINDOW_SHIFT = const STACK_WINDOW_SHIFT,
@@ -50,18 +55,11 @@ global_asm!(
 unsafe extern "C" {
     fn trap_syscall();
     fn trap_stubs();
-    fn trap_nmi();
-    fn trap_double_fault();
-    fn trap_machine_check();
     fn trap_resume() -> !;
 }
 
 /// Interrupt descriptor table, the same for all CPUs.
-#[repr(C, align(16))]
-struct Gates(UnsafeCell<[[u64; 2]; 256]>);
-// SAFETY: written by the boot CPU before others run.
-unsafe impl Sync for Gates {}
-static GATES: Gates = Gates(UnsafeCell::new([[0; 2]; 256]));
+static GATES: Mutex<[[u64; 2]; 256]> = Mutex::new([[0; 2]; 256]);
 
 fn gate(handler: u64, ist: u64, ring: u64) -> [u64; 2] {
     let kind = 0x8e | ring << 5;
@@ -69,30 +67,21 @@ fn gate(handler: u64, ist: u64, ring: u64) -> [u64; 2] {
     [low, handler >> 32]
 }
 
-/// Fills the table: once, on the boot CPU.
-///
-/// # Safety
-/// No CPU may have the table loaded yet.
-pub(crate) unsafe fn make_gates() {
-    // SAFETY: the caller's.
-    let gates = unsafe { &mut *GATES.0.get() };
-    for (vector, slot) in gates.iter_mut().enumerate() {
+/// Fills the table, on the boot CPU, before any has it loaded.
+pub(crate) fn make_gates() {
+    for (vector, slot) in GATES.lock().iter_mut().enumerate() {
         let stub = trap_stubs as *const () as u64 + 16 * vector as u64;
-        *slot = match vector {
-            2 => gate(trap_nmi as *const () as u64, 1, 0),
-            8 => gate(trap_double_fault as *const () as u64, 2, 0),
-            18 => gate(trap_machine_check as *const () as u64, 3, 0),
-            3 | 4 => gate(stub, 0, 3),
-            _ => gate(stub, 0, 0),
+        let stack = match vector {
+            2 => 1,
+            8 => 2,
+            18 => 3,
+            _ => 0,
         };
+        // Programs may raise the breakpoint and the overflow by themselves.
+        *slot = gate(stub, stack, if matches!(vector, 3 | 4) { 3 } else { 0 });
     }
 }
 
-const MSR_EFER: u32 = 0xc000_0080;
-const MSR_STAR: u32 = 0xc000_0081;
-const MSR_LSTAR: u32 = 0xc000_0082;
-const MSR_CSTAR: u32 = 0xc000_0083;
-const MSR_SFMASK: u32 = 0xc000_0084;
 /// Flags cleared by `syscall`: all that mean anything to the kernel (TF IF DF IOPL NT RF AC and the arithmetic ones).
 const SYSCALL_MASK: u64 = 0x0025_7fd5;
 
@@ -101,49 +90,26 @@ const SYSCALL_MASK: u64 = 0x0025_7fd5;
 /// # Safety
 /// After `percpu::init` on this CPU and `make_gates`.
 pub(crate) unsafe fn init() {
-    #[repr(C, packed)]
-    struct Pointer {
-        limit: u16,
-        base: u64,
-    }
-    let pointer = Pointer { limit: 4095, base: GATES.0.get() as u64 };
-    let star = u64::from(USER_DATA - 8) << 48 | u64::from(KERNEL_CODE) << 32;
+    let gates = DescriptorTablePointer { limit: 4095, base: VirtAddr::from_ptr(GATES.lock().as_ptr()) };
     // SAFETY: the table is complete; these registers exist on every CPU with SYSCALL, which was checked.
     unsafe {
-        asm!("lidt [{}]", in(reg) &raw const pointer, options(nostack, readonly));
-        cpu::write_msr(MSR_EFER, cpu::read_msr(MSR_EFER) | 1);
-        cpu::write_msr(MSR_STAR, star);
-        cpu::write_msr(MSR_LSTAR, trap_syscall as *const () as u64);
-        cpu::write_msr(MSR_CSTAR, 0);
-        cpu::write_msr(MSR_SFMASK, SYSCALL_MASK);
+        lidt(&gates);
+        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
+        Star::write_raw(USER_DATA - 8, KERNEL_CODE);
     }
+    LStar::write(VirtAddr::from_ptr(trap_syscall as *const ()));
+    SFMask::write(RFlags::from_bits_retain(SYSCALL_MASK));
 }
 
-/// The frame of this CPU's current thread (its own, even while its guest runs); null: none.
-#[inline(always)]
-pub fn current() -> *mut Frame {
-    let area = percpu::current();
-    if area.thread.get().is_null() { area.save.get() } else { area.thread.get() }
-}
-
-/// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays: see [`switch_segments`].
+/// Makes `frame` what user mode goes on with on this CPU; null: idle. FS base stays.
 ///
 /// # Safety
 /// No guest runs here ([`crate::guest::leave`]); the frame stays valid and this CPU's own until another is set.
-#[inline(always)]
 pub unsafe fn set_current(frame: *mut Frame) {
     percpu::current().save.set(frame);
 }
 
-/// Keeps the FS base of the thread that stops, and loads that of the one that goes on.
-#[inline(always)]
-pub fn switch_segments(from: &mut Frame, to: &Frame) {
-    from.fs_base = read_fs_base();
-    load_fs_base(to.fs_base);
-}
-
 /// FS base of user mode.
-#[inline(always)]
 pub fn read_fs_base() -> u64 {
     let base;
     // SAFETY: reads a register; FSGSBASE is on.
@@ -152,7 +118,6 @@ pub fn read_fs_base() -> u64 {
 }
 
 /// Sets the FS base of user mode; `base` came from the processor or was checked.
-#[inline(always)]
 pub fn load_fs_base(base: u64) {
     // SAFETY: the kernel has no use for FS.
     unsafe { asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) }

@@ -116,7 +116,9 @@ impl Ram for PhysicalMemory {
 #[derive(Debug)]
 pub struct Carver {
     /// What is left.
-    rest: Span,
+    pub(crate) rest: Span,
+    /// Where physical memory is mapped: physical address 0, as it were.
+    pub(crate) map: u64,
 }
 
 impl Carver {
@@ -125,16 +127,20 @@ impl Carver {
     /// # Safety
     /// Nobody else uses the range.
     pub unsafe fn new(machine: &Machine) -> Carver {
-        Carver { rest: machine.free.iter().copied().max_by_key(|s| s.length()).unwrap_or_default() }
+        let rest = machine.free.iter().copied().max_by_key(|s| s.length()).unwrap_or_default();
+        Carver { rest, map: PHYSMAP }
+    }
+
+    /// Without a frame: for tables that are there.
+    pub(crate) fn empty() -> Carver {
+        Carver { rest: Span::default(), map: PHYSMAP }
     }
 
     /// The range without what was taken.
     pub fn rest(&self) -> Span {
         self.rest
     }
-}
 
-impl Carver {
     /// Takes `frames` frames in a row; their content is whatever it was. Physical address of the first.
     pub fn take(&mut self, frames: u64) -> Option<u64> {
         let first = self.rest.start;
@@ -149,23 +155,17 @@ impl Carver {
 impl TableMemory for Carver {
     fn read(&self, at: u64) -> u64 {
         // SAFETY: page tables are RAM, mapped; `at` comes from an entry or from `frame`.
-        unsafe { (*((PHYSMAP + at) as *const AtomicU64)).load(Ordering::Relaxed) }
+        unsafe { (*((self.map + at) as *const AtomicU64)).load(Ordering::Relaxed) }
     }
 
     fn write(&mut self, at: u64, entry: u64) {
         // SAFETY: as for `read`.
-        unsafe { (*((PHYSMAP + at) as *const AtomicU64)).store(entry, Ordering::Relaxed) }
+        unsafe { (*((self.map + at) as *const AtomicU64)).store(entry, Ordering::Relaxed) }
     }
 
     fn frame(&mut self) -> Option<u64> {
-        let frame = self.rest.start;
-        if frame + PAGE > self.rest.end {
-            return None;
-        }
-        self.rest.start += PAGE;
-        for slot in 0..ENTRIES as u64 {
-            self.write(frame + 8 * slot, 0);
-        }
+        let frame = self.take(1)?;
+        (frame..frame + PAGE).step_by(8).for_each(|slot| self.write(slot, 0));
         Some(frame)
     }
 }

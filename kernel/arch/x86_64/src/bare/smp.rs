@@ -2,19 +2,12 @@
 #![allow(unsafe_code)]
 
 use crate::layout::{self, PHYSMAP, TRAMPOLINE};
-use crate::{Machine, apic, log, machine, start, time, tlb};
-use core::arch::global_asm;
+use crate::{Machine, apic, log, machine, start, time, tlb, trap};
 use core::sync::atomic::{AtomicUsize, Ordering};
-
-global_asm!(include_str!("ap.s"), TRAMPOLINE = const TRAMPOLINE, ENTRY = sym ap_rust);
 
 unsafe extern "C" {
     static trampoline_start: u8;
     static trampoline_end: u8;
-}
-
-unsafe extern "Rust" {
-    safe fn ap_main(cpu: usize) -> !;
 }
 
 /// A CPU that doesn't come up in this time is left out.
@@ -33,10 +26,10 @@ pub fn start_all(machine: &'static Machine) -> usize {
         log!("the loader put the boot image where other CPUs must start; going on with 1");
         return 1;
     }
-    copy_trampoline(machine);
+    copy_trampoline();
     let mut running = 1;
     for (cpu, id) in machine.cpu_ids.iter().enumerate().skip(1) {
-        if !start_one(cpu, *id) {
+        if !start_one(machine, cpu, *id) {
             log!("cpu {cpu} (APIC {id}) does not start; going on with {running}");
             return running;
         }
@@ -45,39 +38,34 @@ pub fn start_all(machine: &'static Machine) -> usize {
     running
 }
 
-/// Offsets of the words that `ap.s` reads.
-const ROOT: u64 = 8;
-const STACK: u64 = 16;
-const NUMBER: u64 = 24;
-
-fn low_word(offset: u64) -> *mut u64 {
-    (PHYSMAP + TRAMPOLINE + offset) as *mut u64
+/// What `ap.s` reads, at its offset 8.
+#[repr(C)]
+struct Words {
+    root: u64,
+    stack: u64,
+    number: u64,
 }
 
-fn copy_trampoline(machine: &Machine) {
+fn copy_trampoline() {
     let start = &raw const trampoline_start;
     let length = &raw const trampoline_end as usize - start as usize;
     // SAFETY: the first MiB is mapped and nobody's; the code is shorter than a page.
-    unsafe {
-        core::ptr::copy_nonoverlapping(start, (PHYSMAP + TRAMPOLINE) as *mut u8, length);
-        low_word(ROOT).write_volatile(machine.start_root);
-    }
+    unsafe { core::ptr::copy_nonoverlapping(start, (PHYSMAP + TRAMPOLINE) as *mut u8, length) }
 }
 
-fn start_one(cpu: usize, id: u32) -> bool {
-    // SAFETY: no CPU is in the trampoline now: the one before has come up.
-    unsafe {
-        low_word(STACK).write_volatile(layout::stack(cpu, 0).1);
-        low_word(NUMBER).write_volatile(cpu as u64);
-    }
+fn start_one(machine: &Machine, cpu: usize, id: u32) -> bool {
+    let words = Words { root: machine.start_root, stack: layout::stack(cpu, 0).1, number: cpu as u64 };
+    // SAFETY: as above, and no CPU is in the trampoline now: the one before has come up.
+    unsafe { ((PHYSMAP + TRAMPOLINE + 8) as *mut Words).write_volatile(words) }
+    let startup = apic::STARTUP + (TRAMPOLINE / layout::PAGE) as u32;
     DOOR.store(2 * cpu, Ordering::Release);
-    apic::send_init(id);
+    apic::command(id, apic::INIT);
     wait(cpu, INIT_NS);
-    apic::send_startup(id, TRAMPOLINE);
+    apic::command(id, startup);
     if wait(cpu, STARTUP_NS) {
         return true;
     }
-    apic::send_startup(id, TRAMPOLINE);
+    apic::command(id, startup);
     wait(cpu, PATIENCE_NS) || DOOR.compare_exchange(2 * cpu, 0, Ordering::AcqRel, Ordering::Acquire).is_err()
 }
 
@@ -93,7 +81,7 @@ fn wait(cpu: usize, ns: u64) -> bool {
     true
 }
 
-extern "C" fn ap_rust(cpu: usize) -> ! {
+pub(crate) extern "C" fn ap_rust(cpu: usize) -> ! {
     let found = start::machine();
     // SAFETY: the kernel's own root maps all that this CPU uses; first thing on this CPU, whose number is its own.
     unsafe {
@@ -101,7 +89,8 @@ extern "C" fn ap_rust(cpu: usize) -> ! {
         start::init_cpu(found, cpu);
     }
     match DOOR.compare_exchange(2 * cpu, 2 * cpu + 1, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => ap_main(cpu),
+        // SAFETY: this CPU has no frame: it idles until it is interrupted.
+        Ok(_) => unsafe { trap::resume() },
         Err(_) => machine::halt(),
     }
 }

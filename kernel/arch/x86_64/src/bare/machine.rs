@@ -21,7 +21,7 @@ pub enum End {
 
 /// Ends the machine, or halts this CPU for ever where nothing can end it.
 pub fn end(how: End) -> ! {
-    port::out32(DEBUG_EXIT, how as u32);
+    port::write::<u32>(DEBUG_EXIT, how as u32);
     halt()
 }
 

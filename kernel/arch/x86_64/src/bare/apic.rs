@@ -4,9 +4,11 @@
 //! is untested there).
 #![allow(unsafe_code)]
 
+use crate::Machine;
+use crate::cpu::X2APIC;
 use crate::layout::PHYSMAP;
-use crate::{Machine, cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::registers::model_specific::Msr;
 
 /// Vectors of the kernel's own interrupts.
 pub const TIMER_VECTOR: u8 = 0xf0;
@@ -35,10 +37,14 @@ const MSR_TSC_DEADLINE: u32 = 0x6e0;
 static REGISTERS: AtomicU64 = AtomicU64::new(OFF);
 const OFF: u64 = u64::MAX;
 
+fn is_x2apic() -> bool {
+    REGISTERS.load(Ordering::Relaxed) == 0
+}
+
 fn read(register: u32) -> u32 {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: x2APIC is on; the register exists there.
-        0 => unsafe { cpu::read_msr(0x800 + (register >> 4)) as u32 },
+        0 => unsafe { Msr::new(0x800 + (register >> 4)).read() as u32 },
         // SAFETY: the registers are mapped, uncached, for ever.
         base => unsafe { ((base + u64::from(register)) as *const u32).read_volatile() },
     }
@@ -47,7 +53,7 @@ fn read(register: u32) -> u32 {
 fn write(register: u32, value: u32) {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: as for `read`.
-        0 => unsafe { cpu::write_msr(0x800 + (register >> 4), u64::from(value)) },
+        0 => unsafe { Msr::new(0x800 + (register >> 4)).write(u64::from(value)) },
         // SAFETY: as for `read`.
         base => unsafe { ((base + u64::from(register)) as *mut u32).write_volatile(value) },
     }
@@ -55,13 +61,10 @@ fn write(register: u32, value: u32) {
 
 /// Switches this CPU's controller on; its timer is masked until set.
 pub(crate) fn init(machine: &Machine) {
+    let (mode, registers) = if X2APIC.exists() { (3 << 10, 0) } else { (1 << 11, PHYSMAP + machine.acpi.local_apic) };
+    let mut base = Msr::new(MSR_BASE);
     // SAFETY: the register exists on every CPU with a local APIC; enabling it changes nothing that is in use.
-    unsafe {
-        let base = cpu::read_msr(MSR_BASE);
-        let mode = if machine.features.x2apic { 3 << 10 } else { 1 << 11 };
-        cpu::write_msr(MSR_BASE, base | mode);
-    }
-    let registers = if machine.features.x2apic { 0 } else { PHYSMAP + machine.acpi.local_apic };
+    unsafe { base.write(base.read() | mode) }
     REGISTERS.store(registers, Ordering::Relaxed);
     write(LINT0, MASKED);
     write(LINT1, MASKED);
@@ -73,11 +76,10 @@ pub(crate) fn init(machine: &Machine) {
 
 /// This CPU's id among the controllers.
 pub fn id() -> u32 {
-    if REGISTERS.load(Ordering::Relaxed) == 0 { read(ID) } else { read(ID) >> 24 }
+    if is_x2apic() { read(ID) } else { read(ID) >> 24 }
 }
 
 /// The interrupt in service is done with.
-#[inline(always)]
 pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }
@@ -87,14 +89,10 @@ pub fn send(id: u32, vector: u8) {
     command(id, 0x4000 | u32::from(vector));
 }
 
-/// INIT, and start-up at `page` (below 1 MiB): for `smp`.
-pub(crate) fn send_init(id: u32) {
-    command(id, 0x4500);
-}
-
-pub(crate) fn send_startup(id: u32, page: u64) {
-    command(id, 0x4600 | (page >> 12) as u32);
-}
+/// INIT, for `smp`.
+pub(crate) const INIT: u32 = 0x4500;
+/// Start-up, at the number of a page below 1 MiB that is added.
+pub(crate) const STARTUP: u32 = 0x4600;
 
 /// Makes every other CPU take a non-maskable interrupt; nothing before the first `init`.
 pub(crate) fn interrupt_others() {
@@ -103,12 +101,13 @@ pub(crate) fn interrupt_others() {
     }
 }
 
-fn command(id: u32, what: u32) {
-    if REGISTERS.load(Ordering::Relaxed) == 0 {
+/// Writes the command register: a message to the CPU whose controller has this id.
+pub(crate) fn command(id: u32, what: u32) {
+    if is_x2apic() {
         // SAFETY: x2APIC's command register; one write sends. The fences order it behind earlier stores (SDM 11.12.3).
         unsafe {
             core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
-            cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(what));
+            Msr::new(0x830).write(u64::from(id) << 32 | u64::from(what));
         }
         return;
     }
@@ -131,7 +130,7 @@ pub(crate) fn timer_at(tsc: u64) {
     // SAFETY: the caller checked the feature; the fence orders the mode before the deadline (SDM 11.5.4.1).
     unsafe {
         core::arch::asm!("mfence", options(nostack, preserves_flags));
-        cpu::write_msr(MSR_TSC_DEADLINE, tsc);
+        Msr::new(MSR_TSC_DEADLINE).write(tsc);
     }
 }
 

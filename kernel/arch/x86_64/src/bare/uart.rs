@@ -1,8 +1,8 @@
 //! COM1, polled: the kernel's log before the uart driver runs, and its last words. Raw text lines.
 
 use crate::port;
-use crate::sync::Spin;
 use core::fmt::{self, Write};
+use spin::Mutex;
 
 const DATA: u16 = 0x3f8;
 const LINE_STATUS: u16 = DATA + 5;
@@ -10,12 +10,12 @@ const CAN_SEND: u8 = 0x20;
 /// Polls before a byte is given up: a machine without COM1 must not hang.
 const PATIENCE: u32 = 100_000;
 
-static COM1: Spin<Com1> = Spin::new(Com1);
+static COM1: Mutex<Com1> = Mutex::new(Com1);
 
 /// 115,200 baud, 8N1, FIFO on, interrupts off.
 pub fn init() {
     for (register, value) in [(1, 0), (3, 0x80), (0, 1), (1, 0), (3, 3), (2, 7), (4, 0x0b)] {
-        port::out8(DATA + register, value);
+        port::write::<u8>(DATA + register, value);
     }
 }
 
@@ -23,11 +23,11 @@ pub fn init() {
 pub fn send(bytes: &[u8]) {
     for byte in bytes {
         let mut left = PATIENCE;
-        while port::in8(LINE_STATUS) & CAN_SEND == 0 && left > 0 {
+        while port::read::<u8>(LINE_STATUS) & CAN_SEND == 0 && left > 0 {
             left -= 1;
             core::hint::spin_loop();
         }
-        port::out8(DATA, *byte);
+        port::write::<u8>(DATA, *byte);
     }
 }
 
@@ -42,9 +42,7 @@ impl Write for Com1 {
 
 /// Writes a line; lines of several CPUs don't mix.
 pub fn line(text: fmt::Arguments<'_>) {
-    COM1.with(|com1| {
-        let _ = writeln!(com1, "{text}");
-    });
+    let _ = writeln!(COM1.lock(), "{text}");
 }
 
 /// Writes a line without waiting for anybody: for a kernel that is about to end.

@@ -1,38 +1,19 @@
 //! Bugs of the kernel: registers and a backtrace on COM1, then the machine ends with its own status.
 #![allow(unsafe_code)]
 
+use crate::frame::Frame;
 use crate::layout::{self, MAX_CPUS, STACK_PAGES};
 use crate::{apic, machine, percpu, uart};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// What `trap.s` pushes.
+/// What `trap.s` pushes. Of the frame it fills the general registers but `rsp`.
 #[repr(C)]
-#[derive(Debug)]
 pub(crate) struct KernelTrap {
-    r15: u64,
-    r14: u64,
-    r13: u64,
-    r12: u64,
-    r11: u64,
-    r10: u64,
-    r9: u64,
-    r8: u64,
-    rbp: u64,
-    rdi: u64,
-    rsi: u64,
-    rdx: u64,
-    rcx: u64,
-    rbx: u64,
-    rax: u64,
-    vector: u64,
-    error: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
+    registers: Frame,
+    /// Vector, error code, `rip`, `cs`, `rflags`, `rsp`, `ss`.
+    rest: [u64; 7],
 }
 
 /// The machine ends: a CPU that takes a non-maskable interrupt now stays where it is.
@@ -61,21 +42,14 @@ pub(crate) extern "C" fn kernel_trap(t: &KernelTrap) -> ! {
     let cr2: u64;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) }
-    let guard = if stack_of(cr2.wrapping_add(layout::PAGE)).is_some()
-        && stack_of(cr2).is_none()
-        && matches!(t.vector, 8 | 14)
-    {
-        " (guard page of a kernel stack)"
-    } else {
-        ""
-    };
-    let last = format_args!(
-        "exception {} error {:#x} cpu {} address {cr2:#x}{guard}\n{t:#018x?}",
-        t.vector,
-        t.error,
-        percpu::index()
-    );
-    end(last, t.rbp)
+    let ([vector, error, rip, _, rflags, rsp, _], cpu) = (t.rest, percpu::index());
+    let above = stack_of(cr2.wrapping_add(layout::PAGE));
+    let in_guard = matches!(vector, 8 | 14) && above.is_some() && stack_of(cr2).is_none();
+    let guard = if in_guard { " (guard page of a kernel stack)" } else { "" };
+    let registers = Frame { rip, rsp, rflags, fs_base: 0, gs_base: 0, ..t.registers };
+    let what =
+        format_args!("exception {vector} error {error:#x} cpu {cpu} address {cr2:#x}{guard}\n{registers:#018x?}");
+    end(what, registers.rbp)
 }
 
 /// The stack that holds `address`, as bottom and top.

@@ -5,11 +5,11 @@
 #![allow(unsafe_code)]
 
 use crate::layout::{ARENA_ROOTS, ARENAS, PAGE};
-use crate::paging::{self, Access, MapError, TableMemory};
-use crate::physmap::PhysicalMemory;
+use crate::paging::{self, Format, MapError, TableMemory};
+use crate::physmap::Carver;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
-use sal_kernel_mem::{Frame, Ram, Store};
+use sal_kernel_mem::{Frame, Leaf, PageFormat, Store, Who};
 
 /// Bytes from one region's start to the next's.
 const STRIDE: u64 = 1 << 32;
@@ -27,7 +27,6 @@ pub struct Region<S> {
     reserved: u64,
     mapped: u64,
     length: u32,
-    memory: PhysicalMemory,
     root: u64,
     slots: PhantomData<S>,
 }
@@ -39,12 +38,7 @@ impl<S> Region<S> {
     ///
     /// # Errors
     /// `MapError` if there is no frame for a table, or no address.
-    pub fn reserve(
-        tables: &mut impl TableMemory,
-        memory: PhysicalMemory,
-        root: u64,
-        bytes: u64,
-    ) -> Result<Region<S>, MapError> {
+    pub fn reserve(tables: &mut impl TableMemory, root: u64, bytes: u64) -> Result<Region<S>, MapError> {
         const { assert!(size_of::<S>() as u64 <= PAGE && align_of::<S>() as u64 <= PAGE) };
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
         let reserved = bytes.div_ceil(PAGE);
@@ -53,9 +47,9 @@ impl<S> Region<S> {
         }
         let base = ARENAS + index * STRIDE;
         for start in (0..reserved * PAGE).step_by(paging::reach(1) as usize) {
-            paging::descend(tables, root, base + start, 0, Access::default())?;
+            paging::descend(tables, root, base + start, 0, Who::Kernel)?;
         }
-        Ok(Region { base, reserved, mapped: 0, length: 0, memory, root, slots: PhantomData })
+        Ok(Region { base, reserved, mapped: 0, length: 0, root, slots: PhantomData })
     }
 
     /// Where a slot is. A page holds whole slots: none crosses into the next.
@@ -64,24 +58,14 @@ impl<S> Region<S> {
         (self.base + page * PAGE + within * size_of::<S>() as u64) as *mut S
     }
 
-    /// Writes the entry for the next page.
-    fn map_next(&mut self, frame: Frame) -> Option<()> {
-        let address = self.base + self.mapped * PAGE;
-        let mut table = self.root;
-        for level in (1..paging::LEVELS).rev() {
-            let entry = self.memory.read(frame_of(table)?, paging::index(address, level));
-            table = paging::next_table(entry)?;
-        }
-        let data = Access { write: true, ..Access::default() };
-        let entry = paging::kernel_entry(u64::from(frame.0) * PAGE, data);
-        self.memory.write(frame_of(table)?, paging::index(address, 0), entry);
+    /// Writes the entry for the next page, in a table that is there.
+    fn map_next(&mut self, frame: Frame) -> Result<(), MapError> {
+        let mut tables = Carver::empty();
+        let slot = paging::descend(&mut tables, self.root, self.base + self.mapped * PAGE, 0, Who::Kernel)?;
+        tables.write(slot, Format::leaf(Leaf { frame, ..paging::DATA }));
         self.mapped += 1;
-        Some(())
+        Ok(())
     }
-}
-
-fn frame_of(table: u64) -> Option<Frame> {
-    u32::try_from(table / PAGE).ok().map(Frame)
 }
 
 impl<S> Store<S> for Region<S> {
@@ -107,7 +91,7 @@ impl<S> Store<S> for Region<S> {
     }
 
     fn grow(&mut self, frame: Frame) -> bool {
-        self.mapped < self.reserved && self.map_next(frame).is_some()
+        self.mapped < self.reserved && self.map_next(frame).is_ok()
     }
 
     fn push(&mut self, slot: S) -> bool {

@@ -43,11 +43,11 @@ struct Moment {
 fn moment(port: u16) -> Result<Moment, NoClock> {
     let mut best: Option<(u64, Moment)> = None;
     for _ in 0..8 {
-        let start = port::in32(port) & PM_MASK;
+        let start = port::read::<u32>(port) & PM_MASK;
         let mut patience = 1_000_000u32;
         let (took, now) = loop {
             let before = cpu::tsc();
-            let pm = port::in32(port) & PM_MASK;
+            let pm = port::read::<u32>(port) & PM_MASK;
             let tsc = cpu::tsc();
             let timer = apic::timer_left();
             if pm != start {
@@ -67,7 +67,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
     let port = machine.acpi.pm_timer.ok_or(NoClock::NoReference)?;
     apic::timer_measure();
     let first = moment(port)?;
-    while (port::in32(port) & PM_MASK).wrapping_sub(first.pm) & PM_MASK < PM_TICKS {
+    while (port::read::<u32>(port) & PM_MASK).wrapping_sub(first.pm) & PM_MASK < PM_TICKS {
         core::hint::spin_loop();
     }
     let last = moment(port)?;
@@ -81,7 +81,7 @@ pub(crate) fn calibrate(machine: &Machine) -> Result<(), NoClock> {
     TSC_HZ.store(tsc_hz, Ordering::Relaxed);
     SCALE.store(((u128::from(NS) << 32) / u128::from(tsc_hz)) as u64, Ordering::Relaxed);
     TIMER_SCALE.store(((u128::from(timer_hz) << 32) / u128::from(NS)) as u64, Ordering::Relaxed);
-    USE_DEADLINE.store(machine.features.tsc_deadline, Ordering::Relaxed);
+    USE_DEADLINE.store(cpu::TSC_DEADLINE.exists(), Ordering::Relaxed);
     ZERO.store(cpu::tsc(), Ordering::Relaxed);
     Ok(())
 }
@@ -97,7 +97,6 @@ fn scale(value: u64, by: &AtomicU64) -> u64 {
 }
 
 /// Nanoseconds since the start.
-#[inline]
 pub fn now_ns() -> u64 {
     scale(cpu::tsc().wrapping_sub(ZERO.load(Ordering::Relaxed)), &SCALE)
 }
@@ -110,16 +109,11 @@ pub fn tsc_rate() -> (u64, u64) {
 /// Interrupts this CPU at `at` (nanoseconds since the start), or somewhat before if that is far away: look at the clock and set it
 /// again. `None`: never.
 pub fn set_timer(at: Option<u64>) {
-    let deadline = USE_DEADLINE.load(Ordering::Relaxed);
-    let Some(at) = at else {
-        return if deadline { apic::timer_at(0) } else { apic::timer_after(0) };
-    };
-    if deadline {
+    if USE_DEADLINE.load(Ordering::Relaxed) {
         let (hz, zero) = tsc_rate();
-        let ticks = u128::from(at) * u128::from(hz) / u128::from(NS);
-        apic::timer_at(zero.saturating_add(ticks as u64).max(1));
-    } else {
-        let ticks = scale(at.saturating_sub(now_ns()), &TIMER_SCALE);
-        apic::timer_after(ticks.clamp(1, u64::from(u32::MAX)) as u32);
+        let tsc = |at| zero.saturating_add((u128::from(at) * u128::from(hz) / u128::from(NS)) as u64).max(1);
+        return apic::timer_at(at.map_or(0, tsc));
     }
+    let ticks = |at: u64| scale(at.saturating_sub(now_ns()), &TIMER_SCALE).clamp(1, u64::from(u32::MAX)) as u32;
+    apic::timer_after(at.map_or(0, ticks));
 }
