@@ -27,6 +27,7 @@ impl<H: Hardware> Kernel<H> {
         self.drop_caller(cpu, index);
         let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
+        let position = t.frame.position();
         let (fpu_page, sequence) = (t.fpu_page, t.sequence);
         if fpu_page != NO_STATE && fpu_page == cpu.fpu {
             cpu.fpu = LEFT_STATE;
@@ -37,6 +38,7 @@ impl<H: Hardware> Kernel<H> {
         }
         let mut registry = self.registry.lock();
         let Some(owner) = self.processes.slot(process) else { return };
+        owner.was_killed_at(position);
         registry.vm.unpin(page, fpu_page, owner.space.load(Ordering::Relaxed));
         self.drop_memory(&mut registry, Kind::Space, guest);
         self.threads.unlink(&owner.first_thread, |slot| &slot.sibling, index);

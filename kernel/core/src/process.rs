@@ -86,6 +86,17 @@ impl Slot {
         }
     }
 
+    /// A thread of it ends there: if it was killed, and so died at no instruction of its own, the first thread to end says where it was.
+    pub(crate) fn was_killed_at(&self, position: [u64; 3]) {
+        let [rip, ..] = &self.position;
+        if self.state() != State::Dying || rip.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        for (place, value) in self.position.iter().zip(position) {
+            place.store(value, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u32, Ordering::Release);
     }

@@ -111,7 +111,7 @@ fn status(s: &Service, out: &mut impl Write) -> fmt::Result {
 }
 
 fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
-    let [idle, request, adoption] = s.landed;
+    let [idle, request, notice, commit, adoption] = s.landed;
     let lines = [
         ("incarnation", s.incarnation),
         ("kills", s.kills),
@@ -123,6 +123,8 @@ fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
         ("recoveries", s.recovered),
         ("died_idle", idle),
         ("died_in_request", request),
+        ("died_in_notice", notice),
+        ("died_in_commit", commit),
         ("died_in_adoption", adoption),
     ];
     lines.iter().try_for_each(|(name, value)| writeln!(out, "{name} {value}"))?;

@@ -154,9 +154,13 @@ impl Request {
     /// No request.
     pub const NONE: Request = Request { client: 0, word: 0 };
 
-    /// What a server's page says that it serves. Between two requests it clears the word alone: the client's badge stays.
+    /// Where word 0 has the sequence number.
+    pub const NUMBER: u64 = 0xff_ffff << 40;
+
+    /// What a server's page says that it serves. Between two requests it clears the word alone: the client's badge stays. A request
+    /// without a sequence number says nothing of which one it was.
     pub fn in_service(client: u64, word: u64) -> Request {
-        match word {
+        match word & Request::NUMBER {
             0 => Request::NONE,
             _ => Request { client, word },
         }
@@ -202,10 +206,10 @@ pub struct Service {
     pub event_count: u32,
     /// Crash records written.
     pub crash_count: u32,
-    /// 1: it had not answered yet when it died: it was adopting what its predecessor left.
-    pub adopting: u32,
     /// Deaths by where they landed: [`Landing`]'s order.
-    pub landed: [u32; 3],
+    pub landed: [u32; 5],
+    /// Zero.
+    reserved: u32,
     /// Death to first answer of the successor, microseconds; the newest at `(recovered - 1) % RECOVERIES`.
     pub recoveries: [u32; RECOVERIES],
     /// The newest at `(event_count - 1) % EVENTS`.
@@ -215,13 +219,18 @@ pub struct Service {
 }
 
 /// What a service was at when it died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Landing {
-    /// It served nobody.
+    /// It waited.
+    #[default]
     Idle,
     /// It served a request.
     Request,
-    /// It had not answered since its start.
+    /// It followed a notification, or its own clock.
+    Notice,
+    /// It committed to its vault.
+    Commit,
+    /// It had not waited yet since its start.
     Adoption,
 }
 

@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("L3-pager", pager),
     Test::new("X4-trespass", trespass),
     Test::new("Q15-crash", crash),
+    Test::new("Q15-killed", killed),
     Test::new("budget", budget),
 ];
 
@@ -244,6 +245,24 @@ fn crash() -> Verdict {
     let mut frame = [0; 16];
     let count = memory::space_read(child.running.space, info.rbp, &mut frame).step("its stack")?;
     same!(count, 16, "bytes of its frame");
+    Ok(String::new())
+}
+
+/// A process that somebody kills says where it was, waiting or computing, and what it was called from.
+fn killed() -> Verdict {
+    for (role, what) in [(Role::Mute, "waits"), (Role::Spin, "computes")] {
+        let endpoint = Endpoint::create().step("endpoint")?;
+        let rows = [give("endpoint", endpoint.handle(), Rights::RECEIVE)];
+        let child = Plan::new(role, &rows).start()?;
+        pause(5 * MILLISECOND)?;
+        child.kill(7)?;
+        let info = child.info()?;
+        same!(info.reason, DeathKind::Killed as u64 | 7 << 8, "reason of one that {what}");
+        ensure!(info.rip.wrapping_sub(child.running.image) < 1 << 24, "one that {what} was killed at {:#x}", info.rip);
+        let mut frame = [0; 16];
+        let count = memory::space_read(child.running.space, info.rbp, &mut frame).step("its stack")?;
+        same!(count, 16, "bytes of the frame of one that {what}");
+    }
     Ok(String::new())
 }
 

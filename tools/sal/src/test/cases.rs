@@ -1,7 +1,7 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab, applets, commands, frames, image, kills, native, refusals, std_program, terminal};
+use super::{Job, Lab, applets, commands, frames, image, kills, native, refusals, services, std_program, terminal};
 use crate::cli::Firmware;
 use std::time::Instant;
 
@@ -43,7 +43,9 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .chain(image::CASES)
         .chain(refusals::CASES)
         .chain(terminal::CASES)
-        .chain(kills::CASES)
+        .chain(kills::cases())
+        .chain(services::CASES)
+        .chain(std_program::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
     cases

@@ -16,6 +16,7 @@ mod native;
 mod pool;
 mod refusals;
 mod report;
+mod services;
 mod std_program;
 mod terminal;
 
