@@ -7,7 +7,7 @@ use crate::test::cases::{Case, note, text};
 use crate::test::linux::options;
 
 /// Kills in the ordinary run, and in the long one.
-pub(super) const KILLS: u32 = 10;
+pub(super) const KILLS: u32 = 30;
 pub(super) const MANY: u32 = 100;
 
 /// Bytes of standard input: they last about as long as the kills.
