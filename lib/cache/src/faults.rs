@@ -66,7 +66,8 @@ impl Cache<'_> {
         let (marker, next, size) = match source {
             Source::Work(place) => {
                 let row = self.work_row(place);
-                let marker = row.first.checked_add(row.marker).filter(|_| self.reached >> place & 1 == 0);
+                let ahead = row.marker < row.count && self.reached >> place & 1 == 0;
+                let marker = ahead.then(|| row.first + row.marker);
                 if marker == Some(page) {
                     self.reached |= 1 << place;
                 }

@@ -113,10 +113,12 @@ impl Cache<'_> {
 
     /// The marker's place, if it is to be held back: it came, and nobody has reached it.
     fn held(&self, row: &WorkRow, marker: Marker, place: usize) -> Option<u32> {
-        let (id, page) = (ObjectId(row.object), row.first.checked_add(row.marker)?);
-        let hold = marker == Marker::Hold && row.marker < WINDOW && row.good >> row.marker & 1 == 1;
+        if marker == Marker::Supply || row.marker >= row.count || row.good >> row.marker & 1 == 0 {
+            return None;
+        }
+        let (id, page) = (ObjectId(row.object), row.first + row.marker);
         let reached = self.reached >> place & 1 == 1 || self.is_waited_for(id, page, page + 1);
-        (hold && !reached && !self.pages.is_resident(id.row(), page)).then_some(row.marker)
+        (!reached && !self.pages.is_resident(id.row(), page)).then_some(row.marker)
     }
 
     /// One page of a landing row.

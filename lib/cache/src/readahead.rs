@@ -24,7 +24,7 @@ struct Stream {
 
 /// An object's read-ahead state, the newest stream first. Not kept in the vault: a successor begins with small windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReadAhead([Stream; STREAMS]);
+pub(crate) struct ReadAhead([Stream; STREAMS]);
 
 /// Pages to read, before they are bounded by what is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Window {
 
 impl ReadAhead {
     /// Nobody has read yet.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         ReadAhead([Stream { next: 0, size: 0 }; STREAMS])
     }
 
