@@ -122,7 +122,6 @@ impl<'a> Adoption<'a> {
         }
         Ok(cache)
     }
-
 }
 
 impl Cache<'_> {
@@ -132,7 +131,9 @@ impl Cache<'_> {
         match row.phase {
             _ if row.number == 0 => Ok(()),
             phase::LANDING => self.carry_out(place, Marker::Hold, shell),
-            phase::HELD if self.pages.is_resident(ObjectId(row.object).row(), row.first) => self.release_held(place, shell),
+            phase::HELD if self.pages.is_resident(ObjectId(row.object).row(), row.first) => {
+                self.release_held(place, shell)
+            }
             phase::WAITING => {
                 self.empty(&row, 0, row.count, shell);
                 Ok(())

@@ -58,13 +58,7 @@ impl Cache<'_> {
     ///
     /// # Errors
     /// `NotFound`: the item is another's. `NoMemory` never, by construction of the vault.
-    pub fn filled(
-        &mut self,
-        system: System,
-        number: u64,
-        filled: Filled,
-        shell: &mut impl Shell,
-    ) -> Result<(), Error> {
+    pub fn filled(&mut self, system: System, number: u64, filled: Filled, shell: &mut impl Shell) -> Result<(), Error> {
         let place = self.find_work(|row| row.number == number && number != 0);
         let Some(place) = place else { return Ok(()) };
         let row = self.work_row(place);

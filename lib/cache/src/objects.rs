@@ -111,7 +111,8 @@ impl Cache<'_> {
             objects.get(row as usize).map_or(0, |object| name_hash(object.system, object.file, object.generation))
         };
         self.names.remove(place, hash_of);
-        let free = ObjectRow { file: 0, generation: 0, length: 0, kept: 0, state: state::FREE, system: 0, from: 0, ..row };
+        let free =
+            ObjectRow { file: 0, generation: 0, length: 0, kept: 0, state: state::FREE, system: 0, from: 0, ..row };
         self.vault.change().object(place, &free).commit()?;
         self.free_row(place);
         Ok(())
@@ -132,7 +133,13 @@ impl Cache<'_> {
     ///
     /// # Errors
     /// `NotFound`, `BadLength`.
-    pub fn resize(&mut self, system: System, object: ObjectId, length: u64, shell: &mut impl Shell) -> Result<(), Error> {
+    pub fn resize(
+        &mut self,
+        system: System,
+        object: ObjectId,
+        length: u64,
+        shell: &mut impl Shell,
+    ) -> Result<(), Error> {
         let row = self.owned(system, object)?;
         check_length(length)?;
         if length == row.length {

@@ -79,9 +79,7 @@ impl Cache<'_> {
             let _ = shell.perform(Effect::Release { kept: row.retired });
             self.vault.change().system(system.0 as usize, &SystemRow { retired: 0, ..row }).commit()?;
         }
-        let beyond = |work: &WorkRow| {
-            work.is_out() && work.system == system.0 && work.staging + work.count > row.pages
-        };
+        let beyond = |work: &WorkRow| work.is_out() && work.system == system.0 && work.staging + work.count > row.pages;
         while let Some(place) = self.find_work(beyond) {
             let work = self.work_row(place);
             self.vault.change().work(place, &WorkRow::FREE).commit()?;

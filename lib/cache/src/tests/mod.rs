@@ -71,6 +71,10 @@ impl Space {
     }
 
     pub(super) fn adopt(&mut self) -> Adoption<'_> {
+        self.try_adopt(9).expect("a vault of ours")
+    }
+
+    pub(super) fn try_adopt(&mut self, owner: u32) -> Result<Adoption<'_>, sal_vault::Fault> {
         let tables = Tables {
             records: &mut self.records,
             pages: &mut self.pages,
@@ -81,6 +85,6 @@ impl Space {
             pending: &mut self.pending,
             takers: &mut self.takers,
         };
-        Cache::adopt(self.vault.as_mut_bytes(), 9, tables).expect("a vault of ours")
+        Cache::adopt(self.vault.as_mut_bytes(), owner, tables)
     }
 }

@@ -19,7 +19,11 @@ type Frame = usize;
 
 /// A capability in the vault's table.
 enum Kept {
-    Object { id: ObjectId, pages: u32, present: BTreeMap<u32, Frame> },
+    Object {
+        id: ObjectId,
+        pages: u32,
+        present: BTreeMap<u32, Frame>,
+    },
     /// By number.
     Staging(usize),
 }
@@ -618,7 +622,10 @@ impl World {
         let readers = self.readers.iter().all(|reader| reader.state == Reading::Running && reader.left == 0);
         let idle = |thread: &Thread| !matches!(thread.calling, Calling::Queued(_));
         let systems = self.systems.iter().all(|system| {
-            system.attached && system.control == Calling::No && system.jobs.is_empty() && system.threads.iter().all(idle)
+            system.attached
+                && system.control == Calling::No
+                && system.jobs.is_empty()
+                && system.threads.iter().all(idle)
         });
         readers && systems && self.queue.is_empty() && self.late.is_empty()
     }
@@ -688,7 +695,8 @@ impl World {
             let Some(t) = self.systems[s].threads.iter().position(|thread| thread.calling == kept) else { continue };
             let range = |work: &Work| work.staging..work.staging + work.count;
             // An item that is said to be filled is not touched any more.
-            let said = |job: &&Job| self.systems[s].threads[0].calling != Calling::Queued(Call::Filled(job.work.number));
+            let said =
+                |job: &&Job| self.systems[s].threads[0].calling != Calling::Queued(Call::Filled(job.work.number));
             for job in self.systems[s].jobs.iter().filter(said) {
                 let (a, b) = (range(&job.work), range(&work));
                 let apart = a.end <= b.start || b.end <= a.start;
@@ -742,7 +750,11 @@ impl World {
             }
             Effect::Empty { from, first, count } => {
                 let Some(&Kept::Staging(memory)) = self.table.get(&from) else { panic!("empties nothing") };
-                self.stagings[memory].iter_mut().skip(first as usize).take(count as usize).for_each(|slot| *slot = None);
+                self.stagings[memory]
+                    .iter_mut()
+                    .skip(first as usize)
+                    .take(count as usize)
+                    .for_each(|slot| *slot = None);
             }
             Effect::Resize { kept, pages, .. } => {
                 let Some(Kept::Object { present, pages: length, .. }) = self.table.get_mut(&kept) else {
