@@ -31,7 +31,7 @@ pub enum Error {
     NoMemory,
     /// There is no such file system, object or work item (any more), or it is another's.
     NotFound,
-    /// A length of 2^32 pages or more, or a staging memory of no pages or more than [`crate::STAGING`].
+    /// A length of 2^32 - 33 pages or more, or a staging memory of no pages or more than [`crate::STAGING`].
     BadLength,
 }
 

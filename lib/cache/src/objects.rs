@@ -6,7 +6,7 @@
 use crate::cache::{Cache, Error, ObjectId, PAGE, Volatile, name_hash};
 use crate::effects::{Effect, Shell, System};
 use crate::index::NONE;
-use crate::vault::{ObjectRow, WorkRow, pages, state};
+use crate::vault::{ObjectRow, PAGES_END, WorkRow, state};
 
 /// A file, as its file system names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,8 +180,5 @@ impl Cache<'_> {
 }
 
 fn check_length(length: u64) -> Result<(), Error> {
-    match length.div_ceil(PAGE) < u64::from(u32::MAX) && u64::from(pages(length)) == length.div_ceil(PAGE) {
-        true => Ok(()),
-        false => Err(Error::BadLength),
-    }
+    if length.div_ceil(PAGE) < PAGES_END { Ok(()) } else { Err(Error::BadLength) }
 }

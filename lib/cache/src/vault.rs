@@ -11,7 +11,7 @@ use core::mem::size_of;
 use sal_vault::{Expected, Fault, Header, Redo, RedoHead};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Error, ObjectId, PAGE};
+use crate::{Error, ObjectId, PAGE, STAGING, WINDOW};
 
 /// File systems that there can be at the same time.
 pub const SYSTEMS: usize = 16;
@@ -67,6 +67,11 @@ pub(crate) struct ObjectRow {
 }
 
 impl ObjectRow {
+    /// Whether this module can have written it.
+    fn is_sane(&self) -> bool {
+        self.state <= state::RESIZING && (self.system as usize) < SYSTEMS && self.length.div_ceil(PAGE) < PAGES_END
+    }
+
     pub(crate) fn pages(&self) -> u32 {
         pages(self.length)
     }
@@ -79,6 +84,9 @@ impl ObjectRow {
         ObjectId(u64::from(self.uses) << 32 | u64::from(row))
     }
 }
+
+/// An object has fewer pages: a window behind its last one still has numbers.
+pub(crate) const PAGES_END: u64 = (u32::MAX - WINDOW) as u64;
 
 /// Pages of so many bytes. `object` and `resize` have checked that they are fewer than 2^32.
 pub(crate) fn pages(bytes: u64) -> u32 {
@@ -144,6 +152,18 @@ impl WorkRow {
         size: 0,
     };
 
+    /// Whether this module can have written it.
+    fn is_sane(&self, last: u64) -> bool {
+        let fits = |first: u32, end: u32| first.checked_add(self.count).is_some_and(|sum| sum <= end);
+        let known = self.phase <= phase::HELD && (self.system as usize) < SYSTEMS && self.number <= last;
+        known
+            && self.keep <= self.count
+            && self.count <= WINDOW
+            && self.size <= WINDOW
+            && fits(self.staging, STAGING)
+            && fits(self.first, u32::MAX)
+    }
+
     /// Whether it will bring the page, and not out of date.
     pub(crate) fn brings(&self, object: u64, page: u32) -> bool {
         self.number != 0 && self.object == object && (self.first..self.first + self.keep).contains(&page)
@@ -201,7 +221,18 @@ impl<'a> Vault<'a> {
             Ok(()) => Redo::adopt(head, log, state)?,
         }
         header.adopted();
-        Ok(Vault { head, log, state })
+        let vault = Vault { head, log, state };
+        vault.verify()?;
+        Ok(vault)
+    }
+
+    /// Rows hold what this module wrote there; others were changed by something else.
+    fn verify(&self) -> Result<(), Fault> {
+        let bad = |place: Option<usize>| place.map_or(Ok(()), |place| Err(Fault::Record(place as u64)));
+        bad((self.counter() > u64::MAX / 2).then_some(0))?;
+        bad(self.systems().iter().position(|row| row.pages > STAGING))?;
+        bad(self.work().iter().position(|row| !row.is_sane(self.counter())))?;
+        bad(self.objects().iter().position(|row| !row.is_sane()))
     }
 
     fn part(&self, from: usize, to: usize) -> &[u8] {
