@@ -125,15 +125,12 @@ impl<'a> Adoption<'a> {
 }
 
 impl Cache<'_> {
-    /// A row that its predecessor left landing lands; a marker whose page is there already is over; what nobody has is emptied.
+    /// A row that its predecessor left landing lands; the staging pages of what nobody has are emptied.
     fn finish_work(&mut self, place: usize, shell: &mut impl Shell) -> Result<(), Error> {
         let row = self.work_row(place);
         match row.phase {
             _ if row.number == 0 => Ok(()),
             phase::LANDING => self.carry_out(place, Marker::Hold, shell),
-            phase::HELD if self.pages.is_resident(ObjectId(row.object).row(), row.first) => {
-                self.release_held(place, shell)
-            }
             phase::WAITING => {
                 self.empty(&row, 0, row.count, shell);
                 Ok(())

@@ -137,20 +137,34 @@ impl Cache<'_> {
 
     /// How many pages from `first` are missing and on nobody's way, at most `most`, before `end`.
     fn absent(&self, object: ObjectId, first: u32, most: u32, end: u32) -> u32 {
-        let pages = (first..end).take(most as usize);
-        pages.take_while(|&page| !self.is_coming(object, page)).count() as u32
+        let mut stop = end.min(first.saturating_add(most));
+        for (from, _) in self.coming(object).filter(|&(_, to)| to > first) {
+            stop = stop.min(from.max(first));
+        }
+        (first..stop).take_while(|&page| !self.pages.is_resident(object.row(), page)).count() as u32
     }
 
-    /// The first page from `first` on that isn't here or coming; looks at most a window ahead.
+    /// The first page from `first` on that isn't here or coming; looks through a window of pages that are here.
     fn first_absent(&self, object: ObjectId, first: u32) -> u32 {
-        let coming = (first..u32::MAX).take(WINDOW as usize).take_while(|&page| self.is_coming(object, page));
-        first.saturating_add(coming.count() as u32)
+        let mut page = first;
+        for _ in 0..WINDOW {
+            let coming = self.coming(object).find(|range| (range.0..range.1).contains(&page));
+            page = match coming {
+                Some((_, to)) => to,
+                None if self.pages.is_resident(object.row(), page) => page.saturating_add(1),
+                None => return page,
+            };
+        }
+        page
     }
 
-    fn is_coming(&self, object: ObjectId, page: u32) -> bool {
-        self.pages.is_resident(object.row(), page)
-            || self.source(object, page).is_some()
-            || self.find_work(|row| row.is_held() && row.brings(object.0, page)).is_some()
+    /// Ranges of the object's pages that somebody brings, or that are held back.
+    fn coming(&self, object: ObjectId) -> impl Iterator<Item = (u32, u32)> {
+        let work =
+            self.vault.work().iter().filter(move |row| row.number != 0 && row.object == object.0 && row.keep > 0);
+        let pending = self.pending.iter().flatten().filter(move |pending| pending.object == object);
+        let pending = pending.map(|pending| (pending.first, pending.first + pending.count));
+        work.map(|row| (row.first, row.first + row.keep)).chain(pending)
     }
 
     /// Answers everybody who waits for the page.

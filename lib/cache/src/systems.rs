@@ -152,7 +152,7 @@ impl Cache<'_> {
         }
     }
 
-    /// Takes the call out that has waited longest.
+    /// The place of the call that has waited longest.
     pub(crate) fn oldest_taker(&self, system: System) -> Option<usize> {
         let waiting = self.takers.iter().enumerate().filter_map(|(place, taker)| Some((place, taker.as_ref()?)));
         let own = waiting.filter(|(_, taker)| taker.system == system.0);

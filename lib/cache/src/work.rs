@@ -91,8 +91,13 @@ impl Cache<'_> {
 
     /// What the file system is to do next, not committed yet: what a dead taker left, then windows that somebody waits for, then read-ahead.
     fn next_work(&mut self, system: System, shell: &mut impl Shell) -> Option<(usize, WorkRow)> {
-        if let Some(place) = self.find_work(|row| is_waiting(row, system)) {
-            return Some((place, self.work_row(place)));
+        while let Some(place) = self.find_work(|row| is_waiting(row, system)) {
+            let row = self.work_row(place);
+            if self.open_object(ObjectId(row.object)).is_some() {
+                return Some((place, row));
+            }
+            // Its object was closed meanwhile.
+            self.vault.change().work(place, &WorkRow::FREE).commit().ok()?;
         }
         let own = self.pending.iter().enumerate().filter_map(|(place, pending)| Some((place, pending.as_ref()?)));
         let own = own.filter(|(_, pending)| pending.system == system.0);

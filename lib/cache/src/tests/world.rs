@@ -194,11 +194,15 @@ impl World {
     /// A new incarnation of a file system: knows nothing.
     fn boot(&mut self, s: usize) {
         self.queue.retain(|client| !matches!(client, Client::Thread(t, _) | Client::Control(t) if *t == s));
-        let pages = 48 + self.random.below(3) as usize * 40;
-        self.stagings.push(vec![None; pages]);
+        // Its staging memory is a new one, or the one before, where devices may still write.
+        let before = self.systems[s].incarnation > 0 && self.random.one_in(2);
+        if !before {
+            let pages = 48 + self.random.below(3) as usize * 40;
+            self.stagings.push(vec![None; pages]);
+            self.systems[s].staging = self.stagings.len() - 1;
+        }
         let late = &mut self.late;
         let system = &mut self.systems[s];
-        system.staging = self.stagings.len() - 1;
         for job in system.jobs.drain(..) {
             late.extend(job.reads.iter().map(|&(_, frame, value)| (frame, value)));
         }
@@ -226,9 +230,8 @@ impl World {
     /// The cache is dead: what it had kept is asked again, and every capability that it did not commit is closed by its successor.
     pub(super) fn cache_died(&mut self) {
         for (n, reader) in self.readers.iter_mut().enumerate() {
-            if matches!(reader.state, Reading::Waiting(_)) {
-                reader.state = Reading::Running;
-            } else if reader.state == Reading::Faulted && !self.queue.contains(&Client::Reader(n)) {
+            // A fault that was not received stays in the queue.
+            if reader.state != Reading::Running && !self.queue.contains(&Client::Reader(n)) {
                 reader.state = Reading::Running;
             }
         }
@@ -267,7 +270,7 @@ impl World {
                 panic!("seed {}: the object {id:?} has lost its memory", self.seed)
             };
             assert_eq!(*badge, id);
-            let mut bitmap = vec![0_u64; 4];
+            let mut bitmap = [0_u64; 4];
             present.keys().for_each(|&page| bitmap[page as usize / 64] |= 1 << (page % 64));
             // In two pieces, as a shell with a small buffer would.
             adoption.present(id, 0, &bitmap[..1], self);
@@ -596,7 +599,7 @@ impl World {
             return;
         }
         let f = self.random.below(FILES as u64) as usize;
-        let what = self.random.below(30);
+        let what = self.random.below(8);
         let length = random_length(&mut self.random);
         let calm = self.calm;
         let disk = &mut self.systems[s].files[f];
