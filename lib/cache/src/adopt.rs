@@ -58,7 +58,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    fn rows_where(&self, is: impl Fn(&ObjectRow) -> bool, from: u32) -> Option<u32> {
+    /// The first object's row from `from` on for which `is` holds.
+    pub(crate) fn rows_where(&self, is: impl Fn(&ObjectRow) -> bool, from: u32) -> Option<u32> {
         let rows = self.vault.objects().get(from as usize..)?;
         rows.iter().position(is).map(|place| from + place as u32)
     }

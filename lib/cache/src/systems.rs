@@ -112,6 +112,28 @@ impl Cache<'_> {
         Ok(())
     }
 
+    /// The file system is gone for good (unmounted, or failed): all its objects are closed, who waits for them is refused. Repeated, it goes on where
+    /// it was. Takes the time of all objects.
+    ///
+    /// # Errors
+    /// `NotFound`; the answer to a repetition, too.
+    pub fn detach(&mut self, system: System, shell: &mut impl Shell) -> Result<(), Error> {
+        self.died(system, shell)?;
+        let mut from = 0;
+        while let Some(place) = self.rows_where(|row| row.is_open() && row.system == system.0, from) {
+            let id = self.object_row(place).map(|row| row.id(place)).ok_or(Error::NotFound)?;
+            self.close(system, id, shell)?;
+            from = place + 1;
+        }
+        while let Some(place) = self.find_work(|row| row.number != 0 && row.system == system.0) {
+            self.vault.change().work(place, &WorkRow::FREE).commit()?;
+        }
+        let row = self.system_row(system).ok_or(Error::NotFound)?;
+        let _ = shell.perform(Effect::Release { kept: row.staging });
+        let free = SystemRow { badge: 0, staging: 0, retired: 0, incarnation: 0, pages: 0 };
+        self.vault.change().system(system.0 as usize, &free).commit()
+    }
+
     /// A `take_work`: answered by [`Effect::Give`], now or when there is something to fill. One that was answered before the server's death is
     /// answered with the same. A slot's new request ends the one that waits.
     ///

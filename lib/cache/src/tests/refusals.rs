@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use sal_vault::Fault;
+use sal_vault::store::kill;
 use zerocopy::IntoBytes;
 
 use super::Space;
@@ -138,6 +139,123 @@ fn an_item_is_its_taker_s_alone_and_is_filled_once() {
         cache.filled(system, work.number, Filled::ALL, desk).unwrap();
         cache.filled(system, 12_345, Filled::ALL, desk).unwrap();
         assert!(!cache.is_present(object, 50), "what was said once counts");
+    });
+}
+
+#[test]
+fn a_file_system_that_is_gone_leaves_nobody_waiting_wherever_the_cache_dies() {
+    for stores in 0.. {
+        let mut space = Space::new(3, 64, 8);
+        let mut desk = Desk::default();
+        let mut cache = space.adopt().finish(&mut desk).unwrap();
+        let system = cache.attach(7, 1, (50, 64), &mut desk).unwrap();
+        let other = cache.attach(8, 1, (51, 64), &mut desk).unwrap();
+        let gone = cache.object(system, file(1), LENGTH, |_, _| Some(60)).unwrap();
+        let stays = cache.object(other, file(1), LENGTH, |_, _| Some(61)).unwrap();
+        cache.object(system, file(2), LENGTH, |_, _| Some(62)).unwrap();
+        cache.fault(gone, 0, Token(1), &mut desk).unwrap();
+        cache.fault(gone, 90, Token(2), &mut desk).unwrap();
+        cache.fault(stays, 0, Token(3), &mut desk).unwrap();
+        cache.take_work(system, Request { slot: 0, sequence: 1 }, Token(4), &mut desk).unwrap();
+        cache.take_work(system, Request { slot: 1, sequence: 1 }, Token(5), &mut desk).unwrap();
+        cache.take_work(system, Request { slot: 2, sequence: 1 }, Token(6), &mut desk).unwrap();
+        let done = kill::after(stores, || cache.detach(system, &mut desk).unwrap()).is_some();
+        if done {
+            assert_eq!((resumed(&desk, 1), resumed(&desk, 2)), (Some(Verdict::Refused), Some(Verdict::Refused)));
+            assert_eq!(resumed(&desk, 3), None);
+            assert!(desk.effects.contains(&Effect::Forget { token: Token(6) }));
+            assert_eq!((cache.usage().waiters, cache.usage().pending), (1, 1));
+        } else {
+            cache = space.adopt().finish(&mut desk).unwrap();
+            let _ = cache.detach(system, &mut desk);
+        }
+        assert_eq!(cache.detach(system, &mut desk), Err(Error::NotFound));
+        assert_eq!(cache.attached(7), None);
+        assert_eq!(cache.kept().collect::<Vec<_>>(), [61, 51], "{stores} stores");
+        for kept in [50, 60, 62] {
+            assert!(desk.effects.contains(&Effect::Release { kept }), "{stores} stores: {kept} is left");
+        }
+        assert_eq!((cache.usage().objects, cache.usage().out, cache.usage().held), (1, 0, 0));
+        if done {
+            assert!(stores > 100);
+            return;
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_page_that_became_out_of_date_has_it_read_again() {
+    with_cache(|cache, desk, system, _| {
+        // The file ends in its second page; then it grows while that page is being read.
+        let object = cache.object(system, file(2), PAGE + 9, |_, _| Some(61)).unwrap();
+        cache.fault(object, 1, Token(1), desk).unwrap();
+        cache.take_work(system, Request { slot: 0, sequence: 1 }, Token(8), desk).unwrap();
+        let work = desk.given.pop_front().unwrap();
+        cache.resize(system, object, 5 * PAGE, desk).unwrap();
+        cache.filled(system, work.number, Filled::ALL, desk).unwrap();
+        assert_eq!((resumed(desk, 1), cache.is_present(object, 1)), (None, false));
+        cache.take_work(system, Request { slot: 0, sequence: 2 }, Token(9), desk).unwrap();
+        let again = desk.given.pop_front().unwrap();
+        assert_eq!((again.first, again.count), (1, 1));
+        // A successor's staging memory has fewer pages: what doesn't fit is begun anew, and the thread waits on.
+        cache.fault(object, 3, Token(2), desk).unwrap();
+        cache.take_work(system, Request { slot: 1, sequence: 1 }, Token(10), desk).unwrap();
+        assert_eq!(desk.given.pop_front().unwrap().staging, 1);
+        cache.attach(7, 2, (70, 1), desk).unwrap();
+        for (sequence, (page, token)) in [(1, 1), (3, 2)].into_iter().enumerate() {
+            let request = Request { slot: 0, sequence: 3 + sequence as u32 };
+            cache.take_work(system, request, Token(11), desk).unwrap();
+            let work = desk.given.pop_front().unwrap();
+            assert_eq!((work.first, work.staging), (page, 0));
+            cache.filled(system, work.number, Filled::ALL, desk).unwrap();
+            assert_eq!(resumed(desk, token), Some(Verdict::Repeat));
+        }
+    });
+}
+
+#[test]
+fn a_page_that_is_waited_for_is_read_before_what_lies_ahead() {
+    with_cache(|cache, desk, system, object| {
+        let other = cache.object(system, file(2), LENGTH, |_, _| Some(61)).unwrap();
+        cache.fault(object, 0, Token(1), desk).unwrap();
+        cache.fault(object, 1, Token(2), desk).unwrap(); // The marker: [4, 12) lies ahead.
+        cache.fault(other, 50, Token(3), desk).unwrap();
+        let mut order = Vec::new();
+        for sequence in 1..4 {
+            cache.take_work(system, Request { slot: 0, sequence }, Token(8), desk).unwrap();
+            let work = desk.given.pop_front().unwrap();
+            order.push((work.object, work.first, work.count));
+        }
+        assert_eq!(order, [(object, 0, 4), (other, 50, 1), (object, 4, 8)]);
+    });
+    // Read-ahead that somebody comes to wait for is read-ahead no more.
+    with_cache(|cache, desk, system, object| {
+        let other = cache.object(system, file(2), LENGTH, |_, _| Some(61)).unwrap();
+        cache.fault(object, 0, Token(1), desk).unwrap();
+        cache.fault(object, 1, Token(2), desk).unwrap();
+        cache.fault(object, 7, Token(3), desk).unwrap();
+        cache.fault(other, 50, Token(4), desk).unwrap();
+        let mut order = Vec::new();
+        for sequence in 1..4 {
+            cache.take_work(system, Request { slot: 0, sequence }, Token(8), desk).unwrap();
+            let work = desk.given.pop_front().unwrap();
+            order.push((work.object, work.first, work.count));
+        }
+        assert_eq!(order, [(object, 0, 4), (object, 4, 8), (other, 50, 1)]);
+    });
+}
+
+#[test]
+fn work_for_a_closed_object_is_given_to_nobody() {
+    with_cache(|cache, desk, system, object| {
+        cache.fault(object, 50, Token(1), desk).unwrap();
+        cache.take_work(system, Request { slot: 0, sequence: 1 }, Token(8), desk).unwrap();
+        cache.died(system, desk).unwrap();
+        cache.close(system, object, desk).unwrap();
+        desk.given.clear();
+        cache.attach(7, 2, (50, 64), desk).unwrap();
+        cache.take_work(system, Request { slot: 0, sequence: 1 }, Token(9), desk).unwrap();
+        assert_eq!((desk.given.len(), cache.usage().out), (0, 0));
     });
 }
 
