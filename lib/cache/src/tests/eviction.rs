@@ -78,13 +78,13 @@ fn a_scan_does_not_drive_out_a_working_set() {
 }
 
 #[test]
-fn learning_a_working_set_costs_a_second_read_of_each_page() {
+fn learning_a_working_set_costs_two_or_three_reads_of_each_page() {
     let (mut records, mut index, mut counts) = tables();
     let mut queue = TwoQueue::new(&mut records, &mut index, &mut counts);
     let missed =
         mixed(3, 5, 20_000).into_iter().filter(|&(row, page)| access(&mut queue, row, page) && row == 1).count();
     std::println!("a working set of 100 pages was learnt with {missed} misses");
-    assert!((100..=260).contains(&missed), "{missed} misses");
+    assert!((200..=300).contains(&missed), "{missed} misses");
 }
 
 #[test]
