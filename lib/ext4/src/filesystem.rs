@@ -99,7 +99,7 @@ impl FileSystem {
             block_size: self.layout.block_size,
             blocks: self.layout.blocks,
             overhead: u64::from(raw.overhead_clusters.get()).saturating_mul(cluster),
-            free_blocks: free.saturating_mul(cluster),
+            free_blocks: free,
             reserved_blocks: wide(raw.r_blocks_count_lo.get(), raw.r_blocks_count_hi.get()),
             inodes: self.layout.inodes,
             free_inodes: raw.free_inodes_count.get(),

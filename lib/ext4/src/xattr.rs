@@ -148,6 +148,9 @@ impl<'a> Area<'a> {
     fn attribute(&self, entry: &Entry, at: usize) -> Option<Attribute<'a>> {
         let name_at = at + size_of::<Entry>();
         let name = self.bytes.get(name_at..name_at + usize::from(entry.name_length))?;
+        if name.contains(&0) || (name.is_empty() && entry.namespace == 0) {
+            return None;
+        }
         let value_at = usize::from(entry.value_at.get());
         let size = usize::try_from(entry.value_size.get()).ok()?;
         // A value in an inode of its own needs a feature that is refused.
