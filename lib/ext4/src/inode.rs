@@ -206,7 +206,6 @@ impl Inode {
             (InodeFlags::CASEFOLD, "casefold"),
         ];
         match odd.into_iter().find(|(flag, _)| self.flags.contains(*flag)) {
-            // Only a directory's names are folded; only contents are encrypted or compressed.
             None => Ok(()),
             Some((_, feature)) => Err(Stop::Refused(Refusal::Inode { inode: self.number, feature })),
         }

@@ -46,9 +46,9 @@ pub(crate) struct Span {
 
 impl FileSystem {
     /// Where block `first` of a file and at most `count - 1` following ones lie. Reads as many blocks as the tree has
-    /// levels. `count` of 0 counts as 1. The file's size doesn't matter: beyond it there may be blocks.
+    /// levels. `count` of 0 counts as 1. Devices, pipes and links that stand in the inode have no blocks: they are refused. The file's size doesn't matter: beyond it there may be blocks.
     pub fn map<B: Blocks>(&self, blocks: &mut B, inode: &Inode, first: u32, count: u32) -> Result<Run, Stop> {
-        if !matches!(inode.kind(), Kind::File | Kind::Directory | Kind::Symlink) {
+        if !matches!(inode.kind(), Kind::File | Kind::Directory | Kind::Symlink) || self.is_short_link(inode) {
             return Err(Stop::Refused(Refusal::Kind { inode: inode.number }));
         }
         inode.must_be_plain()?;

@@ -14,7 +14,7 @@ impl FileSystem {
         link.must_be_plain()?;
         let size = usize::try_from(link.size).unwrap_or(usize::MAX);
         link.site().must(size > 0 && size <= self.block_size(), Fault::Size)?;
-        if self.is_short(link) {
+        if self.is_short_link(link) {
             return link.root.get(..size).map(<[u8]>::to_vec).ok_or(link.site().fault(Fault::Size));
         }
         let mut disk = Disk::new(self, blocks);
@@ -23,10 +23,10 @@ impl FileSystem {
         Ok(disk.read(site)?.get(..size).unwrap_or_default().to_vec())
     }
 
-    /// Does the target stand in the inode? It does if the link has no blocks but that of its attributes.
-    fn is_short(&self, link: &Inode) -> bool {
+    /// Is it a link whose target stands in the inode? It does if it has no blocks but that of its attributes.
+    pub(crate) fn is_short_link(&self, link: &Inode) -> bool {
         let cluster = self.block_size() as u64 / 512 * u64::from(self.layout().blocks_per_cluster);
         let attributes = if link.xattr_block == 0 { 0 } else { cluster };
-        link.sectors.saturating_sub(attributes) == 0 && link.size < ROOT_BYTES as u64
+        link.kind() == Kind::Symlink && link.sectors.saturating_sub(attributes) == 0 && link.size < ROOT_BYTES as u64
     }
 }

@@ -120,7 +120,7 @@ fn must_be_right(whole: &Tree, tree: &Tree, faults: &[(Vec<u8>, Stop)], block: u
     for (_, stop) in faults {
         match stop {
             Stop::Corrupt(corrupt) => assert_eq!(corrupt.block, block, "{what}: blames another: {stop}"),
-            Stop::Refused(Refusal::NotExt4 | Refusal::BlockSize(_)) => {}
+            Stop::Refused(Refusal::NotExt4 | Refusal::ChecksumType(_)) => {}
             other => panic!("{what}: {other}"),
         }
     }

@@ -34,6 +34,12 @@ const SHAPES: [(&str, &str); 20] = [
     ("ext3", "-t ext3 -b 4096"),
 ];
 
+/// Access lists are stored in another form than they are given: owner rw, user 1000 r, group r, mask rw, others none.
+const ACCESS_LIST: [u8; 44] = [
+    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0xe8, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0,
+    255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+];
+
 /// An image of the source folder, half of them with indexed directories.
 fn image(options: &str) -> Image {
     let image = Image::make(options, source(), "48M");
@@ -44,6 +50,9 @@ fn image(options: &str) -> Image {
     );
     let value = image.path.with_extension("value");
     fs::write(&value, Random(7).bytes(700)).unwrap();
+    let list = image.path.with_extension("list");
+    fs::write(&list, ACCESS_LIST).unwrap();
+    image.debugfs(&format!("ea_set -f {} \"/file 1024\" system.posix_acl_access\n", list.display()));
     image.debugfs(&format!("ea_set -f {} \"/file 4096\" user.large\n", value.display()));
     image
 }
@@ -87,6 +96,7 @@ fn must_have_attributes(tree: &Tree, name: &str) {
     let large = &tree[&b"/file 4096"[..]].xattrs[&b"user.large"[..]];
     assert!(*large == Random(7).bytes(700), "{name}");
     assert_eq!(tree[&b"/links/59"[..]].xattrs.len(), 1, "{name}");
+    assert_eq!(tree[&b"/file 1024"[..]].xattrs[&b"system.posix_acl_access"[..]], ACCESS_LIST, "{name}");
     let device = |path: &str| (tree[path.as_bytes()].inode.kind(), tree[path.as_bytes()].inode.device());
     assert_eq!(device("/tty"), (Kind::CharDevice, Some((4, 300))), "{name}");
     assert_eq!(device("/disk"), (Kind::BlockDevice, Some((259, 60000))), "{name}");

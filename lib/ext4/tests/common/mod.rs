@@ -43,7 +43,11 @@ pub fn output(command: &mut Command) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     // e2fsck says 1 when it has changed something, as it was told to.
     let fine = if command.get_program().to_string_lossy().ends_with("e2fsck") { 0..=1 } else { 0..=0 };
-    assert!(output.status.code().is_some_and(|code| fine.contains(&code)), "{command:?}: {} {text} {errors}", output.status);
+    assert!(
+        output.status.code().is_some_and(|code| fine.contains(&code)),
+        "{command:?}: {} {text} {errors}",
+        output.status
+    );
     text
 }
 
