@@ -7,6 +7,7 @@ use crate::journal::{Begun, Replay};
 use crate::overlay::Replayed;
 use crate::stop::{Fault, Owner, Part, Site, Stop};
 use crate::superblock::{Layout, SUPERBLOCK_BYTES, Superblock};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A file system that may be read: what its superblock says, and which blocks lie in the journal.
@@ -137,7 +138,7 @@ pub struct Mount {
 enum State {
     /// The journal's superblock has not been read.
     Start,
-    Replaying(Replay),
+    Replaying(Box<Replay>),
     /// What the journal holds is known.
     Replayed(Vec<Replayed>),
 }

@@ -168,7 +168,18 @@ pub(crate) fn probe<B: Blocks>(disk: &mut Disk<'_, B>, dir: &Inode, index: &Inde
     Ok(path)
 }
 
-/// Goes on to the next leaf. False at the last one.
+/// Goes on to the next leaf if names of this hash are there too, besides those in the path's leaf.
+pub(crate) fn follow<B: Blocks>(
+    disk: &mut Disk<'_, B>,
+    dir: &Inode,
+    index: &Index,
+    path: &mut Path,
+    hash: u32,
+) -> Result<Moved, Stop> {
+    if path.until() == Some(hash | 1) { advance(disk, dir, index, path) } else { Ok(Moved::AtEnd) }
+}
+
+/// Goes on to the next leaf.
 fn advance<B: Blocks>(disk: &mut Disk<'_, B>, dir: &Inode, index: &Index, path: &mut Path) -> Result<Moved, Stop> {
     while let Some(frame) = path.frames.pop() {
         if frame.at + 1 < frame.count {
@@ -181,24 +192,11 @@ fn advance<B: Blocks>(disk: &mut Disk<'_, B>, dir: &Inode, index: &Index, path: 
     Ok(Moved::AtEnd)
 }
 
-/// Whether there was a next leaf.
+/// Whether there was a next leaf to go to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {
     On,
     AtEnd,
-}
-
-/// Goes on to the next leaf if names of the hash that this one ends with are there too.
-pub(crate) fn follow<B: Blocks>(
-    disk: &mut Disk<'_, B>,
-    dir: &Inode,
-    index: &Index,
-    path: &mut Path,
-) -> Result<Moved, Stop> {
-    match path.until() {
-        Some(until) if until & 1 == 1 => advance(disk, dir, index, path),
-        _ => Ok(Moved::AtEnd),
-    }
 }
 
 /// Completes a path downwards.
@@ -257,8 +255,7 @@ pub(crate) fn lookup<B: Blocks>(
         if let Some(found) = directory::search(disk, dir, path.leaf(), Role::Leaf, name)? {
             return Ok(Some(found));
         }
-        // Only names of this very hash can go on in the next leaf.
-        if path.until() != Some(hash | 1) || follow(disk, dir, index, &mut path)? == Moved::AtEnd {
+        if follow(disk, dir, index, &mut path, hash)? == Moved::AtEnd {
             return Ok(None);
         }
     }

@@ -118,16 +118,20 @@ fn hashed<B: Blocks>(
     sink: &mut dyn FnMut(Entry<'_>) -> Flow,
 ) -> Result<Option<u64>, Stop> {
     let mut path = htree::probe(disk, dir, index, first_hash(wanted))?;
-    let mut gathered = gather(disk, dir, index, &mut path)?;
-    gathered.entries.sort_by_key(|entry| entry.hash);
-    let places = places(&gathered.entries).ok_or(dir.site().fault(Fault::TooManyOfOneHash))?;
+    let mut gathered = Gathered::default();
+    gathered.add(disk, dir, index, &path, Wanted::All)?;
     let next = match path.until() {
         None => None,
         Some(until) => {
             dir.site().must(until > first_hash(wanted), Fault::Order)?;
-            Some(place(NameHash { major: until, minor: 0 }) + DOTS)
+            gathered.complete(disk, dir, index, &mut path, until & !1)?;
+            // Behind an odd hash, names of the even one were taken too.
+            let hash = NameHash { major: until.saturating_add(until & 1), minor: 0 };
+            Some(place(hash) + DOTS)
         }
     };
+    gathered.entries.sort_by_key(|entry| entry.hash);
+    let places = places(&gathered.entries).ok_or(dir.site().fault(Fault::TooManyOfOneHash))?;
     for (entry, place) in gathered.entries.iter().zip(places).filter(|(_, place)| *place >= wanted) {
         let name = gathered.names.get(entry.name.clone()).unwrap_or_default();
         let next = place + DOTS + 1;
@@ -138,20 +142,42 @@ fn hashed<B: Blocks>(
     Ok(next)
 }
 
-/// The names of the leaf that a path leads to, and of the following ones as far as they continue its last hash.
-fn gather<B: Blocks>(disk: &mut Disk<'_, B>, dir: &Inode, index: &Index, path: &mut Path) -> Result<Gathered, Stop> {
-    let mut gathered = Gathered::default();
-    for _ in 0..MAX_LEAVES {
-        gathered.add(disk, dir, index, path)?;
-        if htree::follow(disk, dir, index, path)? == Moved::AtEnd {
-            return Ok(gathered);
-        }
-    }
-    Err(dir.site().fault(Fault::TooManyOfOneHash))
+/// Which names of a leaf are wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    All,
+    /// Those of this hash.
+    Of(u32),
 }
 
 impl Gathered {
-    fn add<B: Blocks>(&mut self, disk: &mut Disk<'_, B>, dir: &Inode, index: &Index, path: &Path) -> Result<(), Stop> {
+    /// Adds the names of the following leaves that have the hash with which the first one ends.
+    fn complete<B: Blocks>(
+        &mut self,
+        disk: &mut Disk<'_, B>,
+        dir: &Inode,
+        index: &Index,
+        path: &mut Path,
+        hash: u32,
+    ) -> Result<(), Stop> {
+        for _ in 0..MAX_LEAVES {
+            if htree::follow(disk, dir, index, path, hash)? == Moved::AtEnd {
+                return Ok(());
+            }
+            self.add(disk, dir, index, path, Wanted::Of(hash))?;
+        }
+        Err(dir.site().fault(Fault::TooManyOfOneHash))
+    }
+
+    /// Adds names of the leaf that a path leads to.
+    fn add<B: Blocks>(
+        &mut self,
+        disk: &mut Disk<'_, B>,
+        dir: &Inode,
+        index: &Index,
+        path: &Path,
+        wanted: Wanted,
+    ) -> Result<(), Stop> {
         let fs = disk.fs;
         let (block, site) = directory::read(disk, dir, path.leaf(), Role::Leaf)?;
         for record in Records::new(block, fs) {
@@ -159,6 +185,9 @@ impl Gathered {
             let hash = index.hasher.hash(record.name);
             let here = hash.major >= path.from() & !1 && path.until().is_none_or(|until| hash.major < until);
             site.must(here, Fault::HashPlace)?;
+            if matches!(wanted, Wanted::Of(only) if only != hash.major) {
+                continue;
+            }
             let start = self.names.len();
             self.names.extend_from_slice(record.name);
             let name = start..self.names.len();

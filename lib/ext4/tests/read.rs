@@ -239,6 +239,82 @@ fn a_directory_of_ten_thousand_names_is_read_in_hash_order_by_cookies() {
     assert!(blocks.reads <= 4, "{} reads", blocks.reads);
 }
 
+/// Numbers that make names of one hash, two by two, with the seed that all images here have and `half_md4`.
+const SAME_HASH: [(u32, u32); 40] = [
+    (106803, 222310),
+    (242212, 675290),
+    (375469, 522637),
+    (150486, 237157),
+    (441783, 697745),
+    (419089, 541506),
+    (33540, 638457),
+    (200, 147350),
+    (115896, 502265),
+    (483326, 537072),
+    (457628, 549302),
+    (97553, 387418),
+    (397256, 490665),
+    (25352, 662556),
+    (505022, 652560),
+    (994, 478516),
+    (356749, 678457),
+    (47096, 82096),
+    (424713, 431877),
+    (86573, 572219),
+    (253474, 417158),
+    (562229, 625115),
+    (150490, 305222),
+    (206846, 282835),
+    (481850, 662024),
+    (274075, 389654),
+    (264193, 646747),
+    (302853, 505717),
+    (14869, 671321),
+    (204104, 610374),
+    (427041, 441741),
+    (390356, 465924),
+    (42493, 639061),
+    (56891, 473888),
+    (293487, 354502),
+    (499370, 643722),
+    (44688, 236374),
+    (210766, 679178),
+    (3411, 521104),
+    (88606, 367927),
+];
+
+/// Leaves hold four such names each. A single one, number 174, comes before all pairs: so half of them end in the next leaf.
+#[test]
+fn names_of_one_hash_in_two_leaves_are_all_found() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("same")).unwrap();
+    let names_of = SAME_HASH.iter().flat_map(|(one, other)| [one, other]).chain(&[174]);
+    let all = names_of.map(|number| format!("{}{number}", "c".repeat(235))).collect::<BTreeSet<_>>();
+    all.iter().for_each(|name| fs::write(dir.path().join("same").join(name), name).unwrap());
+    let image = Image::make("-t ext4 -b 1024", dir.path(), "16M");
+    image.index_directories();
+    let dump = image.debugfs("htree_dump /same\n");
+    let split = dump.matches("(**), block").count();
+    assert!(split >= 5, "only {split} hashes are split");
+    let bytes = image.bytes();
+    for fetched in [None, Some(BTreeSet::new())] {
+        let (fs, mut blocks) = mount_with(&bytes, fetched).unwrap();
+        let root = repeat(&mut blocks, |blocks| fs.inode(blocks, 2)).unwrap();
+        let number = repeat(&mut blocks, |blocks| fs.lookup(blocks, &root, b"same")).unwrap().unwrap();
+        let same = repeat(&mut blocks, |blocks| fs.inode(blocks, number)).unwrap();
+        for room in [1, 2, 3, 50] {
+            let list = names(&fs, &mut blocks, &same, room).unwrap();
+            assert_eq!(list.len(), all.len() + 2, "names twice or lost");
+            let read = list.into_iter().skip(2).map(|(name, ..)| String::from_utf8(name).unwrap()).collect();
+            assert_eq!(all, read);
+        }
+        for name in &all {
+            let found = repeat(&mut blocks, |blocks| fs.lookup(blocks, &same, name.as_bytes())).unwrap();
+            assert!(found.is_some(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn trees_of_all_depths_are_read() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use crate::inode::{self, Inode};
 use crate::map::{self, Run};
 use crate::overlay::Replayed;
 use crate::stop::{Fault, Owner, Part, Refusal, Site, Stop};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -22,7 +23,7 @@ const STEP: usize = 64;
 /// What there is to replay.
 pub(crate) enum Begun {
     Clean,
-    Unclean(Replay),
+    Unclean(Box<Replay>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +104,7 @@ impl Replay {
         let site = Site::new(Owner::Journal, Part::JournalSuperblock, block);
         let Some(journal) = Journal::read(disk.read(site)?, site)? else { return Ok(Begun::Clean) };
         site.must(u64::from(journal.length) <= inode.size / disk.fs.block_size() as u64, Fault::Size)?;
-        Ok(Begun::Unclean(Replay {
+        Ok(Begun::Unclean(Box::new(Replay {
             journal,
             home: site,
             inode,
@@ -118,7 +119,7 @@ impl Replay {
             doubt: None,
             revoked: BTreeMap::new(),
             newest: BTreeMap::new(),
-        }))
+        })))
     }
 
     /// Goes on by some blocks. The list, once it is complete.
