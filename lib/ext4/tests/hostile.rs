@@ -52,10 +52,6 @@ fn metadata(bytes: &[u8]) -> Vec<u64> {
     seen.into_iter().collect()
 }
 
-fn rounds(short: usize) -> usize {
-    if std::env::var_os("SAL_MODEL_LONG").is_some() { short * 100 } else { short }
-}
-
 /// Mounts and reads all there is; what was found and what went wrong where. A failed mount is a fault of the root.
 fn read_all(bytes: &[u8]) -> (Tree, Vec<(Vec<u8>, Stop)>) {
     let mut faults = Vec::new();
@@ -149,29 +145,6 @@ fn without_checksums_no_bytes_make_it_panic_or_never_end() {
             }
             let _ = read_all(&bytes);
             touched.iter().for_each(|start| bytes[*start..][..size].copy_from_slice(&sound[*start..][..size]));
-        }
-    }
-}
-
-/// Flips a bit, or writes a number that arithmetic stumbles over, or copies something from elsewhere in the block.
-fn damage(block: &mut [u8], random: &mut Random) {
-    // What is in use lies mostly at the start.
-    let end = if random.below(2) == 0 { 128 } else { block.len() };
-    let place = random.below(end) & !3;
-    match random.below(4) {
-        0 => block[place] ^= 1 << random.below(8),
-        1 => {
-            let odd =
-                [0, 1, 0xffff, 0x8000, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0xf30a, 4, 8, 12, 1024][random.below(12)];
-            block[place..][..4].copy_from_slice(&odd.to_le_bytes());
-        }
-        2 => {
-            let odd = [0, 1, 3, 0xffff, 0x8000, 0x7fff, 0xff, 12][random.below(8)] as u16;
-            block[place..][..2].copy_from_slice(&odd.to_le_bytes());
-        }
-        _ => {
-            let from = random.below(block.len()) & !3;
-            block.copy_within(from..(from + 4).min(block.len()), place);
         }
     }
 }
