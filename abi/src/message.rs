@@ -55,6 +55,8 @@ pub struct MessagePage {
     pub reserved: [u64; 2],
     /// Guest registers, for `GuestEnter`.
     pub guest: crate::x86_64::GuestRegisters,
+    /// Zero.
+    pub more_reserved: [u64; 12],
     /// Guest FPU state, for `GuestFpu`: XSAVE standard format.
     pub fpu: crate::x86_64::FpuState,
 }

@@ -32,8 +32,6 @@ pub struct GuestRegisters {
     pub rflags: u64,
     pub fs_base: u64,
     pub gs_base: u64,
-    /// Zero.
-    pub reserved: [u64; 12],
 }
 
 /// FPU state: XSAVE standard format, x87, SSE, AVX and AVX-512 as far as it fits.

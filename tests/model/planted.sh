@@ -45,7 +45,7 @@ plant() {
 }
 
 copy
-plant "boosts go out under the endpoint's lock" message.rs 's/drop\(at\);\n(\s*self\.boost_servers\(cpu, servers, priority\);)/$1\n        drop(at);/'
+plant "boosts go out under the endpoint's lock" message.rs 's/drop\(at\);\n(\s*self\.boost_all\(cpu, servers, priority, 0\);)/$1\n        drop(at);/'
 plant "an equal caller goes before those who wait" endpoint.rs 's/t\.priority < priority => before/t.priority <= priority => before/'
 plant "settling before the error is written" step.rs 's/if result\.is_ok\(\) \{/{/'
 plant "bits drop the lent priority" message.rs 's/t\.priority = t\.priority\.max\(waiting\.unwrap_or\(0\)\);//'
@@ -56,13 +56,13 @@ plant "an interrupt ends every wait from now on" poke.rs 's/slot\.pending\.fetch
 plant "wait numbers begin anew" create.rs 's/sequence: t\.sequence,/sequence: 0,/'
 plant "a ready bit stays" ready.rs 's/if self\.heads\[p\] == NONE \{/if false {/'
 plant "a receiver is adopted after the lock" message.rs 's/(let receiver = self\.threads\.adopt\(&cpu\.hold, won\);)\n\s*drop\(at\);\n(\s*self\.deliver)/drop(at);\n                $1\n$2/'
-plant "children of a closed capability are lost" caps.rs 's/attach_keeping_children\(slots, child - 1, parent\);//'
+plant "children of a closed capability are lost" caps.rs 's/attach\(slots, child - 1, parent\);//'
 plant "an endpoint ends without telling its callers" lifecycle.rs 's/self\.finish_won\(cpu, won, Error::Dead\);/let _ = won;/'
 plant "an idle CPU does not say so" kernel.rs 's/post\.idle\.store\(true, Ordering::Release\);//'
-plant "a server is not lent its caller's priority" message.rs 's/r\.priority = c\.priority;//'
+plant "a server is not lent its caller's priority" message.rs 's/r\.priority = c\.priority\.max\(r\.floor\);//'
 plant "a deadline ends without its wait" poke.rs 's/if word\.sequence\(\) == sequence\n/if word.sequence() != sequence\n/'
-plant "a kept caller stays in its server's name" message.rs 's/self\.put_back\(cpu, caller, Location::Kept\(id\.index\(\)\), &kept\.cell\)/self.put_back(cpu, caller, Location::Served(me), &kept.cell)/'
-plant "only one waiter is woken" lifecycle.rs 's/here = s\.mail_next\.swap\(NONE, Ordering::Relaxed\);\n(\s*self\.threads\.adopt)/s.mail_next.swap(NONE, Ordering::Relaxed);\n            here = NONE;\n$1/'
-plant "a kill does not follow a thread" poke.rs 's/self\.see\(cpu, index\);\n    \}\n\n    \/\/\/ Is the thread still/}\n\n    \/\/\/ Is the thread still/'
+plant "a kept caller stays in its server's name" message.rs 's/self\.put_back\(cpu, caller, Location::Kept\(index\), &kept\.cell\)/self.put_back(cpu, caller, Location::Served(me), &kept.cell)/'
+plant "only the first of a list is woken" threads.rs 's/each\(Won \{ index \}\);/return each(Won { index });/'
+plant "a kill does not follow a thread" poke.rs 's/self\.see\(cpu, index\);\n    \}\n\n    \/\/\/ Is the thread to end/}\n\n    \/\/\/ Is the thread to end/'
 plant "bits overtake nobody" message.rs 's/if let Some\(\(badge, bits\)\) = self\.notifications\.pop\(&mut at\) \{/if at.first_caller().is_none() \&\& let Some((badge, bits)) = self.notifications.pop(\&mut at) {/'
 cat "$work/result"

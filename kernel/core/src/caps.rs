@@ -7,8 +7,9 @@ use crate::cpu::Cpu;
 use crate::hw::Hardware;
 use crate::kernel::Kernel;
 use crate::page;
+use crate::process::State;
 use crate::registry::{Chunks, Registry};
-use crate::table::{CHUNK, CHUNKS, Cap, Kind, Slot, Slots};
+use crate::table::{CHUNK, CHUNKS, Cap, Kind, Slot, Slots, Table};
 use core::sync::atomic::{AtomicU32, Ordering};
 use sal_abi::{Error, Handle, Rights};
 
@@ -25,11 +26,10 @@ fn at(slots: &Slots, link: u32) -> Option<&Slot> {
     slots.get(link.checked_sub(1)?)
 }
 
-/// Puts slot `global` under the slot `parent` (links: number + 1, 0 for none).
+/// Puts slot `global`, with its children if it has any, under the slot `parent` (links: number + 1, 0 for none).
 fn attach(slots: &Slots, global: u32, parent: u32) {
     let Some(slot) = slots.get(global) else { return };
     store(&slot.parent, parent);
-    store(&slot.child, 0);
     store(&slot.prev, 0);
     let first = at(slots, parent).map_or(0, |p| load(&p.child));
     store(&slot.next, first);
@@ -59,20 +59,12 @@ fn detach(slots: &Slots, global: u32) {
     let mut child = load(&slot.child);
     while let Some(c) = at(slots, child) {
         let after = load(&c.next);
-        attach_keeping_children(slots, child - 1, parent);
+        attach(slots, child - 1, parent);
         child = after;
     }
     for link in [&slot.parent, &slot.child, &slot.next, &slot.prev] {
         store(link, 0);
     }
-}
-
-/// As `attach`, for a slot that has children of its own.
-fn attach_keeping_children(slots: &Slots, global: u32, parent: u32) {
-    let Some(slot) = slots.get(global) else { return };
-    let children = load(&slot.child);
-    attach(slots, global, parent);
-    store(&slot.child, children);
 }
 
 impl Chunks {
@@ -81,7 +73,7 @@ impl Chunks {
             self.free = slots.get(chunk * CHUNK).map_or(0, |s| load(&s.next));
             return Some(chunk);
         }
-        if (self.fresh + 1) * CHUNK <= slots.len() {
+        if (self.fresh + 1) * CHUNK <= slots.count() {
             self.fresh += 1;
             return Some(self.fresh - 1);
         }
@@ -96,6 +88,18 @@ impl Chunks {
     }
 }
 
+/// A free slot: its index in its table, and its global number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    index: u32,
+    global: u32,
+}
+
+/// The first index in a chunk of a table.
+fn base(chunk: usize) -> u32 {
+    chunk as u32 * CHUNK
+}
+
 impl<H: Hardware> Kernel<H> {
     /// Puts a capability into a free slot of process `process`, derived from slot `parent` (global number) if there is one.
     ///
@@ -108,47 +112,43 @@ impl<H: Hardware> Kernel<H> {
         cap: Cap,
         parent: Option<u32>,
     ) -> Result<Handle, Error> {
-        let slot = self.processes.slot(process).ok_or(Error::Dead)?;
-        if slot.state() != crate::process::State::Alive {
-            return Err(Error::Dead);
-        }
-        let index = self.free_slot(registry, process)?;
-        let global = slot.table.global(index).ok_or(Error::TableFull)?;
-        let place = self.slots.get(global).ok_or(Error::TableFull)?;
-        let generation = place.fill(cap);
-        attach(&self.slots, global, parent.map_or(0, |p| p + 1));
-        self.add_ref(registry, &cap);
-        Ok(Handle::new(generation, index))
+        let place = self.room(registry, process)?;
+        Ok(self.put(registry, place, cap, parent))
     }
 
-    /// Index of a free slot in a process's table: next fit, so that filling a table costs the same per slot. The table grows only when it is full.
-    fn free_slot(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<u32, Error> {
-        let table = self.processes.table(process).ok_or(Error::Dead)?;
-        let start = table.hint();
-        for n in 0..=CHUNKS {
-            let chunk = ((start / CHUNK) as usize + n) % CHUNKS;
-            if table.chunk(chunk).is_none() {
-                continue;
-            }
-            let base = chunk as u32 * CHUNK;
-            let from = if n == 0 { start } else { base };
-            let free = (from..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
-            if let Some(index) = free {
-                table.set_hint(index + 1);
-                return Ok(index);
-            }
+    /// Puts a capability into a free slot.
+    pub(crate) fn put(&self, registry: &mut Registry<H::Vm>, place: Place, cap: Cap, parent: Option<u32>) -> Handle {
+        let generation = self.slots.get(place.global).map_or(0, |slot| slot.fill(cap));
+        attach(&self.slots, place.global, parent.map_or(0, |p| p + 1));
+        self.add_ref(registry, &cap);
+        Handle::new(generation, place.index)
+    }
+
+    /// A free slot in a process's table: next fit, so that filling a table costs the same per slot. The table grows only when it is full.
+    ///
+    /// # Errors
+    /// `TableFull`; `NoBudget`: no chunk is left; `Dead` if the process is not alive.
+    pub(crate) fn room(&self, registry: &mut Registry<H::Vm>, process: u32) -> Result<Place, Error> {
+        let slot = self.processes.slot(process).filter(|p| p.state() == State::Alive).ok_or(Error::Dead)?;
+        let (table, start) = (&slot.table, slot.table.hint());
+        let from_hint = |n| ((start / CHUNK) as usize + n) % CHUNKS;
+        let found =
+            self.free_in(table, start).or_else(|| (1..=CHUNKS).find_map(|n| self.free_in(table, base(from_hint(n)))));
+        if let Some(place) = found {
+            return Ok(place);
         }
         let chunk = (0..CHUNKS).find(|n| table.chunk(*n).is_none()).ok_or(Error::TableFull)?;
-        table.set_chunk(chunk, Some(self.new_chunk(registry)?));
-        let base = chunk as u32 * CHUNK;
-        let free = (base..base + CHUNK).find(|i| table.slot(&self.slots, *i).is_some_and(Slot::is_free));
-        let index = free.ok_or(Error::TableFull)?;
-        table.set_hint(index + 1);
-        Ok(index)
+        table.set_chunk(chunk, Some(registry.chunks.take(&self.slots).ok_or(Error::NoBudget)?));
+        self.free_in(table, base(chunk)).ok_or(Error::TableFull)
     }
 
-    fn new_chunk(&self, registry: &mut Registry<H::Vm>) -> Result<u32, Error> {
-        registry.chunks.take(&self.slots).ok_or(Error::NoBudget)
+    /// The first free slot from `index` to its chunk's end, if the table has that chunk.
+    fn free_in(&self, table: &Table, index: u32) -> Option<Place> {
+        let mut places =
+            (index..(index / CHUNK + 1) * CHUNK).map_while(|index| Some(Place { index, global: table.global(index)? }));
+        let place = places.find(|place| self.slots.get(place.global).is_some_and(Slot::is_free))?;
+        table.set_hint(place.index + 1);
+        Some(place)
     }
 
     /// Global number of the slot behind a handle that is valid.
@@ -160,9 +160,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Empties a slot; its children go to its parent; the object may end with it.
     pub(crate) fn close_slot(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, global: u32) {
-        let Some(slot) = self.slots.get(global) else {
-            return;
-        };
+        let Some(slot) = self.slots.get(global) else { return };
         let Some((_, cap)) = slot.current() else { return };
         slot.clear();
         detach(&self.slots, global);
@@ -178,9 +176,7 @@ impl<H: Hardware> Kernel<H> {
         limit: u32,
     ) -> bool {
         for _ in 0..limit {
-            let Some(child) = self.slots.get(global).and_then(|s| load(&s.child).checked_sub(1)) else {
-                return true;
-            };
+            let Some(child) = self.slots.get(global).and_then(|s| load(&s.child).checked_sub(1)) else { return true };
             self.close_slot(cpu, registry, child);
         }
         false
@@ -188,9 +184,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Closes a piece of a dying process's table; true when it is empty.
     pub(crate) fn close_table_piece(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) -> bool {
-        let Some(slot) = self.processes.slot(process) else {
-            return true;
-        };
+        let Some(slot) = self.processes.slot(process) else { return true };
         let n = (load(&slot.reaped) as usize..CHUNKS).find(|n| slot.table.chunk(*n).is_some()).unwrap_or(CHUNKS);
         if n >= CHUNKS {
             return true;
@@ -210,9 +204,7 @@ impl<H: Hardware> Kernel<H> {
     ///
     /// What can't be installed (the receiver's table is full) arrives as handle 0.
     pub(crate) fn move_caps(&self, cpu: &mut Cpu<H>, from: u32, to: u32) -> usize {
-        let Some((f, t)) = self.threads.pair(&mut cpu.hold, from, to) else {
-            return 0;
-        };
+        let Some((f, t)) = self.threads.pair(&mut cpu.hold, from, to) else { return 0 };
         let (count, caps) = (f.cap_count as usize, f.caps);
         let (source, target, page) = (f.process, t.process, t.page);
         if count == 0 {

@@ -91,7 +91,7 @@ impl Cell {
             return None;
         }
         self.0.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        Some(Won::from_cell(index))
+        Some(Won::taken(index))
     }
 
     /// Cancels that wait of that thread, for the reason `why` (an error number).
@@ -108,7 +108,7 @@ impl Cell {
                     return Cancel::Deferred;
                 }
             } else if self.0.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Cancel::Won(Won::from_cell(index));
+                return Cancel::Won(Won::taken(index));
             }
         }
     }
@@ -130,7 +130,7 @@ impl Cell {
             let why = (word & CANCEL) >> CANCEL_SHIFT;
             let next = if why != 0 { 0 } else { word & !BUSY };
             if self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return (why != 0).then(|| (Won::from_cell(held.index), why as u8));
+                return (why != 0).then(|| (Won::taken(held.index), why as u8));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::cpu::{CPUS, Cpu};
 use crate::hw::Hardware;
 use crate::kernel::Kernel;
 use crate::location::Location;
+use crate::objects::Object;
 use crate::process::State;
 use crate::table::{CHUNK, CHUNKS, Kind};
 use crate::thread::Wait;
@@ -90,21 +91,21 @@ impl<H: Hardware> Kernel<H> {
         for cpu in cpus {
             self.check_cpu(cpu)?;
         }
-        for e in 0..self.endpoints.region().len() {
+        for e in 0..self.endpoints.count() {
             self.check_endpoint(e)?;
         }
-        for n in 0..self.notifications.region().len() {
+        for n in 0..self.notifications.count() {
             self.check_notification(n)?;
         }
-        for t in 0..self.threads.region().len() {
+        for t in 0..self.threads.count() {
             self.check_thread(cpus, t)?;
         }
-        for p in 0..self.processes.region().len() {
+        for p in 0..self.processes.count() {
             self.check_process(p)?;
         }
         self.check_registry()?;
         self.check_references()?;
-        (0..self.slots.len()).try_for_each(|s| self.check_slot(s))
+        (0..self.slots.count()).try_for_each(|s| self.check_slot(s))
     }
 
     fn check_cpu(&mut self, cpu: &Cpu<H>) -> Checked {
@@ -123,11 +124,11 @@ impl<H: Hardware> Kernel<H> {
                 rule(!t.pinned || t.home == me, "a pinned thread is ready at home", here)?;
                 (before, here, highest) = (here, t.next, Some(priority));
                 count += 1;
-                rule(count <= self.threads.region().len(), "ready lists end", me)?;
+                rule(count <= self.threads.count(), "ready lists end", me)?;
             }
             rule(last == before, "a ready list's tail is its last", me)?;
         }
-        rule(count == cpu.ready.len(), "ready threads are counted", me)?;
+        rule(count == cpu.ready.count(), "ready threads are counted", me)?;
         for (_, thread, sequence) in cpu.timers.armed() {
             let now = self.view(thread).map_or(0, |t| t.sequence);
             rule(now.wrapping_sub(sequence) < u32::MAX / 2, "no deadline is armed for a wait to come", thread)?;
@@ -149,12 +150,10 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn check_endpoint(&mut self, e: u32) -> Checked {
-        let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else {
-            return Ok(());
-        };
-        let open = self.endpoints.region().get(e).is_some_and(|s| load(&s.refs) != 0);
+        let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else { return Ok(()) };
+        let open = self.endpoints.slot(e).is_some_and(|s| load(&s.head().refs) != 0);
         let (callers, last) = self.walk(body.first_caller(), Location::Queued(e))?;
-        rule(last == body.inner().1, "an endpoint's last caller is its last", e)?;
+        rule(last == body.last_caller(), "an endpoint's last caller is its last", e)?;
         let (receivers, _) = self.walk(body.first_receiver(), Location::Receiving(e))?;
         rule(callers == 0 || receivers == 0, "callers wait only while nobody receives", e)?;
         rule(body.notified == NONE || receivers == 0, "bits wait only while nobody receives", e)?;
@@ -191,32 +190,32 @@ impl<H: Hardware> Kernel<H> {
             }
             (before, here, priority) = (here, t.next, t.priority);
             count += 1;
-            rule(count <= self.threads.region().len(), "queues end", before)?;
+            rule(count <= self.threads.count(), "queues end", before)?;
         }
         Ok((count, before))
     }
 
     fn check_notification(&mut self, n: u32) -> Checked {
-        let Some(slot) = self.notifications.region().get(n) else { return Ok(()) };
+        let Some(slot) = self.notifications.slot(n) else { return Ok(()) };
         let bound = slot.endpoint.load(Ordering::Acquire);
-        let (bits, refs) = (slot.bits(), load(&slot.refs));
+        let (bits, refs) = (slot.bits(), load(&slot.head().refs));
         let mut found = 0;
-        for e in 0..self.endpoints.region().len() {
+        for e in 0..self.endpoints.count() {
             let Some(body) = self.endpoints.lock_index(e) else { continue };
             let (mut here, mut last, mut steps) = (body.notified, NONE, 0);
-            while let Some(s) = self.notifications.region().get(here) {
+            while let Some(s) = self.notifications.slot(here) {
                 if here == n {
                     rule(e == bound as u32, "a notification is pending where it is bound", n)?;
                     found += 1;
                 }
                 (last, here) = (here, s.next());
                 steps += 1;
-                rule(steps <= self.notifications.region().len(), "lists of notifications end", e)?;
+                rule(steps <= self.notifications.count(), "lists of notifications end", e)?;
             }
             rule(last == body.last_notified, "the last pending notification is known", e)?;
         }
         rule(found <= 1, "a notification is pending once", n)?;
-        let alive = refs != 0 && self.endpoints.lock(crate::id::Id::from_raw(bound)).is_some();
+        let alive = refs != 0 && self.endpoints.lock(sal_kernel_mem::Id::from_word(bound)).is_some();
         rule(!alive || (found == 1) == (bits != 0), "a notification with bits set is pending", n)?;
         rule(refs != 0 || found == 0, "a closed notification is not pending", n)
     }
@@ -234,7 +233,7 @@ impl<H: Hardware> Kernel<H> {
                 }
             }
         }
-        for e in 0..self.endpoints.region().len() {
+        for e in 0..self.endpoints.count() {
             let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else { continue };
             for first in [body.first_caller(), body.first_receiver()].into_iter().flatten() {
                 let mut here = first;
@@ -250,18 +249,16 @@ impl<H: Hardware> Kernel<H> {
     fn cells(&self, index: u32) -> u32 {
         let inside = |cell: &crate::cell::Cell| u32::from(cell.peek().is_some_and(|(t, _)| t == index));
         let built_in: u32 =
-            (0..self.threads.region().len()).filter_map(|t| self.threads.slot(t)).map(|s| inside(&s.cell)).sum();
-        let kept: u32 =
-            (0..self.replies.region().len()).filter_map(|r| self.replies.slot(r)).map(|s| inside(&s.cell)).sum();
+            (0..self.threads.count()).filter_map(|t| self.threads.slot(t)).map(|s| inside(&s.cell)).sum();
+        let kept: u32 = (0..self.replies.count()).filter_map(|r| self.replies.slot(r)).map(|s| inside(&s.cell)).sum();
         built_in + kept
     }
 
     /// How often a thread stands in a chain through the mail links.
     fn chains(&self, index: u32) -> u32 {
-        let mails = (0..CPUS).filter_map(|n| self.posts.get(n)).map(|p| p.heads().0);
-        let waiters =
-            (0..self.processes.region().len()).filter_map(|p| self.processes.slot(p)).map(|p| load(&p.waiters));
-        let shots = core::iter::once(self.registry.lock().shot);
+        let mails = (0..CPUS).filter_map(|n| self.posts.get(n)).map(|p| load(&p.mail));
+        let waiters = (0..self.processes.count()).filter_map(|p| self.processes.slot(p)).map(|p| load(&p.waiters));
+        let shots = core::iter::once(load(&self.registry.lock().shot));
         mails.chain(waiters).chain(shots).map(|head| self.in_mail_chain(head, index)).sum()
     }
 
@@ -309,10 +306,10 @@ impl<H: Hardware> Kernel<H> {
                 let slot = self.replies.slot(r);
                 let cell = slot.and_then(|s| s.cell.peek());
                 rule(cell == Some((index, t.sequence)), "a kept thread is in its Reply's cell", index)?;
-                rule(slot.is_some_and(|s| load(&s.refs) != 0), "somebody can use the Reply", index)
+                rule(slot.is_some_and(|s| load(&s.head().refs) != 0), "somebody can use the Reply", index)
             }
             Location::Mail(n) => {
-                let head = self.posts.get(n as usize).map_or(NONE, |p| p.heads().0);
+                let head = self.posts.get(n as usize).map_or(NONE, |p| load(&p.mail));
                 rule(self.in_mail_chain(head, index) == 1, "mail is in its CPU's mailbox", index)
             }
             Location::Cpu(_) => rule(t.wait == Wait::None, "who runs doesn't wait", index),
@@ -335,7 +332,7 @@ impl<H: Hardware> Kernel<H> {
 
     fn in_pokes(&self, index: u32) -> bool {
         (0..CPUS).filter_map(|n| self.posts.get(n)).any(|p| {
-            let mut here = p.heads().1;
+            let mut here = load(&p.pokes);
             while let Some(s) = self.threads.slot(here) {
                 if here == index {
                     return true;
@@ -361,7 +358,7 @@ impl<H: Hardware> Kernel<H> {
             rule(listed <= alive, "a process's threads are counted", p)?;
         }
         let mut have = 0;
-        for t in 0..self.threads.region().len() {
+        for t in 0..self.threads.count() {
             let mine = self.at(t) != Location::Free && self.view(t).is_some_and(|t| t.process == p);
             have += u32::from(mine);
         }
@@ -376,19 +373,18 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn is_reaping(&self, p: u32) -> bool {
-        use crate::free::Link;
-        let mut here = self.registry.lock().reaping.unwrap_or(NONE);
+        let mut here = self.registry.lock().reaping;
         while let Some(slot) = self.processes.slot(here) {
             if here == p {
                 return true;
             }
-            here = load(slot.link());
+            here = load(&slot.head().link);
         }
         false
     }
 
     fn check_registry(&mut self) -> Checked {
-        let (mut here, mut count) = (self.registry.get_mut().shot, 0);
+        let (mut here, mut count) = (load(&self.registry.get_mut().shot), 0);
         while let Some(next) = self.threads.slot(here).map(|s| load(&s.mail_next)) {
             let mask = self.view(here).map_or(0, |t| t.shot.1);
             rule(mask != 0, "who waits for acknowledgements says whose", here)?;
@@ -405,22 +401,26 @@ impl<H: Hardware> Kernel<H> {
             let cap = self.slots.get(s).and_then(|s| s.current());
             cap.is_some_and(|(_, c)| c.kind == kind && c.object as u32 == index)
         };
-        (0..self.slots.len()).filter(|s| names(*s)).count() as u32
+        (0..self.slots.count()).filter(|s| names(*s)).count() as u32
     }
 
     fn check_references(&self) -> Checked {
-        for (e, slot) in (0..).map_while(|n| Some((n, self.endpoints.region().get(n)?))) {
-            rule(load(&slot.refs) == self.named(Kind::Endpoint, e), "an endpoint's names are counted", e)?;
+        for (e, slot) in (0..).map_while(|n| Some((n, self.endpoints.slot(n)?))) {
+            rule(load(&slot.head().refs) == self.named(Kind::Endpoint, e), "an endpoint's names are counted", e)?;
         }
-        for (n, slot) in (0..).map_while(|n| Some((n, self.notifications.region().get(n)?))) {
-            rule(load(&slot.refs) == self.named(Kind::Notification, n), "a notification's names are counted", n)?;
+        for (n, slot) in (0..).map_while(|n| Some((n, self.notifications.slot(n)?))) {
+            rule(
+                load(&slot.head().refs) == self.named(Kind::Notification, n),
+                "a notification's names are counted",
+                n,
+            )?;
         }
         for (r, slot) in (0u32..).map_while(|n| Some((n, self.replies.slot(n)?))) {
-            rule(load(&slot.refs) == self.named(Kind::Reply, r), "a Reply's names are counted", r)?;
-            rule(load(&slot.refs) != 0 || !slot.cell.is_occupied(), "nobody waits in a closed Reply", r)?;
+            rule(load(&slot.head().refs) == self.named(Kind::Reply, r), "a Reply's names are counted", r)?;
+            rule(load(&slot.head().refs) != 0 || !slot.cell.is_occupied(), "nobody waits in a closed Reply", r)?;
         }
         for (p, slot) in (0..).map_while(|n| Some((n, self.processes.slot(n)?))) {
-            rule(load(&slot.refs) == self.named(Kind::Process, p), "a process's names are counted", p)?;
+            rule(load(&slot.head().refs) == self.named(Kind::Process, p), "a process's names are counted", p)?;
         }
         Ok(())
     }
@@ -432,7 +432,7 @@ impl<H: Hardware> Kernel<H> {
             let links = load(&slot.parent) | load(&slot.child) | load(&slot.prev);
             return rule(links == 0, "an empty slot is in no tree", s);
         };
-        let mut tables = (0..self.processes.region().len()).filter_map(|p| self.processes.table(p));
+        let mut tables = (0..self.processes.count()).filter_map(|p| self.processes.table(p));
         let owned = tables.any(|t| (0..CHUNKS).any(|n| t.chunk(n) == Some(s / CHUNK)));
         rule(owned, "a capability stands in a table", s)?;
         let parent = load(&slot.parent).checked_sub(1);
@@ -447,7 +447,7 @@ impl<H: Hardware> Kernel<H> {
             rule(child.current().is_some(), "a child is a capability", here - 1)?;
             (before, here) = (here, load(&child.next));
             steps += 1;
-            rule(steps <= self.slots.len(), "lists of children end", s)?;
+            rule(steps <= self.slots.count(), "lists of children end", s)?;
         }
         Ok(())
     }
@@ -456,35 +456,33 @@ impl<H: Hardware> Kernel<H> {
 impl<H: Hardware> Kernel<H> {
     /// Feeds what decides the kernel's future, without generations, wait numbers and absolute times: equal states feed equal words.
     pub fn fingerprint(&mut self, cpus: &[Cpu<H>], feed: &mut impl FnMut(u64)) {
-        for t in 0..self.threads.region().len() {
+        for t in 0..self.threads.count() {
             self.print_thread(t, feed);
         }
         for cpu in cpus {
             self.print_cpu(cpu, feed);
         }
-        for e in 0..self.endpoints.region().len() {
+        for e in 0..self.endpoints.count() {
             self.print_endpoint(e, feed);
         }
         for (r, slot) in (0u32..).map_while(|n| Some((n, self.replies.slot(n)?))) {
             let (caller, _) = slot.cell.peek().unwrap_or((NONE, 0));
-            feed(r as u64 | (load(&slot.refs) as u64) << 16 | (caller as u64) << 32);
+            feed(r as u64 | (load(&slot.head().refs) as u64) << 16 | (caller as u64) << 32);
         }
-        for p in 0..self.processes.region().len() {
+        for p in 0..self.processes.count() {
             let Some(slot) = self.processes.slot(p) else { continue };
-            feed(slot.state() as u64 | (load(&slot.reaped) as u64) << 8 | (load(&slot.refs) as u64) << 32);
+            feed(slot.state() as u64 | (load(&slot.reaped) as u64) << 8 | (load(&slot.head().refs) as u64) << 32);
             self.print_chain(load(&slot.waiters), feed);
         }
-        for s in 0..self.slots.len() {
-            let Some((slot, (_, cap))) = self.slots.get(s).and_then(|s| Some((s, s.current()?))) else {
-                continue;
-            };
+        for s in 0..self.slots.count() {
+            let Some((slot, (_, cap))) = self.slots.get(s).and_then(|s| Some((s, s.current()?))) else { continue };
             feed(s as u64 | (cap.kind as u64) << 16 | (cap.rights.0 as u64) << 24 | (cap.object & 0xff) << 40);
             feed(cap.badge);
             feed(load(&slot.parent) as u64 | (load(&slot.next) as u64) << 32);
         }
         let registry = self.registry.get_mut();
-        feed(registry.reaping.map_or(0, |p| p as u64 + 1));
-        let shot = registry.shot;
+        feed(u64::from(registry.reaping.wrapping_add(1)));
+        let shot = load(&registry.shot);
         self.print_chain(shot, feed);
         feed(u64::from(self.reaping.load(Ordering::Acquire)));
     }
@@ -553,7 +551,7 @@ impl<H: Hardware> Kernel<H> {
             }
         }
         let Some(post) = self.posts.get(cpu.number() as usize) else { return };
-        let (mail, mut poke) = post.heads();
+        let (mail, mut poke) = (load(&post.mail), load(&post.pokes));
         let seen = self.epoch.load(Ordering::Acquire).saturating_sub(post.seen.load(Ordering::Acquire));
         feed(u64::from(post.idle.load(Ordering::Acquire)) | seen.min(2) << 1);
         self.print_chain(mail, feed);
@@ -574,7 +572,7 @@ impl<H: Hardware> Kernel<H> {
 
     fn print_endpoint(&mut self, e: u32, feed: &mut impl FnMut(u64)) {
         let Some(body) = self.endpoints.lock_index(e).map(|b| b.clone()) else { return };
-        let refs = self.endpoints.region().get(e).map_or(0, |s| load(&s.refs));
+        let refs = self.endpoints.slot(e).map_or(0, |s| load(&s.head().refs));
         feed(body.failed ^ (refs as u64) << 32);
         for first in [body.first_caller(), body.first_receiver()] {
             let mut here = first.unwrap_or(NONE);
@@ -590,7 +588,7 @@ impl<H: Hardware> Kernel<H> {
             feed(s as u64);
         }
         let mut here = body.notified;
-        while let Some(n) = self.notifications.region().get(here) {
+        while let Some(n) = self.notifications.slot(here) {
             feed(here as u64 | n.bits() << 8);
             here = n.next();
         }

@@ -2,12 +2,17 @@
 
 use crate::hw::{Frame, Hardware};
 use crate::ready::Ready;
-use crate::threads::{Hold, NONE, Slot, Threads, Won};
+use crate::threads::{Hold, Link, NONE, Slot};
 use crate::timer::Timers;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Processors at most.
 pub const CPUS: usize = 16;
+
+/// FPU registers as a program that starts finds them.
+pub const NO_STATE: u32 = 0;
+/// FPU registers of a thread that has left this CPU, or is gone: not to be saved.
+pub const LEFT_STATE: u32 = u32::MAX;
 
 /// What one CPU alone touches.
 #[derive(Debug)]
@@ -16,6 +21,9 @@ pub struct Cpu<H: Hardware> {
     pub hold: Hold,
     /// The thread that runs, or [`NONE`]: idle.
     pub current: u32,
+    /// The state frame of the thread whose FPU state its registers hold: [`NO_STATE`] for the initial state, [`LEFT_STATE`] for one that is kept
+    /// nowhere else any more. The image changes it when it loads a thread.
+    pub fpu: u32,
     /// Threads that could run.
     pub ready: Ready,
     /// Deadlines of threads that blocked here.
@@ -28,6 +36,8 @@ pub struct Cpu<H: Hardware> {
     pub retime: bool,
     /// The message path asks for a look at the ready queue.
     pub resched: bool,
+    /// What the running thread's call has changed and other CPUs must acknowledge before it goes on: epoch and CPUs.
+    pub(crate) shot: (u64, u32),
 }
 
 impl<H: Hardware> Cpu<H> {
@@ -36,12 +46,14 @@ impl<H: Hardware> Cpu<H> {
         Cpu {
             hold,
             current: NONE,
+            fpu: NO_STATE,
             ready: Ready::default(),
             timers: Timers::new(timers),
             slice_end: 0,
             accounted: 0,
             retime: true,
             resched: false,
+            shot: (0, 0),
         }
     }
 
@@ -53,10 +65,12 @@ impl<H: Hardware> Cpu<H> {
 }
 
 /// What other CPUs may do to a CPU: hand threads over, poke, ask for acknowledgement.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Post {
-    mail: AtomicU32,
-    pokes: AtomicU32,
+    /// Threads handed over, the last first, linked through `mail_next`.
+    pub(crate) mail: Link,
+    /// Threads to look at, linked through `poke_next`.
+    pub(crate) pokes: Link,
     /// It has nothing to run.
     pub idle: AtomicBool,
     /// It is up and takes mail.
@@ -67,26 +81,13 @@ pub struct Post {
     pub seen: AtomicU64,
 }
 
-impl Default for Post {
-    fn default() -> Self {
-        Post {
-            mail: AtomicU32::new(NONE),
-            pokes: AtomicU32::new(NONE),
-            idle: AtomicBool::new(false),
-            up: AtomicBool::new(false),
-            root: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-        }
-    }
-}
-
 #[cfg(not(target_os = "none"))]
 impl Post {
     pub(crate) fn duplicate(&self) -> Post {
-        use crate::emulated::{copy_u32, copy_u64};
+        use crate::emulated::copy_u64;
         Post {
-            mail: copy_u32(&self.mail),
-            pokes: copy_u32(&self.pokes),
+            mail: self.mail.duplicate(),
+            pokes: self.pokes.duplicate(),
             idle: AtomicBool::new(self.idle.load(Ordering::Relaxed)),
             up: AtomicBool::new(self.up.load(Ordering::Relaxed)),
             root: copy_u64(&self.root),
@@ -95,15 +96,7 @@ impl Post {
     }
 }
 
-#[cfg(feature = "check")]
-impl Post {
-    /// First of the mail, first of the pokes.
-    pub(crate) fn heads(&self) -> (u32, u32) {
-        (self.mail.load(Ordering::Acquire), self.pokes.load(Ordering::Acquire))
-    }
-}
-
-fn push(head: &AtomicU32, index: u32, link: &AtomicU32) {
+fn push(head: &Link, index: u32, link: &Link) {
     let mut old = head.load(Ordering::Relaxed);
     loop {
         link.store(old, Ordering::Relaxed);
@@ -132,21 +125,4 @@ impl Post {
             push(&self.pokes, index, &slot.poke_next);
         }
     }
-
-    /// Takes the threads handed over: the first of a chain through `mail_next`, oldest last.
-    pub fn take_mail(&self) -> u32 {
-        self.mail.swap(NONE, Ordering::Acquire)
-    }
-
-    /// Takes the pokes: the first of a chain through `poke_next`.
-    pub fn take_pokes(&self) -> u32 {
-        self.pokes.swap(NONE, Ordering::Acquire)
-    }
-}
-
-/// Walks a chain of handed-over threads.
-pub(crate) fn next_mail<F: Frame>(threads: &Threads<F>, index: u32) -> Option<(Won, u32)> {
-    let slot = threads.slot(index)?;
-    let next = slot.mail_next.swap(NONE, Ordering::Relaxed);
-    Some((Won::from_queue(index), next))
 }

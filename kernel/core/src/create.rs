@@ -1,17 +1,17 @@
 //! Making objects: a slot, and a first capability with all rights in the maker's table.
 
-use crate::hw::{Frame, Hardware};
-use crate::id::Id;
+use crate::cpu::Cpu;
+use crate::hw::{Backing, Frame, Hardware};
 use crate::kernel::Kernel;
-use crate::location::Location;
-use crate::object::{Answer, Args};
-use crate::process::{Process, State};
+use crate::object::{After, Args};
+use crate::process::{self, State};
 use crate::registry::Registry;
 use crate::table::{Cap, Kind};
 use crate::thread::Thread;
-use crate::threads::NONE;
+use crate::threads::{self, NONE, Won};
 use core::sync::atomic::Ordering;
 use sal_abi::{Error, Handle, Rights};
+use sal_kernel_mem::Id;
 
 /// What a new thread is to be.
 #[derive(Clone, Copy, Debug)]
@@ -41,67 +41,76 @@ pub struct NewThread {
 }
 
 impl<H: Hardware> Kernel<H> {
-    /// The caller may spend that budget.
-    fn may_spend(&self, args: &Args) -> Result<(), Error> {
-        self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND).map(|_| ())
+    /// The budget (a raw id) that the caller names first, and may spend.
+    pub(crate) fn may_spend(&self, args: &Args) -> Result<u64, Error> {
+        Ok(self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)?.object)
     }
 
-    fn first_cap(
+    /// Makes an object (its raw id), and its first capability, with all rights, in the caller's table. Room there is found first: nothing that
+    /// was made stays behind without a name.
+    ///
+    /// # Errors
+    /// `TableFull`; `Dead`; those of `make`.
+    pub fn create(
         &self,
-        registry: &mut Registry<H::Vm>,
-        process: u32,
+        args: &Args,
         kind: Kind,
-        object: u64,
-    ) -> Result<Handle, Error> {
-        let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
-        self.install(registry, process, cap, None)
+        make: impl FnOnce(&mut Registry<H::Vm>) -> Result<u64, Error>,
+    ) -> Result<After, Error> {
+        let mut registry = self.registry.lock();
+        let place = self.room(&mut registry, args.process)?;
+        let object = make(&mut registry)?;
+        Ok(After::handle(self.put(&mut registry, place, Cap { kind, rights: Rights::ALL, object, badge: 0 }, None)))
     }
 
     /// An endpoint: all rights, in the caller's table.
     ///
     /// # Errors
     /// As `docs/abi.md` says.
-    pub fn endpoint_create(&self, args: &Args) -> Result<Answer, Error> {
+    pub fn endpoint_create(&self, args: &Args) -> Result<After, Error> {
         self.may_spend(args)?;
-        let mut registry = self.registry.lock();
-        let region = self.endpoints.region();
-        let index = registry.endpoints.take(region).ok_or(Error::NoBudget)?;
-        let generation = region.get(index).map_or(0, |s| s.open());
-        let id: Id<()> = Id::new(generation, index);
-        self.first_cap(&mut registry, args.process, Kind::Endpoint, id.raw())
-            .inspect_err(|_| registry.endpoints.give(region, index))
-            .map(Answer::handle)
+        self.create(args, Kind::Endpoint, |registry| Ok(self.endpoints.make(&mut registry.token)?.0.word()))
     }
 
     /// A notification, bound to an endpoint.
     ///
     /// # Errors
     /// As `docs/abi.md` says.
-    pub fn notification_create(&self, args: &Args) -> Result<Answer, Error> {
+    pub fn notification_create(&self, args: &Args) -> Result<After, Error> {
         self.may_spend(args)?;
         let at = self.need(args.process, Handle(args.word(0)), Kind::Endpoint, Rights::RECEIVE)?;
-        let mut registry = self.registry.lock();
-        let region = self.notifications.region();
-        let index = registry.notifications.take(region).ok_or(Error::NoBudget)?;
-        let id = self.notifications.open(index, at.object, args.word(1)).ok_or(Error::NoBudget)?;
-        self.first_cap(&mut registry, args.process, Kind::Notification, id.raw())
-            .inspect_err(|_| registry.notifications.give(region, index))
-            .map(Answer::handle)
+        self.create(args, Kind::Notification, |registry| {
+            let (id, slot) = self.notifications.make(&mut registry.token)?;
+            slot.open(at.object, args.word(1));
+            Ok(id.word())
+        })
     }
 
     /// An empty Reply object.
     ///
     /// # Errors
     /// As `docs/abi.md` says.
-    pub fn reply_create(&self, args: &Args) -> Result<Answer, Error> {
+    pub fn reply_create(&self, args: &Args) -> Result<After, Error> {
         self.may_spend(args)?;
-        let mut registry = self.registry.lock();
-        let region = self.replies.region();
-        let index = registry.replies.take(region).ok_or(Error::NoBudget)?;
-        let id = self.replies.open(index).ok_or(Error::NoBudget)?;
-        self.first_cap(&mut registry, args.process, Kind::Reply, id.raw())
-            .inspect_err(|_| registry.replies.give(region, index))
-            .map(Answer::handle)
+        self.create(args, Kind::Reply, |registry| {
+            let (id, slot) = self.replies.make(&mut registry.token)?;
+            slot.endpoint.store(NONE, Ordering::Relaxed);
+            Ok(id.word())
+        })
+    }
+
+    /// The notification raised at the death of a process that is made (`w1`, or none) and the bits (`w2`).
+    ///
+    /// # Errors
+    /// `BadHandle`, `WrongKind`, `NoRight`.
+    pub fn death_argument(&self, args: &Args) -> Result<[u64; 2], Error> {
+        match args.word(1) {
+            0 => Ok([0, 0]),
+            handle => {
+                let cap = self.need(args.process, Handle(handle), Kind::Notification, Rights::SEND)?;
+                Ok([cap.object, args.word(2)])
+            }
+        }
     }
 
     /// A new process over a native space (a raw id), without threads; `death`: the notification raised at its death, and the bits.
@@ -113,14 +122,14 @@ impl<H: Hardware> Kernel<H> {
         registry: &mut Registry<H::Vm>,
         space: u64,
         death: [u64; 2],
-    ) -> Result<Id<Process>, Error> {
-        let region = self.processes.region();
-        let index = registry.processes.take(region).ok_or(Error::NoBudget)?;
-        let slot = region.get(index).ok_or(Error::NoBudget)?;
-        Ok(Id::new(slot.open(space, death), index))
+    ) -> Result<Id<process::Slot>, Error> {
+        let (id, slot) = self.processes.make(&mut registry.token)?;
+        slot.open(space, death);
+        registry.vm.add_ref(Kind::Space, space);
+        Ok(id)
     }
 
-    /// Gives a process a capability that is derived from none: for the root task, and for who makes an object.
+    /// Gives a process a capability that is derived from none: for the root task.
     ///
     /// # Errors
     /// `TableFull`; `Dead`.
@@ -137,43 +146,27 @@ impl<H: Hardware> Kernel<H> {
         registry: &mut Registry<H::Vm>,
         new: &NewThread,
         hint: u32,
-    ) -> Result<Id<Thread<H::Frame>>, Error> {
-        let process = self.processes.slot(new.process).ok_or(Error::Dead)?;
-        if process.state() != State::Alive {
-            return Err(Error::Dead);
-        }
-        let index = registry.threads.take(self.threads.region()).ok_or(Error::NoBudget)?;
-        let slot = self.threads.slot(index).ok_or(Error::NoBudget)?;
-        slot.mail_next.store(NONE, Ordering::Relaxed);
-        slot.pending.store(0, Ordering::Relaxed);
-        self.threads.registry_move(&mut registry.token, index, Location::Free, Location::Parked);
-        let t = self.threads.parked(&mut registry.token, index).ok_or(Error::NoBudget)?;
+    ) -> Result<Id<threads::Slot<H::Frame>>, Error> {
+        let process = self.processes.slot(new.process).filter(|p| p.state() == State::Alive).ok_or(Error::Dead)?;
+        let id = self.threads.make(&mut registry.token)?;
+        let t = self.threads.parked(&mut registry.token, id.index()).ok_or(Error::NoBudget)?;
         fill(t, new, hint);
-        slot.sibling.store(process.first_thread.load(Ordering::Relaxed), Ordering::Relaxed);
-        process.first_thread.store(index, Ordering::Relaxed);
+        self.threads.push(&process.first_thread, |slot| &slot.sibling, id.index());
         process.alive.fetch_add(1, Ordering::AcqRel);
-        Ok(Id::new(slot.generation.load(Ordering::Relaxed), index))
+        Ok(id)
     }
-}
 
-impl<H: Hardware> Kernel<H> {
     /// Makes a parked thread ready.
     ///
     /// # Errors
     /// `Dead`; `Occupied`: it was started already.
-    pub fn start_thread(&self, cpu: &mut crate::cpu::Cpu<H>, id: Id<Thread<H::Frame>>) -> Result<(), Error> {
+    pub fn start_thread(&self, cpu: &mut Cpu<H>, id: Id<threads::Slot<H::Frame>>) -> Result<(), Error> {
         let index = id.index();
-        let slot = self.threads.slot(index).ok_or(Error::BadHandle)?;
         let mut registry = self.registry.lock();
-        if slot.generation.load(Ordering::Acquire) != id.generation() {
-            return Err(Error::Dead);
-        }
-        let t = self.threads.parked(&mut registry.token, index).ok_or(Error::Occupied)?;
-        if t.started {
-            return Err(Error::Occupied);
-        }
+        self.threads.get(id).ok_or(Error::Dead)?;
+        let t = self.threads.parked(&mut registry.token, index).filter(|t| !t.started).ok_or(Error::Occupied)?;
         t.started = true;
-        self.threads.adopt(&cpu.hold, crate::threads::Won::from_queue(index));
+        self.threads.adopt(&cpu.hold, Won::taken(index));
         drop(registry);
         self.make_ready(cpu, index);
         Ok(())

@@ -55,7 +55,7 @@ impl<H: Hardware<Timers = Vec<Entry>>> Machine<H> {
     pub fn new(hw: H, sizes: Sizes, cpus: u32, vm: H::Vm) -> Self {
         let mut index = 0;
         let parts = KernelParts {
-            threads: Region::boxed(sizes.threads, threads::Slot::free),
+            threads: Region::boxed(sizes.threads, threads::Slot::default),
             endpoints: Region::boxed(sizes.endpoints, || {
                 index += 1;
                 endpoint::Slot::free(index - 1)
@@ -85,10 +85,10 @@ impl<H: Hardware<Timers = Vec<Entry>>> Machine<H> {
         let kernel = Kernel {
             hw: k.hw.clone(),
             threads: k.threads.duplicate(),
-            endpoints: k.endpoints.duplicate(),
-            notifications: k.notifications.duplicate(),
-            replies: k.replies.duplicate(),
-            processes: k.processes.duplicate(),
+            endpoints: k.endpoints.duplicate(endpoint::Slot::duplicate),
+            notifications: k.notifications.duplicate(notification::Slot::duplicate),
+            replies: k.replies.duplicate(reply::Slot::duplicate),
+            processes: k.processes.duplicate(process::Slot::duplicate),
             slots: k.slots.duplicate(table::Slot::duplicate),
             posts: core::array::from_fn(|n| k.posts[n].duplicate()),
             lines: k.lines.duplicate(),
@@ -107,11 +107,13 @@ fn copy_cpu<H: Hardware<Timers = Vec<Entry>>>(cpu: &Cpu<H>) -> Cpu<H> {
         // SAFETY: once for this CPU of the new kernel.
         hold: unsafe { Hold::new(cpu.number()) },
         current: cpu.current,
+        fpu: cpu.fpu,
         ready: cpu.ready.clone(),
         timers: cpu.timers.clone(),
         slice_end: cpu.slice_end,
         accounted: cpu.accounted,
         retime: cpu.retime,
         resched: cpu.resched,
+        shot: cpu.shot,
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::hw::Frame;
 use crate::location::Location;
-use crate::region::Region;
+use crate::objects::{Head, Object, Objects};
 use crate::threads::{NONE, Threads, Won};
-use core::sync::atomic::AtomicU32;
+use sal_kernel_mem::Id;
 use spin::{Mutex, MutexGuard};
 
 /// Serving threads that an endpoint remembers, to lend them its callers' priority.
@@ -17,7 +17,6 @@ pub const SERVERS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Body {
     index: u32,
-    generation: u32,
     callers: u32,
     last_caller: u32,
     receivers: u32,
@@ -38,10 +37,10 @@ impl Body {
         self.index
     }
 
-    /// Its generation; the last waiting caller.
+    /// The last waiting caller.
     #[cfg(feature = "check")]
-    pub(crate) fn inner(&self) -> (u32, u32) {
-        (self.generation, self.last_caller)
+    pub(crate) fn last_caller(&self) -> u32 {
+        self.last_caller
     }
 
     /// The first waiting caller.
@@ -60,21 +59,18 @@ impl Body {
     #[inline(always)]
     pub fn pop_receiver<F: Frame>(&mut self, threads: &Threads<F>) -> Option<Won> {
         let index = self.first_receiver()?;
-        let next = threads.waiting(self, index)?.next;
-        self.receivers = next;
-        if next != NONE
-            && let Some(t) = threads.waiting(self, next)
-        {
+        self.receivers = threads.waiting(self, index)?.next;
+        if let Some(t) = threads.waiting(self, self.receivers) {
             t.prev = NONE;
         }
-        Some(Won::from_queue(index))
+        Some(Won::taken(index))
     }
 
     /// Takes the receiver that is alone on the stack: its `next` says so.
     #[inline(always)]
     pub(crate) fn take_only_receiver(&mut self, index: u32) -> Won {
         self.receivers = NONE;
-        Won::from_queue(index)
+        Won::taken(index)
     }
 
     /// Puts a receiver, unlinked and located here already, on the empty stack.
@@ -101,9 +97,7 @@ impl Body {
 
     /// Queues a caller by its priority, from the back: equal priorities cost one step.
     pub fn push_caller<F: Frame>(&mut self, threads: &Threads<F>, index: u32) {
-        let Some(priority) = threads.waiting(self, index).map(|t| t.priority) else {
-            return;
-        };
+        let Some(priority) = threads.waiting(self, index).map(|t| t.priority) else { return };
         let mut before = self.last_caller;
         while before != NONE {
             match threads.waiting(self, before) {
@@ -147,7 +141,7 @@ impl Body {
             None if matches!(at, Location::Queued(_)) => self.last_caller = prev,
             None => {}
         }
-        Some(Won::from_queue(index))
+        Some(Won::taken(index))
     }
 
     /// Callers that wait, and when the oldest of them called.
@@ -159,11 +153,6 @@ impl Body {
             here = t.next;
         }
         (count, oldest)
-    }
-
-    /// Its name is stale from now on.
-    pub(crate) fn close(&mut self) {
-        self.generation += 1;
     }
 
     /// Remembers that a thread receives here.
@@ -187,15 +176,14 @@ impl Body {
 /// An endpoint's slot.
 #[derive(Debug)]
 pub struct Slot {
-    /// Capabilities that name it.
-    pub(crate) refs: AtomicU32,
-    link: AtomicU32,
+    /// Its generation changes under the body's lock only.
+    head: Head,
     body: Mutex<Body>,
 }
 
-impl crate::free::Link for Slot {
-    fn link(&self) -> &AtomicU32 {
-        &self.link
+impl Object for Slot {
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 
@@ -204,7 +192,6 @@ impl Slot {
     pub fn free(index: u32) -> Slot {
         let body = Body {
             index,
-            generation: 0,
             callers: NONE,
             last_caller: NONE,
             receivers: NONE,
@@ -213,61 +200,28 @@ impl Slot {
             failed: 0,
             servers: [NONE; SERVERS],
         };
-        Slot { refs: AtomicU32::new(0), link: AtomicU32::new(NONE), body: Mutex::new(body) }
-    }
-
-    /// Makes it a new endpoint; returns its generation.
-    pub(crate) fn open(&self) -> u32 {
-        let mut body = self.body.lock();
-        body.generation += 1;
-        body.failed = 0;
-        body.servers = [NONE; SERVERS];
-        body.generation
-    }
-}
-
-/// All endpoints.
-pub struct Endpoints {
-    region: Region<Slot>,
-}
-
-/// Marks ids of endpoints.
-#[derive(Debug)]
-pub struct Endpoint;
-
-impl Endpoints {
-    /// Over a region of free slots.
-    pub fn new(region: Region<Slot>) -> Self {
-        Endpoints { region }
-    }
-
-    /// The region, to grow it.
-    pub fn region(&self) -> &Region<Slot> {
-        &self.region
+        Slot { head: Head::default(), body: Mutex::new(body) }
     }
 
     /// A copy, for the host's tests.
     #[cfg(not(target_os = "none"))]
-    pub(crate) fn duplicate(&self) -> Self {
-        use crate::emulated::copy_u32;
-        let region = self.region.duplicate(|s| Slot {
-            refs: copy_u32(&s.refs),
-            link: copy_u32(&s.link),
-            body: Mutex::new(s.body.lock().clone()),
-        });
-        Endpoints { region }
+    pub(crate) fn duplicate(&self) -> Slot {
+        Slot { head: self.head.duplicate(), body: Mutex::new(self.body.lock().clone()) }
     }
+}
 
+impl Objects<Slot> {
     /// Locks the endpoint of that name, if it still is that one.
     #[inline(always)]
-    pub fn lock(&self, id: crate::id::Id<Endpoint>) -> Option<MutexGuard<'_, Body>> {
-        let body = self.region.get(id.index())?.body.lock();
-        (body.generation == id.generation()).then_some(body)
+    pub fn lock(&self, id: Id<Slot>) -> Option<MutexGuard<'_, Body>> {
+        let slot = self.slot(id.index())?;
+        let body = slot.body.lock();
+        (slot.head.generation() == id.generation()).then_some(body)
     }
 
     /// Locks slot `index`.
     #[inline(always)]
     pub fn lock_index(&self, index: u32) -> Option<MutexGuard<'_, Body>> {
-        Some(self.region.get(index)?.body.lock())
+        Some(self.slot(index)?.body.lock())
     }
 }

@@ -4,9 +4,8 @@
 //! `None` and has changed nothing, or hands over to the general way at a point where that would be in the same state.
 
 use crate::cpu::Cpu;
-use crate::endpoint::Endpoint;
+use crate::endpoint;
 use crate::hw::{Frame, Hardware};
-use crate::id::Id;
 use crate::kernel::Kernel;
 use crate::location::Location;
 use crate::message::hand_words;
@@ -15,11 +14,12 @@ use crate::thread::Wait;
 use crate::threads::{Found, NONE};
 use core::sync::atomic::Ordering;
 use sal_abi::{Error, Handle, Op, Rights};
+use sal_kernel_mem::Id;
 
 impl<H: Hardware> Kernel<H> {
     /// Raw id and badge of the endpoint that a handle names.
     #[inline(always)]
-    fn endpoint_at(&self, process: u32, handle: Handle, rights: Rights) -> Option<(u64, u64)> {
+    pub(crate) fn endpoint_at(&self, process: u32, handle: Handle, rights: Rights) -> Option<(u64, u64)> {
         let slot = self.processes.table(process)?.slot(&self.slots, handle.index())?;
         slot.expect(handle.generation(), Kind::Endpoint, rights)
     }
@@ -37,7 +37,7 @@ impl<H: Hardware> Kernel<H> {
             return None;
         }
         let (object, badge) = self.endpoint_at(process, handle, Rights::SEND)?;
-        let mut at = self.endpoints.lock(Id::from_raw(object))?;
+        let mut at = self.endpoints.lock(Id::from_word(object))?;
         if at.failed != 0 {
             return None;
         }
@@ -57,7 +57,8 @@ impl<H: Hardware> Kernel<H> {
         let sequence = c.sequence;
         receiver.slot().cell.put(me.index(), sequence);
         self.threads.leave_found(&mut cpu.hold, me, Location::Served(receiver.index()), sequence);
-        self.switch_to(cpu, receiver.index());
+        // A direct switch: with what is left of the time slice.
+        cpu.current = receiver.index();
         Some(())
     }
 
@@ -76,7 +77,7 @@ impl<H: Hardware> Kernel<H> {
         if serves != object || me.slot().pending.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        let mut at = self.endpoints.lock(Id::from_raw(object))?;
+        let mut at = self.endpoints.lock(Id::from_word(object))?;
         if at.notified != NONE || at.first_caller().is_some() || at.first_receiver().is_some() {
             return None;
         }
@@ -87,7 +88,7 @@ impl<H: Hardware> Kernel<H> {
         let unusual = c.wait == Wait::Fault || caller.slot().pending.load(Ordering::Relaxed) != 0;
         if unusual || c.home != here || cpu.ready.beats(c.priority) {
             drop(at);
-            return Some(self.answer_then_wait(cpu, me.index(), caller.index(), Id::from_raw(object)));
+            return Some(self.answer_then_wait(cpu, me.index(), caller.index(), Id::from_word(object)));
         }
         c.frame.set_words(t.frame.words());
         c.frame.set_status(0);
@@ -102,13 +103,19 @@ impl<H: Hardware> Kernel<H> {
         self.threads.leave_found(&mut cpu.hold, me, Location::Receiving(at.index()), sequence);
         at.put_only_receiver(me.index());
         drop(at);
-        self.switch_to(cpu, caller.index());
+        cpu.current = caller.index();
         Some(Ok(()))
     }
 
     /// The general way from where the caller has been taken out of its cell.
     #[cold]
-    fn answer_then_wait(&self, cpu: &mut Cpu<H>, me: u32, caller: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+    fn answer_then_wait(
+        &self,
+        cpu: &mut Cpu<H>,
+        me: u32,
+        caller: u32,
+        endpoint: Id<endpoint::Slot>,
+    ) -> Result<(), Error> {
         self.answer(cpu, me, caller);
         self.wait_for_message(cpu, Op::ReplyReceive as u64, endpoint, caller)
     }

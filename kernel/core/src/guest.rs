@@ -37,14 +37,9 @@ impl<H: Hardware> Kernel<H> {
         Ok(())
     }
 
-    /// The guest of the running thread can't be entered: as if it had trapped at once.
-    pub fn guest_refused(&self, cpu: &mut Cpu<H>, exit: Exit, words: [u64; 3]) {
-        self.guest_exit(cpu, exit, words);
-    }
-
-    /// The guest that runs here trapped.
+    /// The guest that runs here trapped, or can't be entered.
     #[inline(always)]
-    pub(crate) fn guest_exit(&self, cpu: &mut Cpu<H>, exit: Exit, words: [u64; 3]) {
+    pub fn guest_exit(&self, cpu: &mut Cpu<H>, exit: Exit, words: [u64; 3]) {
         if let Ok(t) = self.current(cpu) {
             leave(t, exit, words);
         }

@@ -1,5 +1,6 @@
 //! What the core asks of the machine. An architecture supplies it; tests supply an emulated one.
 
+use crate::table::Kind;
 use sal_abi::Words;
 
 /// A thread's saved registers, as far as the core needs to know them.
@@ -30,12 +31,10 @@ pub trait Frame: Default + Clone + Send {
 pub trait Backing {
     /// A thread of a process over that native space (a raw id) is gone: its message page, and the frame of its FPU state or 0.
     fn unpin(&mut self, page: u32, fpu_page: u32, space: u64);
-    /// A capability more for a memory, space or budget.
-    fn add_ref(&mut self, cap: &crate::table::Cap);
-    /// A capability fewer.
-    fn drop_ref(&mut self, cap: &crate::table::Cap);
-    /// A process that used this native space (a raw id), or a thread that attached this guest space, is gone.
-    fn drop_space(&mut self, space: u64);
+    /// A name more (a capability, a process that uses the space, a thread that attached it) for a memory, space or budget (a raw id).
+    fn add_ref(&mut self, kind: Kind, object: u64);
+    /// A name fewer. Other kinds are no memory: nothing to do.
+    fn drop_ref(&mut self, kind: Kind, object: u64);
     /// Does a piece of what closed memories and spaces left; true if there is more.
     fn reap(&mut self) -> bool;
     /// Is there something to reap?
@@ -44,11 +43,11 @@ pub trait Backing {
     fn advance(&mut self);
 }
 
+#[cfg(not(target_os = "none"))]
 impl Backing for () {
     fn unpin(&mut self, _page: u32, _fpu_page: u32, _space: u64) {}
-    fn add_ref(&mut self, _cap: &crate::table::Cap) {}
-    fn drop_ref(&mut self, _cap: &crate::table::Cap) {}
-    fn drop_space(&mut self, _space: u64) {}
+    fn add_ref(&mut self, _kind: Kind, _object: u64) {}
+    fn drop_ref(&mut self, _kind: Kind, _object: u64) {}
     fn reap(&mut self) -> bool {
         false
     }
@@ -70,6 +69,8 @@ pub trait Hardware: Sized + Sync {
     fn now(&self) -> u64;
     /// Makes this CPU forget translations.
     fn flush(&self, what: sal_kernel_mem::Shootdown);
+    /// Writes the FPU registers of this CPU to a thread's state frame.
+    fn save_fpu(&self, state: u32);
     /// Makes CPU `cpu` enter the kernel soon.
     fn interrupt_cpu(&self, cpu: usize);
     /// Word `index` of a frame of memory.

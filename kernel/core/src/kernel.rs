@@ -1,22 +1,20 @@
 //! The kernel as a value.
 
-use crate::cpu::{CPUS, Cpu, Post};
-use crate::endpoint::{Endpoint, Endpoints};
+use crate::cpu::{CPUS, Cpu, LEFT_STATE, NO_STATE, Post};
 use crate::hw::{Frame, Hardware};
-use crate::id::Id;
 use crate::line::Lines;
 use crate::location::Location;
 use crate::message::lend;
-use crate::notification::Notifications;
-use crate::process::Processes;
+use crate::objects::Objects;
 use crate::region::Region;
 use crate::registry::Registry;
-use crate::reply::Replies;
 use crate::table::{Cap, Kind, Slots};
 use crate::thread::{Thread, Wait};
 use crate::threads::{NONE, Threads, pending};
+use crate::{endpoint, notification, process, reply, threads};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use sal_abi::{Error, Handle, Rights};
+use sal_kernel_mem::Id;
 use spin::Mutex;
 
 /// Everything that the kernel knows.
@@ -26,13 +24,13 @@ pub struct Kernel<H: Hardware> {
     /// Threads.
     pub threads: Threads<H::Frame>,
     /// Endpoints.
-    pub endpoints: Endpoints,
+    pub endpoints: Objects<endpoint::Slot>,
     /// Notifications.
-    pub notifications: Notifications,
+    pub notifications: Objects<notification::Slot>,
     /// Reply objects.
-    pub replies: Replies,
+    pub replies: Objects<reply::Slot>,
     /// Processes and their capability tables.
-    pub processes: Processes,
+    pub processes: Objects<process::Slot>,
     /// Capability slots of all tables.
     pub slots: Slots,
     /// What CPUs post to each other.
@@ -55,15 +53,15 @@ pub const SLICE: u64 = 5_000_000;
 /// The arenas that a kernel is made of.
 pub struct KernelParts<F> {
     /// Threads.
-    pub threads: Region<crate::threads::Slot<F>>,
+    pub threads: Region<threads::Slot<F>>,
     /// Endpoints.
-    pub endpoints: Region<crate::endpoint::Slot>,
+    pub endpoints: Region<endpoint::Slot>,
     /// Notifications.
-    pub notifications: Region<crate::notification::Slot>,
+    pub notifications: Region<notification::Slot>,
     /// Reply objects.
-    pub replies: Region<crate::reply::Slot>,
+    pub replies: Region<reply::Slot>,
     /// Processes.
-    pub processes: Region<crate::process::Slot>,
+    pub processes: Region<process::Slot>,
     /// Capability slots.
     pub slots: Slots,
 }
@@ -74,10 +72,10 @@ impl<H: Hardware> Kernel<H> {
         Kernel {
             hw,
             threads: Threads::new(parts.threads),
-            endpoints: Endpoints::new(parts.endpoints),
-            notifications: Notifications::new(parts.notifications),
-            replies: Replies::new(parts.replies),
-            processes: Processes::new(parts.processes),
+            endpoints: Objects::new(parts.endpoints),
+            notifications: Objects::new(parts.notifications),
+            replies: Objects::new(parts.replies),
+            processes: Objects::new(parts.processes),
             slots: parts.slots,
             posts: core::array::from_fn(|_| Post::default()),
             lines: Lines::default(),
@@ -106,47 +104,42 @@ impl<H: Hardware> Kernel<H> {
 
     /// The endpoint (and badge) that a handle of this process names, on the message path.
     #[inline(always)]
-    pub(crate) fn endpoint(&self, process: u32, handle: Handle, rights: Rights) -> Result<(Id<Endpoint>, u64), Error> {
-        let table = self.processes.table(process).ok_or(Error::BadHandle)?;
-        let fast =
-            table.slot(&self.slots, handle.index()).and_then(|s| s.expect(handle.generation(), Kind::Endpoint, rights));
-        match fast {
-            Some((object, badge)) => Ok((Id::from_raw(object), badge)),
-            None => {
-                let cap = table.need(&self.slots, handle, Kind::Endpoint, rights)?;
-                Ok((Id::from_raw(cap.object), cap.badge))
-            }
+    pub(crate) fn endpoint(
+        &self,
+        process: u32,
+        handle: Handle,
+        rights: Rights,
+    ) -> Result<(Id<endpoint::Slot>, u64), Error> {
+        if let Some((object, badge)) = self.endpoint_at(process, handle, rights) {
+            return Ok((Id::from_word(object), badge));
         }
+        let cap = self.need(process, handle, Kind::Endpoint, rights)?;
+        Ok((Id::from_word(cap.object), cap.badge))
     }
 
     /// A thread of this CPU, in no queue, can run: here, or where it belongs.
     pub(crate) fn make_ready(&self, cpu: &mut Cpu<H>, index: u32) {
         let me = cpu.number();
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         let slot = self.threads.slot(index);
         if slot.is_some_and(|s| s.pending.load(Ordering::Relaxed) & pending::BOOST != 0) {
             lend(t, slot);
         }
-        if t.home != me {
-            let home = t.home;
-            self.hand_over(cpu, index, home);
-            return;
+        let (home, priority, pinned) = (t.home, t.priority, t.pinned);
+        if home != me {
+            return self.hand_over(cpu, index, home);
         }
-        let (priority, pinned) = (t.priority, t.pinned);
         if !pinned && let Some(other) = self.idle_cpu(cpu) {
-            if let Some(t) = self.threads.own(&mut cpu.hold, index) {
-                t.home = other;
-            }
-            self.hand_over(cpu, index, other);
-            return;
+            return self.hand_over(cpu, index, other);
         }
         cpu.ready.push(&self.threads, &mut cpu.hold, index);
+        self.preempt(cpu, priority);
+    }
+
+    /// Somebody of that priority is ready now: who runs may have to stop.
+    pub(crate) fn preempt(&self, cpu: &mut Cpu<H>, priority: u8) {
         let running = self.threads.own_ref(&cpu.hold, cpu.current).map(|t| t.priority);
-        if running.is_none_or(|r| priority > r) {
-            cpu.resched = true;
-        }
+        cpu.resched |= running.is_none_or(|r| priority > r);
     }
 
     /// Another CPU that has nothing to do while this one is busy.
@@ -154,25 +147,19 @@ impl<H: Hardware> Kernel<H> {
         if cpu.current == NONE {
             return None;
         }
-        let me = cpu.number() as usize;
-        let idle = |n: &usize| {
-            *n != me
-                && self
-                    .posts
-                    .get(*n)
-                    .is_some_and(|p| p.up.load(Ordering::Relaxed) && p.idle.load(Ordering::Relaxed) && !p.has_mail())
-        };
-        (0..CPUS).find(idle).map(|n| n as u32)
+        let idle = |p: &Post| p.up.load(Ordering::Relaxed) && p.idle.load(Ordering::Relaxed) && !p.has_mail();
+        let found = (0..).zip(&self.posts).find(|(n, post)| *n != cpu.number() && idle(post));
+        found.map(|(n, _)| n)
     }
 
-    /// Gives a thread of this CPU to another one.
+    /// Gives a thread of this CPU to another one, which may run it at once: before this CPU loads another, which is when it saves FPU registers.
     pub(crate) fn hand_over(&self, cpu: &mut Cpu<H>, index: u32, to: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
-        let Some(post) = self.posts.get(to as usize) else {
-            return;
-        };
+        let state = self.threads.own_ref(&cpu.hold, index).map_or(NO_STATE, |t| t.fpu_page);
+        if state != NO_STATE && state == cpu.fpu {
+            self.hw.save_fpu(state);
+            cpu.fpu = LEFT_STATE;
+        }
+        let (Some(slot), Some(post)) = (self.threads.slot(index), self.posts.get(to as usize)) else { return };
         let sequence = slot.location().sequence();
         if self.threads.leave(&mut cpu.hold, index, Location::Mail(to), sequence) {
             post.hand_over(index, slot);
@@ -198,7 +185,7 @@ impl<H: Hardware> Kernel<H> {
     pub(crate) fn run_next(&self, cpu: &mut Cpu<H>) {
         self.account(cpu);
         let next = cpu.ready.pop(&self.threads, &mut cpu.hold).unwrap_or(NONE);
-        self.switch_to(cpu, next);
+        cpu.current = next;
         if next == NONE
             && let Some(post) = self.posts.get(cpu.number() as usize)
         {
@@ -206,12 +193,6 @@ impl<H: Hardware> Kernel<H> {
         }
         cpu.slice_end = cpu.accounted.saturating_add(SLICE);
         cpu.retime = true;
-    }
-
-    /// Lets `index` run, with what is left of the time slice: a direct switch.
-    #[inline(always)]
-    pub(crate) fn switch_to(&self, cpu: &mut Cpu<H>, index: u32) {
-        cpu.current = index;
     }
 
     /// Books the time since the last look to whoever runs.
@@ -237,9 +218,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Ends a wait with an error: the thread is this CPU's, out of every queue, and becomes ready.
     pub(crate) fn finish_with_error(&self, cpu: &mut Cpu<H>, index: u32, error: Error, code: u64) {
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         fail(t, error, code);
         t.wait = Wait::None;
         self.make_ready(cpu, index);

@@ -4,14 +4,14 @@
 //! closed; whoever waits for that is woken once. Ending is done in pieces, at kernel entries, by whichever CPU comes by.
 
 use crate::cell::Cancel;
-use crate::cpu::Cpu;
-use crate::endpoint::Endpoint;
+use crate::cpu::{Cpu, LEFT_STATE, NO_STATE};
+use crate::endpoint::SERVERS;
 use crate::hw::{Backing, Frame, Hardware};
-use crate::id::Id;
 use crate::kernel::Kernel;
 use crate::location::Location;
-use crate::object::{After, Answer};
-use crate::process::{Process, State};
+use crate::object::After;
+use crate::objects::{Head, Object};
+use crate::process::{self, State, get};
 use crate::registry::Registry;
 use crate::table::{Cap, Kind};
 use crate::thread::{Thread, Wait};
@@ -19,70 +19,36 @@ use crate::threads::{NONE, Won, pending};
 use core::sync::atomic::Ordering;
 use sal_abi::Error;
 use sal_abi::boot::DeathKind;
+use sal_kernel_mem::Id;
 
 impl<H: Hardware> Kernel<H> {
     /// Ends a thread of this CPU that is in no queue: its caller learns it, its process may be over.
     pub(crate) fn destroy_thread(&self, cpu: &mut Cpu<H>, index: u32) {
         self.drop_caller(cpu, index);
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         let (process, serves, page, guest) = (t.process, t.serves, t.page, t.guest_space);
-        let fpu_page = t.fpu_page;
-        let sequence = t.sequence;
+        let position = t.frame.position();
+        let (fpu_page, sequence) = (t.fpu_page, t.sequence);
+        if fpu_page != NO_STATE && fpu_page == cpu.fpu {
+            cpu.fpu = LEFT_STATE;
+        }
         *t = Thread { sequence, ..Thread::default() };
-        if let Some(mut at) = self.endpoints.lock(Id::from_raw(serves)) {
+        if let Some(mut at) = self.endpoints.lock(Id::from_word(serves)) {
             at.remove_server(index);
         }
         let mut registry = self.registry.lock();
-        let space = self.processes.slot(process).map_or(0, |p| p.space.load(Ordering::Relaxed));
-        registry.vm.unpin(page, fpu_page, space);
-        if guest != 0 {
-            registry.vm.drop_space(guest);
-        }
-        self.unlink_thread(process, index);
-        self.free_thread(cpu, &mut registry, index, sequence);
+        let Some(owner) = self.processes.slot(process) else { return };
+        owner.was_killed_at(position);
+        registry.vm.unpin(page, fpu_page, owner.space.load(Ordering::Relaxed));
+        self.drop_memory(&mut registry, Kind::Space, guest);
+        self.threads.unlink(&owner.first_thread, |slot| &slot.sibling, index);
+        self.threads.end(&mut registry.token, &mut cpu.hold, index, sequence);
         self.thread_gone(cpu, &mut registry, process);
-    }
-
-    fn free_thread(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32, sequence: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
-        slot.pending.store(0, Ordering::Relaxed);
-        slot.boost.store(0, Ordering::Relaxed);
-        slot.generation.fetch_add(1, Ordering::AcqRel);
-        self.threads.leave(&mut cpu.hold, index, Location::Free, sequence);
-        registry.threads.give(self.threads.region(), index);
-    }
-
-    fn unlink_thread(&self, process: u32, index: u32) {
-        let Some(slot) = self.processes.slot(process) else {
-            return;
-        };
-        let Some(after) = self.threads.slot(index).map(|s| s.sibling.load(Ordering::Relaxed)) else {
-            return;
-        };
-        let mut here = slot.first_thread.load(Ordering::Relaxed);
-        if here == index {
-            slot.first_thread.store(after, Ordering::Relaxed);
-            return;
-        }
-        while let Some(s) = self.threads.slot(here) {
-            let next = s.sibling.load(Ordering::Relaxed);
-            if next == index {
-                s.sibling.store(after, Ordering::Relaxed);
-                return;
-            }
-            here = next;
-        }
     }
 
     /// One thread fewer: the last one of a process ends it.
     fn thread_gone(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) {
-        let Some(slot) = self.processes.slot(process) else {
-            return;
-        };
+        let Some(slot) = self.processes.slot(process) else { return };
         if slot.alive.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -93,10 +59,9 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn start_reaping(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, process: u32) {
-        use crate::free::Link;
         if let Some(slot) = self.processes.slot(process) {
-            slot.link().store(registry.reaping.unwrap_or(NONE), Ordering::Relaxed);
-            registry.reaping = Some(process);
+            let next = core::mem::replace(&mut registry.reaping, process);
+            slot.head().link.store(next, Ordering::Relaxed);
         }
         cpu.resched = true;
         self.reaping.store(true, Ordering::Release);
@@ -104,9 +69,9 @@ impl<H: Hardware> Kernel<H> {
 
     /// Does a piece of the work that ended processes left; true if there is more.
     pub(crate) fn reap(&self, cpu: &mut Cpu<H>) -> bool {
-        use crate::free::Link;
         let mut registry = self.registry.lock();
-        let Some(process) = registry.reaping else {
+        let process = registry.reaping;
+        let Some(slot) = self.processes.slot(process) else {
             let more = registry.vm.reap();
             self.reaping.store(more, Ordering::Release);
             return more;
@@ -114,15 +79,18 @@ impl<H: Hardware> Kernel<H> {
         if !self.close_table_piece(cpu, &mut registry, process) {
             return true;
         }
-        let Some(slot) = self.processes.slot(process) else {
-            return false;
-        };
-        let next = slot.link().load(Ordering::Relaxed);
-        registry.reaping = (next != NONE).then_some(next);
+        registry.reaping = slot.head().link.load(Ordering::Relaxed);
         slot.set_state(State::Dead);
-        let [notification, bits] = [0, 1].map(|n| slot.death.get(n).map_or(0, |d| d.load(Ordering::Relaxed)));
-        self.wake_waiters(cpu, process);
-        if slot.refs.load(Ordering::Relaxed) == 0 {
+        let [notification, bits] = get(&slot.death);
+        self.threads.drain(
+            &slot.waiters,
+            |slot| &slot.mail_next,
+            |won| {
+                let index = self.threads.adopt(&cpu.hold, won);
+                self.make_ready(cpu, index);
+            },
+        );
+        if slot.head().refs.load(Ordering::Relaxed) == 0 {
             self.free_process(&mut registry, process);
         }
         drop(registry);
@@ -131,29 +99,21 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn free_process(&self, registry: &mut Registry<H::Vm>, process: u32) {
-        let Some(slot) = self.processes.slot(process) else {
-            return;
-        };
-        slot.generation.fetch_add(1, Ordering::AcqRel);
+        let Some(slot) = self.processes.slot(process) else { return };
         slot.set_state(State::Free);
-        registry.vm.drop_space(slot.space.load(Ordering::Relaxed));
-        registry.processes.give(self.processes.region(), process);
+        self.drop_memory(registry, Kind::Space, slot.space.load(Ordering::Relaxed));
+        self.processes.end(&mut registry.token, process);
     }
 
     /// Ends a process: marks it and pokes its threads. `position`: instruction, stack and frame pointer, fault address.
     pub(crate) fn kill(&self, cpu: &mut Cpu<H>, process: u32, reason: u64, position: [u64; 4]) {
-        let Some(slot) = self.processes.slot(process) else {
-            return;
-        };
+        let Some(slot) = self.processes.slot(process) else { return };
         let mut registry = self.registry.lock();
         if slot.state() != State::Alive {
             return;
         }
         slot.set_state(State::Dying);
-        slot.reason.store(reason, Ordering::Relaxed);
-        for (place, value) in slot.position.iter().zip(position) {
-            place.store(value, Ordering::Relaxed);
-        }
+        slot.set_end(reason, position);
         if slot.alive.load(Ordering::Acquire) == 0 {
             self.start_reaping(cpu, &mut registry, process);
             return;
@@ -166,36 +126,31 @@ impl<H: Hardware> Kernel<H> {
     ///
     /// The list is read without the lock between two threads: it only shrinks now, and a thread that went is skipped by its pending word.
     fn poke_all(&self, cpu: &mut Cpu<H>, process: u32) {
-        let mut here = self.next_to_kill(process);
-        while here != NONE {
-            self.poke(cpu, here, pending::KILL);
-            here = self.next_to_kill(process);
+        while let Some(index) = self.next_to_kill(process) {
+            self.poke(cpu, index, pending::KILL);
         }
     }
 
     /// A thread of the process that was not asked to end yet.
-    fn next_to_kill(&self, process: u32) -> u32 {
+    fn next_to_kill(&self, process: u32) -> Option<u32> {
         let _registry = self.registry.lock();
-        let Some(slot) = self.processes.slot(process) else {
-            return NONE;
-        };
-        let mut here = slot.first_thread.load(Ordering::Relaxed);
-        while let Some(s) = self.threads.slot(here) {
-            if s.pending.load(Ordering::Acquire) & pending::KILL == 0 {
-                return here;
+        let mut here = self.processes.slot(process)?.first_thread.load(Ordering::Relaxed);
+        loop {
+            let slot = self.threads.slot(here)?;
+            if slot.pending.load(Ordering::Acquire) & pending::KILL == 0 {
+                return Some(here);
             }
-            here = s.sibling.load(Ordering::Relaxed);
+            here = slot.sibling.load(Ordering::Relaxed);
         }
-        NONE
     }
 
     /// The running thread waits until a process is dead; then its system call runs again.
-    pub(crate) fn wait_for_death(&self, cpu: &mut Cpu<H>, id: Id<Process>) -> Result<After, Error> {
+    pub(crate) fn wait_for_death(&self, cpu: &mut Cpu<H>, id: Id<process::Slot>) -> Result<After, Error> {
         let me = cpu.current;
         let registry = self.registry.lock();
         let slot = self.processes.get(id).ok_or(Error::BadHandle)?;
         if slot.state() == State::Dead {
-            return Ok(After::Return(Answer::default()));
+            return Ok(After::OK);
         }
         let t = self.threads.own(&mut cpu.hold, me).ok_or(Error::BadCall)?;
         t.frame.repeat_call();
@@ -203,36 +158,17 @@ impl<H: Hardware> Kernel<H> {
         t.waits_for = id.index();
         t.sequence = t.sequence.wrapping_add(1);
         let sequence = t.sequence;
-        let first = slot.waiters.load(Ordering::Relaxed);
-        if let Some(mine) = self.threads.slot(me) {
-            mine.mail_next.store(first, Ordering::Relaxed);
-        }
+        self.threads.push(&slot.waiters, |slot| &slot.mail_next, me);
         self.threads.leave(&mut cpu.hold, me, Location::Parked, sequence);
-        slot.waiters.store(me, Ordering::Relaxed);
         drop(registry);
         self.run_next(cpu);
         Ok(After::Done)
     }
 
-    fn wake_waiters(&self, cpu: &mut Cpu<H>, process: u32) {
-        let Some(slot) = self.processes.slot(process) else {
-            return;
-        };
-        let mut here = slot.waiters.swap(NONE, Ordering::Relaxed);
-        while let Some(s) = self.threads.slot(here) {
-            let index = here;
-            here = s.mail_next.swap(NONE, Ordering::Relaxed);
-            self.threads.adopt(&cpu.hold, Won::from_queue(index));
-            self.make_ready(cpu, index);
-        }
-    }
-
     /// Something is pending for a parked thread: a kill takes it out of what it waits for.
     pub(crate) fn act_on_parked(&self, cpu: &mut Cpu<H>, index: u32) {
         let mut registry = self.registry.lock();
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         if slot.pending.load(Ordering::Acquire) & pending::KILL == 0 {
             return;
         }
@@ -240,33 +176,14 @@ impl<H: Hardware> Kernel<H> {
             drop(registry);
             return self.see(cpu, index);
         };
-        if !self.unlink_shot(&mut registry, index)
-            && let Some(process) = self.processes.slot(waits_for)
-        {
-            self.unlink_waiter(process, index);
+        if self.threads.unlink(&registry.shot, |slot| &slot.mail_next, index) {
+            self.shots.fetch_sub(1, Ordering::SeqCst);
+        } else if let Some(process) = self.processes.slot(waits_for) {
+            self.threads.unlink(&process.waiters, |slot| &slot.mail_next, index);
         }
-        self.threads.adopt(&cpu.hold, Won::from_queue(index));
+        self.threads.adopt(&cpu.hold, Won::taken(index));
         drop(registry);
         self.destroy_thread(cpu, index);
-    }
-
-    fn unlink_waiter(&self, process: &crate::process::Slot, index: u32) {
-        let Some(after) = self.threads.slot(index).map(|s| s.mail_next.swap(NONE, Ordering::Relaxed)) else {
-            return;
-        };
-        let mut here = process.waiters.load(Ordering::Relaxed);
-        if here == index {
-            process.waiters.store(after, Ordering::Relaxed);
-            return;
-        }
-        while let Some(s) = self.threads.slot(here) {
-            let next = s.mail_next.load(Ordering::Relaxed);
-            if next == index {
-                s.mail_next.store(after, Ordering::Relaxed);
-                return;
-            }
-            here = next;
-        }
     }
 
     /// The running thread did what can't be allowed: its process dies of it.
@@ -283,104 +200,81 @@ impl<H: Hardware> Kernel<H> {
         }
     }
 
+    /// The head of the object that a capability names, if it counts its names there.
+    fn counted(&self, cap: &Cap) -> Option<&Head> {
+        let index = cap.object as u32;
+        match cap.kind {
+            Kind::Endpoint => self.endpoints.slot(index).map(Object::head),
+            Kind::Notification => self.notifications.slot(index).map(Object::head),
+            Kind::Reply => self.replies.slot(index).map(Object::head),
+            Kind::Process => self.processes.slot(index).map(Object::head),
+            _ => None,
+        }
+    }
+
     /// A capability more for an object.
     pub(crate) fn add_ref(&self, registry: &mut Registry<H::Vm>, cap: &Cap) {
-        match cap.kind {
-            Kind::Endpoint => count(self.endpoints.region().get(index(cap)).map(|s| &s.refs), 1),
-            Kind::Notification => count(self.notifications.region().get(index(cap)).map(|s| &s.refs), 1),
-            Kind::Reply => count(self.replies.slot(index(cap)).map(|s| &s.refs), 1),
-            Kind::Process => count(self.processes.slot(index(cap)).map(|s| &s.refs), 1),
-            Kind::Memory | Kind::Space | Kind::Budget => {
-                registry.vm.add_ref(cap);
-                0
-            }
-            Kind::Thread | Kind::Interrupt | Kind::IoPorts | Kind::Log => 0,
-        };
+        match self.counted(cap) {
+            Some(head) => _ = head.refs.fetch_add(1, Ordering::AcqRel),
+            None => registry.vm.add_ref(cap.kind, cap.object),
+        }
     }
 
-    /// A capability fewer: the last one ends an endpoint, a notification, a Reply; a process only when it is dead.
+    /// A capability fewer: the last one ends an endpoint, a notification, a Reply, memory; a process only when it is dead.
     pub(crate) fn drop_ref(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, cap: &Cap) {
-        let minus = u32::MAX;
-        match cap.kind {
-            Kind::Endpoint => {
-                if count(self.endpoints.region().get(index(cap)).map(|s| &s.refs), minus) == 1 {
-                    self.end_endpoint(cpu, registry, Id::from_raw(cap.object));
-                }
-            }
-            Kind::Notification => {
-                if count(self.notifications.region().get(index(cap)).map(|s| &s.refs), minus) == 1 {
-                    self.end_notification(registry, cap.object);
-                }
-            }
-            Kind::Reply => {
-                if count(self.replies.slot(index(cap)).map(|s| &s.refs), minus) == 1 {
-                    self.end_reply(cpu, registry, index(cap));
-                }
-            }
-            Kind::Process => {
-                let left = count(self.processes.slot(index(cap)).map(|s| &s.refs), minus);
-                let dead = self.processes.slot(index(cap)).is_some_and(|s| s.state() == State::Dead);
-                if left == 1 && dead {
-                    self.free_process(registry, index(cap));
-                }
-            }
-            Kind::Memory | Kind::Space | Kind::Budget => {
-                registry.vm.drop_ref(cap);
-                if registry.vm.has_doomed() {
-                    self.reaping.store(true, Ordering::Release);
-                }
-            }
-            Kind::Thread | Kind::Interrupt | Kind::IoPorts | Kind::Log => {}
-        }
-    }
-
-    fn end_endpoint(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, id: Id<Endpoint>) {
-        if let Some(mut at) = self.endpoints.lock(id) {
-            at.close();
-            while let Some(won) = at.pop_caller(&self.threads) {
-                self.finish_won(cpu, won, Error::Dead);
-            }
-            while let Some(won) = at.pop_receiver(&self.threads) {
-                self.finish_won(cpu, won, Error::BadHandle);
-            }
-            while self.notifications.pop(&mut at).is_some() {}
-        }
-        registry.endpoints.give(self.endpoints.region(), id.index());
-    }
-
-    fn end_notification(&self, registry: &mut Registry<H::Vm>, raw: u64) {
-        let id: Id<crate::notification::Notification> = Id::from_raw(raw);
-        let Some(slot) = self.notifications.get(id) else {
+        let Some(head) = self.counted(cap) else { return self.drop_memory(registry, cap.kind, cap.object) };
+        if head.refs.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
-        };
-        let endpoint = Id::from_raw(slot.endpoint.load(Ordering::Relaxed));
-        slot.generation.fetch_add(1, Ordering::AcqRel);
-        if let Some(mut at) = self.endpoints.lock(endpoint) {
-            self.notifications.unlink(&mut at, id.index());
         }
-        registry.notifications.give(self.notifications.region(), id.index());
+        let index = cap.object as u32;
+        match cap.kind {
+            Kind::Endpoint => self.end_endpoint(cpu, registry, index),
+            Kind::Notification => self.end_notification(registry, index),
+            Kind::Reply => self.end_reply(cpu, registry, index),
+            _ if self.processes.slot(index).is_some_and(|p| p.state() == State::Dead) => {
+                self.free_process(registry, index);
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody fewer names a memory, space or budget (a raw id).
+    pub(crate) fn drop_memory(&self, registry: &mut Registry<H::Vm>, kind: Kind, object: u64) {
+        registry.vm.drop_ref(kind, object);
+        if registry.vm.has_doomed() {
+            self.reaping.store(true, Ordering::Release);
+        }
+    }
+
+    fn end_endpoint(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32) {
+        let Some(mut at) = self.endpoints.lock_index(index) else { return };
+        self.endpoints.end(&mut registry.token, index);
+        while let Some(won) = at.pop_caller(&self.threads) {
+            self.finish_won(cpu, won, Error::Dead);
+        }
+        while let Some(won) = at.pop_receiver(&self.threads) {
+            self.finish_won(cpu, won, Error::BadHandle);
+        }
+        while self.notifications.pop(&mut at).is_some() {}
+        (at.failed, at.servers) = (0, [NONE; SERVERS]);
+    }
+
+    fn end_notification(&self, registry: &mut Registry<H::Vm>, index: u32) {
+        let Some(slot) = self.notifications.slot(index) else { return };
+        self.notifications.end(&mut registry.token, index);
+        if let Some(mut at) = self.endpoints.lock(Id::from_word(slot.endpoint.load(Ordering::Relaxed))) {
+            self.notifications.unlink(&mut at, index);
+        }
     }
 
     fn end_reply(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>, index: u32) {
-        let Some(slot) = self.replies.slot(index) else {
-            return;
-        };
-        slot.generation.fetch_add(1, Ordering::AcqRel);
+        let Some(slot) = self.replies.slot(index) else { return };
+        self.replies.end(&mut registry.token, index);
         // As a cancellation, not as an answer: if another thread copies from the caller right now, it will carry it out.
         if let Some((caller, sequence)) = slot.cell.peek()
             && let Cancel::Won(won) = slot.cell.cancel(caller, sequence, Error::ServerDied as u8)
         {
             self.finish_won(cpu, won, Error::ServerDied);
         }
-        registry.replies.give(self.replies.region(), index);
     }
-}
-
-fn index(cap: &Cap) -> u32 {
-    cap.object as u32
-}
-
-/// Adds to a count (wrapping); returns what it was.
-fn count(refs: Option<&core::sync::atomic::AtomicU32>, add: u32) -> u32 {
-    refs.map_or(0, |r| r.fetch_add(add, Ordering::AcqRel))
 }

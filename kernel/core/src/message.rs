@@ -4,12 +4,13 @@
 //! once; a caller in service is in exactly one reply cell; a thread blocks only by leaving its CPU for a queue, a cell or a receiver stack.
 
 use crate::cpu::Cpu;
-use crate::endpoint::{Body, Endpoint};
+use crate::endpoint::{self, Body};
 use crate::hw::{Frame, Hardware};
-use crate::id::Id;
 use crate::kernel::Kernel;
 use crate::location::Location;
+use crate::objects::Object;
 use crate::page;
+use crate::reply;
 use crate::table::Kind;
 use crate::thread::{Thread, Wait};
 use crate::threads::{NONE, Won, pending};
@@ -17,18 +18,25 @@ use core::sync::atomic::Ordering;
 use sal_abi::message::{Arrival, Kind as Arrived};
 use sal_abi::op::flags;
 use sal_abi::{Error, Handle, Rights};
+use sal_kernel_mem::Id;
 use spin::MutexGuard;
 
 /// An endpoint's lock, held.
 type Locked<'a> = MutexGuard<'a, Body>;
 
 impl<H: Hardware> Kernel<H> {
+    /// The operation of the running thread, its process, and the handle that it names first.
+    #[inline(always)]
+    fn asked(&self, cpu: &mut Cpu<H>) -> Result<(u64, u32, Handle), Error> {
+        let t = self.current(cpu)?;
+        Ok((t.frame.operation(), t.process, Handle(t.frame.argument())))
+    }
+
     /// `Call`: hands the message to an idle receiver and switches to it, or queues.
     #[inline(never)]
     pub(crate) fn call(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         let (endpoint, badge) = self.endpoint(process, handle, Rights::SEND)?;
         self.prepare(cpu, operation, Wait::Call)?;
         let t = self.current(cpu)?;
@@ -48,7 +56,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Sends the prepared message of `me`, a running thread of this CPU, to an endpoint.
     #[inline(always)]
-    pub(crate) fn send(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+    pub(crate) fn send(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
         let mut at = self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?;
         if at.failed != 0 {
             let code = at.failed;
@@ -58,9 +66,7 @@ impl<H: Hardware> Kernel<H> {
         match at.first_receiver() {
             Some(receiver) => {
                 self.check_caps(cpu, me, &mut at, receiver)?;
-                let Some(won) = at.pop_receiver(&self.threads) else {
-                    return Err(Error::BadCall);
-                };
+                let Some(won) = at.pop_receiver(&self.threads) else { return Err(Error::BadCall) };
                 // Under the lock: a canceller that locks next must not find a location that says it still waits.
                 let receiver = self.threads.adopt(&cpu.hold, won);
                 drop(at);
@@ -90,9 +96,7 @@ impl<H: Hardware> Kernel<H> {
     fn queue(&self, cpu: &mut Cpu<H>, me: u32, mut at: Locked<'_>) {
         self.account(cpu);
         let now = cpu.accounted;
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
         t.called_at = now;
         let (sequence, priority) = (t.sequence, t.priority);
         self.threads.leave(&mut cpu.hold, me, Location::Queued(at.index()), sequence);
@@ -100,7 +104,7 @@ impl<H: Hardware> Kernel<H> {
         let servers = at.servers;
         // A server may wait itself, even here: the boost locks the endpoint where it does.
         drop(at);
-        self.boost_servers(cpu, servers, priority);
+        self.boost_all(cpu, servers, priority, 0);
     }
 
     /// Moves a message from caller to receiver, both of this CPU; the caller goes into the receiver's reply cell.
@@ -124,9 +128,7 @@ impl<H: Hardware> Kernel<H> {
     #[cold]
     fn deliver_extras(&self, cpu: &mut Cpu<H>, caller: u32, receiver: u32) {
         let caps = self.move_caps(cpu, caller, receiver);
-        let Some((c, r)) = self.threads.pair(&mut cpu.hold, caller, receiver) else {
-            return;
-        };
+        let Some((c, r)) = self.threads.pair(&mut cpu.hold, caller, receiver) else { return };
         let kind = if c.wait == Wait::Fault { Arrived::Fault } else { Arrived::Message };
         if c.wait == Wait::Fault {
             let [offset, access] = c.fault;
@@ -142,9 +144,7 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn run_receiver(&self, cpu: &mut Cpu<H>, receiver: u32) {
         let me = cpu.number();
-        let Some(r) = self.threads.own(&mut cpu.hold, receiver) else {
-            return;
-        };
+        let Some(r) = self.threads.own(&mut cpu.hold, receiver) else { return };
         if r.home != me {
             if r.pinned || r.fpu_page != 0 {
                 let home = r.home;
@@ -154,18 +154,15 @@ impl<H: Hardware> Kernel<H> {
             }
             r.home = me;
         }
-        self.switch_to(cpu, receiver);
+        cpu.current = receiver;
     }
 
     /// `ReplyReceive`: answers the caller in service, then waits.
     #[inline(never)]
     pub(crate) fn reply_receive(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
-        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
-        self.prepare(cpu, operation, Wait::Receive)?;
-        self.serve(cpu, me, endpoint)?;
+        let (operation, process, handle) = self.asked(cpu)?;
+        let endpoint = self.serve(cpu, operation, (process, handle))?;
         let answered = match self.take_caller(cpu, me)? {
             Some(caller) => {
                 self.answer(cpu, me, caller);
@@ -179,14 +176,11 @@ impl<H: Hardware> Kernel<H> {
     /// `Receive`: waits, answering nobody. A caller still in service would be lost: it gets `ServerDied`.
     pub(crate) fn receive(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         if operation >> flags::CAPS_SHIFT & flags::COUNT_MASK != 0 {
             return Err(Error::BadArgument);
         }
-        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
-        self.prepare(cpu, operation, Wait::Receive)?;
-        self.serve(cpu, me, endpoint)?;
+        let endpoint = self.serve(cpu, operation, (process, handle))?;
         self.drop_caller(cpu, me);
         self.wait_for_message(cpu, operation, endpoint, NONE)
     }
@@ -195,29 +189,25 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn take_caller(&self, cpu: &mut Cpu<H>, me: u32) -> Result<Option<u32>, Error> {
         let slot = self.threads.slot(me).ok_or(Error::BadCall)?;
-        let Some(won) = slot.cell.take() else {
-            return Ok(None);
-        };
+        let Some(won) = slot.cell.take() else { return Ok(None) };
         let caller = self.threads.adopt(&cpu.hold, won);
-        if let Err(error) = self.reply_fits(cpu, me, caller) {
+        if let Err(error) = self.fits(cpu, me, caller) {
             self.put_back(cpu, caller, Location::Served(me), &slot.cell);
             return Err(error);
         }
         Ok(Some(caller))
     }
 
-    /// Does the caller accept as many capabilities as the answer carries?
+    /// Does the thread `to` accept as many capabilities as `from` sends? Both are this CPU's.
     #[inline(always)]
-    fn reply_fits(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) -> Result<(), Error> {
-        let (t, c) = self.threads.pair(&mut cpu.hold, me, caller).ok_or(Error::BadCall)?;
-        if t.cap_count > c.accept && t.cap_count != 0 { Err(Error::NotAccepted) } else { Ok(()) }
+    fn fits(&self, cpu: &mut Cpu<H>, from: u32, to: u32) -> Result<(), Error> {
+        let (f, t) = self.threads.pair(&mut cpu.hold, from, to).ok_or(Error::BadCall)?;
+        if f.cap_count > t.accept { Err(Error::NotAccepted) } else { Ok(()) }
     }
 
     /// Puts a caller into a cell, if that is still empty. Once it is in, another CPU may take it.
     fn put_back(&self, cpu: &mut Cpu<H>, caller: u32, to: Location, cell: &crate::cell::Cell) -> bool {
-        let Some(c) = self.threads.own(&mut cpu.hold, caller) else {
-            return true;
-        };
+        let Some(c) = self.threads.own(&mut cpu.hold, caller) else { return true };
         let sequence = c.sequence;
         if !cell.try_put(caller, sequence) {
             return false;
@@ -226,20 +216,28 @@ impl<H: Hardware> Kernel<H> {
         true
     }
 
-    /// The running thread serves that endpoint from now on, and no other.
+    /// A receive at the endpoint that a handle names begins: the running thread serves it from now on, and no other.
     #[inline(always)]
-    fn serve(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
-        if self.current(cpu)?.serves == endpoint.raw() {
-            return Ok(());
+    fn serve(
+        &self,
+        cpu: &mut Cpu<H>,
+        operation: u64,
+        (process, handle): (u32, Handle),
+    ) -> Result<Id<endpoint::Slot>, Error> {
+        let (endpoint, _) = self.endpoint(process, handle, Rights::RECEIVE)?;
+        self.prepare(cpu, operation, Wait::Receive)?;
+        if self.current(cpu)?.serves != endpoint.word() {
+            self.change_endpoint(cpu, endpoint)?;
         }
-        self.change_endpoint(cpu, me, endpoint)
+        Ok(endpoint)
     }
 
     #[cold]
-    fn change_endpoint(&self, cpu: &mut Cpu<H>, me: u32, endpoint: Id<Endpoint>) -> Result<(), Error> {
+    fn change_endpoint(&self, cpu: &mut Cpu<H>, endpoint: Id<endpoint::Slot>) -> Result<(), Error> {
+        let me = cpu.current;
         self.endpoints.lock(endpoint).ok_or(Error::BadHandle)?.add_server(me);
-        let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.raw());
-        if let Some(mut old) = self.endpoints.lock(Id::from_raw(before)) {
+        let before = core::mem::replace(&mut self.current(cpu)?.serves, endpoint.word());
+        if let Some(mut old) = self.endpoints.lock(Id::from_word(before)) {
             old.remove_server(me);
         }
         Ok(())
@@ -248,9 +246,7 @@ impl<H: Hardware> Kernel<H> {
     /// Gives the answer of `me` to a caller, both of this CPU. The caller is ready then, but in no queue.
     #[inline]
     pub(crate) fn answer(&self, cpu: &mut Cpu<H>, me: u32, caller: u32) {
-        let Some((t, c)) = self.threads.pair(&mut cpu.hold, me, caller) else {
-            return;
-        };
+        let Some((t, c)) = self.threads.pair(&mut cpu.hold, me, caller) else { return };
         if c.wait != Wait::Fault {
             c.frame.set_words(t.frame.words());
             c.frame.set_status(0);
@@ -275,7 +271,7 @@ impl<H: Hardware> Kernel<H> {
         &self,
         cpu: &mut Cpu<H>,
         operation: u64,
-        endpoint: Id<Endpoint>,
+        endpoint: Id<endpoint::Slot>,
         answered: u32,
     ) -> Result<(), Error> {
         let me = cpu.current;
@@ -323,7 +319,7 @@ impl<H: Hardware> Kernel<H> {
     #[inline(always)]
     fn park(&self, cpu: &mut Cpu<H>, operation: u64, mut at: Locked<'_>, answered: u32) -> Result<(), Error> {
         let me = cpu.current;
-        if let Err(error) = self.may_block(cpu, me) {
+        if let Err(error) = self.may_block(me) {
             drop(at);
             self.ready_if(cpu, answered);
             return Err(error);
@@ -350,7 +346,7 @@ impl<H: Hardware> Kernel<H> {
     fn run_answered(&self, cpu: &mut Cpu<H>, answered: u32) {
         let me = cpu.number();
         match self.threads.own(&mut cpu.hold, answered) {
-            Some(c) if c.home == me && !cpu.ready.beats(c.priority) => self.switch_to(cpu, answered),
+            Some(c) if c.home == me && !cpu.ready.beats(c.priority) => cpu.current = answered,
             Some(_) => {
                 cpu.current = NONE;
                 self.make_ready(cpu, answered);
@@ -362,7 +358,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// A thread that was interrupted before it blocked doesn't block.
     #[inline(always)]
-    pub(crate) fn may_block(&self, _cpu: &Cpu<H>, me: u32) -> Result<(), Error> {
+    pub(crate) fn may_block(&self, me: u32) -> Result<(), Error> {
         let slot = self.threads.slot(me).ok_or(Error::BadCall)?;
         if slot.pending.load(Ordering::Relaxed) & pending::INTERRUPT == 0 {
             return Ok(());
@@ -380,9 +376,12 @@ impl<H: Hardware> Kernel<H> {
         }
         while let Some(won) = at.pop_caller(&self.threads) {
             let caller = self.threads.adopt(&cpu.hold, won);
-            if self.reply_accepts(cpu, caller, me) {
+            if self.fits(cpu, caller, me).is_ok() {
                 drop(at);
-                self.take_call(cpu, caller, me);
+                // The server runs at its priority, the highest of who waits.
+                if self.deliver(cpu, caller, me).is_ok() {
+                    self.yield_to_higher(cpu);
+                }
                 return None;
             }
             self.finish_with_error(cpu, caller, Error::NotAccepted, 0);
@@ -395,41 +394,22 @@ impl<H: Hardware> Kernel<H> {
         let me = cpu.current;
         let waiting = at.first_caller().and_then(|w| Some(self.threads.waiting(&mut at, w)?.priority));
         drop(at);
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
         deliver_bits(t, badge, bits);
         t.priority = t.priority.max(waiting.unwrap_or(0));
-        if cpu.ready.beats(t.priority) {
-            cpu.resched = true;
-        }
+        self.yield_to_higher(cpu);
     }
 
-    /// Does the receiver accept the capabilities of that caller?
-    fn reply_accepts(&self, cpu: &mut Cpu<H>, caller: u32, me: u32) -> bool {
-        match self.threads.pair(&mut cpu.hold, caller, me) {
-            Some((c, t)) => c.cap_count <= t.accept,
-            None => false,
-        }
-    }
-
-    /// Takes a call that was queued: the server runs at its priority, the highest of who waits.
-    fn take_call(&self, cpu: &mut Cpu<H>, caller: u32, me: u32) {
-        if self.deliver(cpu, caller, me).is_err() {
-            return;
-        }
-        if let Some(t) = self.threads.own(&mut cpu.hold, me)
-            && cpu.ready.beats(t.priority)
-        {
-            cpu.resched = true;
-        }
+    /// The running thread's priority has changed: somebody ready may rank above it now.
+    fn yield_to_higher(&self, cpu: &mut Cpu<H>) {
+        let running = self.threads.own_ref(&cpu.hold, cpu.current);
+        cpu.resched |= running.is_some_and(|t| cpu.ready.beats(t.priority));
     }
 
     /// `Reply`: answers the caller in service, or the one kept in a Reply object.
     pub(crate) fn reply(&self, cpu: &mut Cpu<H>) -> Result<(), Error> {
         let me = cpu.current;
-        let t = self.current(cpu)?;
-        let (operation, handle, process) = (t.frame.operation(), Handle(t.frame.argument()), t.process);
+        let (operation, process, handle) = self.asked(cpu)?;
         self.prepare(cpu, operation, Wait::None)?;
         let caller = if handle.is_none() {
             self.take_caller(cpu, me)?.ok_or(Error::Vacant)?
@@ -443,15 +423,19 @@ impl<H: Hardware> Kernel<H> {
         Ok(())
     }
 
+    /// The Reply object that a handle names.
+    pub(crate) fn reply_slot(&self, process: u32, handle: Handle) -> Result<(u32, &reply::Slot), Error> {
+        let id = Id::from_word(self.need(process, handle, Kind::Reply, Rights::SEND)?.object);
+        Ok((id.index(), self.replies.get(id).ok_or(Error::BadHandle)?))
+    }
+
     /// Takes the caller out of a Reply object.
     fn take_kept(&self, cpu: &mut Cpu<H>, process: u32, handle: Handle, me: u32) -> Result<u32, Error> {
-        let cap = self.need(process, handle, Kind::Reply, Rights::SEND)?;
-        let id: Id<crate::reply::Reply> = Id::from_raw(cap.object);
-        let slot = self.replies.get(id).ok_or(Error::BadHandle)?;
+        let (index, slot) = self.reply_slot(process, handle)?;
         let won = slot.cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
-        if let Err(error) = self.reply_fits(cpu, me, caller) {
-            if !self.put_back(cpu, caller, Location::Kept(id.index()), &slot.cell) {
+        if let Err(error) = self.fits(cpu, me, caller) {
+            if !self.put_back(cpu, caller, Location::Kept(index), &slot.cell) {
                 // Another thread has filled the Reply meanwhile: this caller's place is gone.
                 self.finish_with_error(cpu, caller, Error::ServerDied, 0);
             }
@@ -465,9 +449,7 @@ impl<H: Hardware> Kernel<H> {
         let me = cpu.current;
         let t = self.current(cpu)?;
         let (handle, process, serves) = (Handle(t.frame.argument()), t.process, t.serves);
-        let cap = self.need(process, handle, Kind::Reply, Rights::SEND)?;
-        let id: Id<crate::reply::Reply> = Id::from_raw(cap.object);
-        let kept = self.replies.get(id).ok_or(Error::BadHandle)?;
+        let (index, kept) = self.reply_slot(process, handle)?;
         if kept.cell.is_occupied() {
             return Err(Error::Occupied);
         }
@@ -475,7 +457,7 @@ impl<H: Hardware> Kernel<H> {
         let won = cell.take().ok_or(Error::Vacant)?;
         let caller = self.threads.adopt(&cpu.hold, won);
         kept.endpoint.store(serves as u32, Ordering::Relaxed);
-        if !self.put_back(cpu, caller, Location::Kept(id.index()), &kept.cell) {
+        if !self.put_back(cpu, caller, Location::Kept(index), &kept.cell) {
             self.put_back(cpu, caller, Location::Served(me), cell);
             return Err(Error::Occupied);
         }
@@ -516,25 +498,15 @@ impl<H: Hardware> Kernel<H> {
 
     /// Raises bits of the notification with that raw id; a receiver that waits gets them at once. A closed one is nobody's.
     pub fn notify(&self, cpu: &mut Cpu<H>, notification: u64, bits: u64) {
-        let id: Id<crate::notification::Notification> = Id::from_raw(notification);
-        let Some(slot) = self.notifications.get(id) else {
-            return;
-        };
-        if bits == 0 || !slot.raise(bits) {
-            return;
-        }
-        let endpoint = Id::from_raw(slot.endpoint.load(Ordering::Relaxed));
-        let Some(mut at) = self.endpoints.lock(endpoint) else {
-            return;
-        };
-        if slot.generation.load(Ordering::Acquire) != id.generation() {
+        let id = Id::from_word(notification);
+        let Some(slot) = self.notifications.get(id).filter(|slot| bits != 0 && slot.raise(bits)) else { return };
+        let Some(mut at) = self.endpoints.lock(Id::from_word(slot.endpoint.load(Ordering::Relaxed))) else { return };
+        if slot.head().generation() != id.generation() {
             // It was closed meanwhile; whoever closes it unlinks it under this lock.
             return;
         }
         self.notifications.push(&mut at, id.index());
-        let Some(won) = at.pop_receiver(&self.threads) else {
-            return;
-        };
+        let Some(won) = at.pop_receiver(&self.threads) else { return };
         let receiver = self.threads.adopt(&cpu.hold, won);
         let taken = self.notifications.pop(&mut at);
         drop(at);
@@ -549,14 +521,17 @@ impl<H: Hardware> Kernel<H> {
     fn prepare(&self, cpu: &mut Cpu<H>, operation: u64, wait: Wait) -> Result<(), Error> {
         let me = cpu.current;
         if wait == Wait::Call {
-            self.may_block(cpu, me)?;
+            self.may_block(me)?;
         }
         let t = self.current(cpu)?;
         if operation & flags::SLOW == 0 && operation & !flags::VALID == 0 {
             (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
             return Ok(());
         }
-        page::prepare(&self.hw, t, operation, wait)
+        // What is no capability (any more) arrives as handle 0.
+        let table = self.processes.table(t.process).ok_or(Error::BadCall)?;
+        let kept = |handle| table.look(&self.slots, handle).is_ok_and(|cap| !cap.rights.has(Rights::TRANSFER));
+        page::prepare(&self.hw, t, (operation, wait), |handle| !kept(handle))
     }
 
     /// Arms the deadline that the message page names, for the wait that begins.

@@ -35,12 +35,18 @@ fn count(operation: u64, shift: u32) -> u8 {
     (operation >> shift & flags::COUNT_MASK) as u8
 }
 
-/// Reads what the flags announce into the thread; changes nothing if something is wrong.
+/// Reads what the flags announce into the thread; changes nothing if something is wrong. `may_send` says whether a capability may be passed on.
 ///
 /// # Errors
-/// `BadCall` for a reserved flag; `BadArgument` for a count over four, or loans where nothing is called.
+/// `BadCall` for a reserved flag; `BadArgument` for a count over four, or loans where nothing is called; `NoRight` for a capability that may
+/// not be passed on.
 #[cold]
-pub(crate) fn prepare<H: Hardware>(hw: &H, t: &mut Thread<H::Frame>, operation: u64, wait: Wait) -> Result<(), Error> {
+pub(crate) fn prepare<H: Hardware>(
+    hw: &H,
+    t: &mut Thread<H::Frame>,
+    (operation, wait): (u64, Wait),
+    may_send: impl Fn(Handle) -> bool,
+) -> Result<(), Error> {
     if operation & !flags::VALID != 0 {
         return Err(Error::BadCall);
     }
@@ -52,9 +58,11 @@ pub(crate) fn prepare<H: Hardware>(hw: &H, t: &mut Thread<H::Frame>, operation: 
     if loans != 0 && wait != Wait::Call {
         return Err(Error::BadArgument);
     }
-    let read = read_loans(hw, t.page, loans)?;
-    t.loans = read;
-    t.caps = read_caps(hw, t.page, caps);
+    let (lent, sent) = (read_loans(hw, t.page, loans)?, read_caps(hw, t.page, caps));
+    if !sent.iter().take(caps as usize).all(|cap| may_send(cap.handle)) {
+        return Err(Error::NoRight);
+    }
+    (t.loans, t.caps) = (lent, sent);
     (t.loan_count, t.cap_count, t.accept) = (loans, caps, accept);
     Ok(())
 }

@@ -3,13 +3,13 @@
 //! What must always hold: a request sticks in the thread's pending word before anybody looks where the thread is, so wherever it goes
 //! meanwhile, its next owner finds it; a wait is ended only by whoever won the thread from its queue or cell, for that wait's number.
 
-use crate::cell::Cancel;
-use crate::cpu::{Cpu, next_mail};
+use crate::cell::{Cancel, Cell};
+use crate::cpu::Cpu;
 use crate::endpoint::SERVERS;
 use crate::hw::Hardware;
 use crate::kernel::Kernel;
 use crate::location::{Location, Word};
-use crate::threads::{NONE, Won, pending};
+use crate::threads::{NONE, pending};
 use core::sync::atomic::Ordering;
 use sal_abi::Error;
 
@@ -21,19 +21,16 @@ const RETRY: u64 = 1_000_000;
 impl<H: Hardware> Kernel<H> {
     /// Asks for a change of a thread: carries it out if the thread is here or waits somewhere, else asks its CPU.
     pub(crate) fn poke(&self, cpu: &mut Cpu<H>, index: u32, what: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
-        slot.pending.fetch_or(what, Ordering::AcqRel);
-        self.see(cpu, index);
+        if let Some(slot) = self.threads.slot(index) {
+            slot.pending.fetch_or(what, Ordering::AcqRel);
+            self.see(cpu, index);
+        }
     }
 
     /// Looks at a thread with something pending, wherever it is.
     pub(crate) fn see(&self, cpu: &mut Cpu<H>, index: u32) {
         let me = cpu.number();
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let word = slot.location();
         match word.at() {
             Location::Cpu(n) if n == me => self.act(cpu, index),
@@ -53,9 +50,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Carries out what is pending for a thread of this CPU.
     fn act(&self, cpu: &mut Cpu<H>, index: u32) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let asked = slot.pending.load(Ordering::Acquire);
         if asked & pending::KILL != 0 {
             self.take_from_cpu(cpu, index);
@@ -74,9 +69,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Makes a guest that runs (or is ready to run) here return to its personality. Otherwise the kick waits for the next `GuestEnter`.
     fn kick_here(&self, cpu: &mut Cpu<H>, index: u32) {
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         if !t.in_guest {
             return;
         }
@@ -88,23 +81,16 @@ impl<H: Hardware> Kernel<H> {
 
     /// Carries out what is pending for a thread that waits: a kill or an interrupt ends its wait, a boost goes on to whom it waits for.
     fn act_on_waiting(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let asked = slot.pending.load(Ordering::Acquire);
-        if asked & pending::KILL != 0 {
+        if asked & (pending::KILL | pending::INTERRUPT) != 0 {
             if !self.end_wait(cpu, index, word, Error::Interrupted) {
                 self.follow(cpu, index, word);
-            }
-        } else if asked & pending::INTERRUPT != 0 {
-            if self.end_wait(cpu, index, word, Error::Interrupted) {
+            } else if asked & pending::KILL == 0 {
                 slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
-            } else {
-                self.follow(cpu, index, word);
             }
         } else if asked & pending::BOOST != 0 {
-            let boost = slot.boost.load(Ordering::Acquire);
-            self.raise_waiting(cpu, index, word, boost, 0);
+            self.raise_waiting(cpu, index, word, slot.boost.load(Ordering::Acquire), 0);
         }
     }
 
@@ -113,9 +99,7 @@ impl<H: Hardware> Kernel<H> {
     /// Whoever wins a thread names itself in the location a few instructions later, with interrupts off; so this ends. A copy under way is not
     /// waited for: who copies finds the mark.
     fn follow(&self, cpu: &mut Cpu<H>, index: u32, word: Word) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         while slot.location() == word {
             if self.is_in_cell(index, word) {
                 return;
@@ -125,14 +109,23 @@ impl<H: Hardware> Kernel<H> {
         self.see(cpu, index);
     }
 
+    /// Is the thread to end?
+    fn is_killed(&self, index: u32) -> bool {
+        self.threads.slot(index).is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0)
+    }
+
+    /// The cell that a location names.
+    fn cell_at(&self, at: Location) -> Option<&Cell> {
+        match at {
+            Location::Served(server) => Some(&self.threads.slot(server)?.cell),
+            Location::Kept(reply) => Some(&self.replies.slot(reply)?.cell),
+            _ => None,
+        }
+    }
+
     /// Is the thread still in the cell that this location names?
     fn is_in_cell(&self, index: u32, word: Word) -> bool {
-        let cell = match word.at() {
-            Location::Served(server) => self.threads.slot(server).map(|s| &s.cell),
-            Location::Kept(reply) => self.replies.slot(reply).map(|s| &s.cell),
-            _ => None,
-        };
-        cell.and_then(|c| c.peek()) == Some((index, word.sequence()))
+        self.cell_at(word.at()).and_then(Cell::peek) == Some((index, word.sequence()))
     }
 
     /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
@@ -140,8 +133,7 @@ impl<H: Hardware> Kernel<H> {
         if self.win(cpu, index, word, error).is_none() {
             return false;
         }
-        let killed = self.threads.slot(index).is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
-        if killed {
+        if self.is_killed(index) {
             self.destroy_thread(cpu, index);
         } else {
             self.finish_with_error(cpu, index, error, 0);
@@ -161,15 +153,10 @@ impl<H: Hardware> Kernel<H> {
                 // Under the lock, so that nobody finds a location of a queue that the thread has left.
                 Some(self.threads.adopt(&cpu.hold, won))
             }
-            Location::Served(server) => {
-                let cell = &self.threads.slot(server)?.cell;
-                won(cell.cancel(index, word.sequence(), error as u8)).map(|w| self.threads.adopt(&cpu.hold, w))
-            }
-            Location::Kept(reply) => {
-                let cell = &self.replies.slot(reply)?.cell;
-                won(cell.cancel(index, word.sequence(), error as u8)).map(|w| self.threads.adopt(&cpu.hold, w))
-            }
-            _ => None,
+            at => match self.cell_at(at)?.cancel(index, word.sequence(), error as u8) {
+                Cancel::Won(won) => Some(self.threads.adopt(&cpu.hold, won)),
+                Cancel::Deferred | Cancel::Gone => None,
+            },
         }
     }
 
@@ -188,9 +175,7 @@ impl<H: Hardware> Kernel<H> {
     pub(crate) fn expire(&self, cpu: &mut Cpu<H>) {
         let now = self.hw.now();
         while let Some((thread, sequence)) = cpu.timers.expire(now) {
-            let Some(slot) = self.threads.slot(thread) else {
-                continue;
-            };
+            let Some(slot) = self.threads.slot(thread) else { continue };
             let word = slot.location();
             if word.sequence() == sequence
                 && !self.end_wait(cpu, thread, word, Error::DeadlinePassed)
@@ -211,19 +196,18 @@ impl<H: Hardware> Kernel<H> {
 
     /// What others posted to this CPU: threads handed over, then pokes.
     pub(crate) fn read_post(&self, cpu: &mut Cpu<H>) {
-        let Some(post) = self.posts.get(cpu.number() as usize) else {
-            return;
-        };
-        let mut mail = post.take_mail();
-        while let Some((thread, next)) = next_mail(&self.threads, mail) {
-            let index = self.threads.adopt(&cpu.hold, thread);
-            self.arrived(cpu, index);
-            mail = next;
-        }
-        let mut poke = post.take_pokes();
+        let Some(post) = self.posts.get(cpu.number() as usize) else { return };
+        self.threads.drain(
+            &post.mail,
+            |slot| &slot.mail_next,
+            |won| {
+                let index = self.threads.adopt(&cpu.hold, won);
+                self.arrived(cpu, index);
+            },
+        );
+        let mut poke = post.pokes.swap(NONE, Ordering::Acquire);
         while let Some(slot) = self.threads.slot(poke) {
-            let index = poke;
-            poke = slot.poke_next.swap(NONE, Ordering::Relaxed);
+            let index = core::mem::replace(&mut poke, slot.poke_next.swap(NONE, Ordering::Relaxed));
             slot.poked.store(false, Ordering::Release);
             self.see(cpu, index);
         }
@@ -232,12 +216,9 @@ impl<H: Hardware> Kernel<H> {
     /// A thread came by mail: it is ready here now.
     fn arrived(&self, cpu: &mut Cpu<H>, index: u32) {
         let me = cpu.number();
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
+        let Some(t) = self.threads.own(&mut cpu.hold, index) else { return };
         t.home = me;
-        let killed = self.threads.slot(index).is_some_and(|s| s.pending.load(Ordering::Acquire) & pending::KILL != 0);
-        if killed {
+        if self.is_killed(index) {
             self.destroy_thread(cpu, index);
         } else {
             self.make_ready(cpu, index);
@@ -245,17 +226,15 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// Lends a priority to the threads that serve an endpoint.
-    pub(crate) fn boost_servers(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8) {
+    pub(crate) fn boost_all(&self, cpu: &mut Cpu<H>, servers: [u32; SERVERS], priority: u8, depth: usize) {
         for index in servers {
-            self.boost(cpu, index, priority, 0);
+            self.boost(cpu, index, priority, depth);
         }
     }
 
     /// Lends a thread a priority, and along the chain of calls that it waits in, `CHAIN` steps far. No endpoint's lock is held.
     fn boost(&self, cpu: &mut Cpu<H>, index: u32, priority: u8, depth: usize) {
-        let Some(slot) = self.threads.slot(index) else {
-            return;
-        };
+        let Some(slot) = self.threads.slot(index) else { return };
         let word = slot.location();
         if depth > CHAIN || matches!(word.at(), Location::Receiving(_) | Location::Free) {
             return;
@@ -274,12 +253,7 @@ impl<H: Hardware> Kernel<H> {
 
     /// Raises a thread of this CPU.
     fn raise_here(&self, cpu: &mut Cpu<H>, index: u32, priority: u8) {
-        let Some(t) = self.threads.own(&mut cpu.hold, index) else {
-            return;
-        };
-        if t.priority >= priority {
-            return;
-        }
+        let Some(t) = self.threads.own(&mut cpu.hold, index).filter(|t| t.priority < priority) else { return };
         if index == cpu.current {
             t.priority = priority;
             return;
@@ -289,10 +263,7 @@ impl<H: Hardware> Kernel<H> {
             t.priority = priority;
         }
         cpu.ready.push(&self.threads, &mut cpu.hold, index);
-        let running = self.threads.own_ref(&cpu.hold, cpu.current).map(|t| t.priority);
-        if running.is_none_or(|r| priority > r) {
-            cpu.resched = true;
-        }
+        self.preempt(cpu, priority);
     }
 
     /// A boosted thread waits itself: the boost goes on to whom it waits for. Who waits in a cell is raised when it leaves it.
@@ -312,12 +283,8 @@ impl<H: Hardware> Kernel<H> {
 
     /// A boosted thread waits in a queue: it moves up, and its servers are boosted.
     fn raise_queued(&self, cpu: &mut Cpu<H>, index: u32, endpoint: u32, boost: u8, depth: usize) {
-        let Some(mut at) = self.endpoints.lock_index(endpoint) else {
-            return;
-        };
-        let Some(t) = self.threads.waiting(&mut at, index) else {
-            return;
-        };
+        let Some(mut at) = self.endpoints.lock_index(endpoint) else { return };
+        let Some(t) = self.threads.waiting(&mut at, index) else { return };
         if let Some(slot) = self.threads.slot(index) {
             slot.pending.fetch_and(!pending::BOOST, Ordering::AcqRel);
         }
@@ -330,28 +297,13 @@ impl<H: Hardware> Kernel<H> {
         }
         let servers = at.servers;
         drop(at);
-        for server in servers.into_iter().filter(|s| *s != index) {
-            self.boost(cpu, server, boost, depth);
-        }
+        self.boost_all(cpu, servers, boost, depth);
     }
 
     /// A boosted thread's call is kept: whoever serves that endpoint is boosted.
     fn raise_keepers(&self, cpu: &mut Cpu<H>, reply: u32, boost: u8, depth: usize) {
-        let Some(endpoint) = self.replies.slot(reply).map(|r| r.endpoint.load(Ordering::Relaxed)) else {
-            return;
-        };
-        let Some(servers) = self.endpoints.lock_index(endpoint).map(|at| at.servers) else {
-            return;
-        };
-        for server in servers {
-            self.boost(cpu, server, boost, depth);
-        }
-    }
-}
-
-fn won(result: Cancel) -> Option<Won> {
-    match result {
-        Cancel::Won(won) => Some(won),
-        Cancel::Deferred | Cancel::Gone => None,
+        let endpoint = self.replies.slot(reply).map_or(NONE, |r| r.endpoint.load(Ordering::Relaxed));
+        let servers = self.endpoints.lock_index(endpoint).map_or([NONE; SERVERS], |at| at.servers);
+        self.boost_all(cpu, servers, boost, depth);
     }
 }

@@ -3,10 +3,9 @@
 //! What must always hold: state goes alive, dying, dead and never back; `alive` counts the threads that exist; a process is dead only when
 //! no CPU runs any of its threads and its table is empty. All but the table's slots and the time counter changes under the registry's lock.
 
-use crate::free::Link;
-use crate::region::Region;
+use crate::objects::{Head, Object, Objects};
 use crate::table::Table;
-use crate::threads::NONE;
+use crate::threads::{Link, NONE};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A process's state.
@@ -24,16 +23,16 @@ pub enum State {
 }
 
 /// A process's slot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slot {
-    pub(crate) generation: AtomicU32,
+    head: Head,
     state: AtomicU32,
     /// Its capabilities.
     pub table: Table,
     /// Threads that exist.
     pub(crate) alive: AtomicU32,
     /// First thread, linked through the threads' slots.
-    pub(crate) first_thread: AtomicU32,
+    pub(crate) first_thread: Link,
     /// Nanoseconds of CPU used.
     time: AtomicU64,
     /// `DeathKind | detail << 8`.
@@ -45,60 +44,35 @@ pub struct Slot {
     /// Raised at its death: raw id and bits.
     pub(crate) death: [AtomicU64; 2],
     /// First thread that waits for its death, linked through the threads' mail links.
-    pub(crate) waiters: AtomicU32,
+    pub(crate) waiters: Link,
     /// How far its table has been closed.
     pub(crate) reaped: AtomicU32,
-    /// Capabilities that name it.
-    pub(crate) refs: AtomicU32,
-    link: AtomicU32,
 }
 
-impl Default for Slot {
-    fn default() -> Self {
-        Slot {
-            generation: AtomicU32::new(0),
-            state: AtomicU32::new(0),
-            table: Table::default(),
-            alive: AtomicU32::new(0),
-            first_thread: AtomicU32::new(NONE),
-            time: AtomicU64::new(0),
-            reason: AtomicU64::new(0),
-            position: [const { AtomicU64::new(0) }; 4],
-            space: AtomicU64::new(0),
-            death: [const { AtomicU64::new(0) }; 2],
-            waiters: AtomicU32::new(NONE),
-            reaped: AtomicU32::new(0),
-            refs: AtomicU32::new(0),
-            link: AtomicU32::new(NONE),
-        }
-    }
-}
-
-impl Link for Slot {
-    fn link(&self) -> &AtomicU32 {
-        &self.link
+impl Object for Slot {
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 
 impl Slot {
+    /// A copy, for the host's tests.
     #[cfg(not(target_os = "none"))]
-    fn duplicate(&self) -> Slot {
+    pub(crate) fn duplicate(&self) -> Slot {
         use crate::emulated::{copy_u32, copy_u64};
         Slot {
-            generation: copy_u32(&self.generation),
+            head: self.head.duplicate(),
             state: copy_u32(&self.state),
             table: self.table.duplicate(),
             alive: copy_u32(&self.alive),
-            first_thread: copy_u32(&self.first_thread),
+            first_thread: self.first_thread.duplicate(),
             time: copy_u64(&self.time),
             reason: copy_u64(&self.reason),
             position: [0, 1, 2, 3].map(|n: usize| copy_u64(&self.position[n])),
             space: copy_u64(&self.space),
             death: [0, 1].map(|n: usize| copy_u64(&self.death[n])),
-            waiters: copy_u32(&self.waiters),
+            waiters: self.waiters.duplicate(),
             reaped: copy_u32(&self.reaped),
-            refs: copy_u32(&self.refs),
-            link: copy_u32(&self.link),
         }
     }
 
@@ -112,13 +86,19 @@ impl Slot {
         }
     }
 
-    pub(crate) fn set_state(&self, state: State) {
-        self.state.store(state as u32, Ordering::Release);
+    /// A thread of it ends there: if it was killed, and so died at no instruction of its own, the first thread to end says where it was.
+    pub(crate) fn was_killed_at(&self, position: [u64; 3]) {
+        let [rip, ..] = &self.position;
+        if self.state() != State::Dying || rip.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        for (place, value) in self.position.iter().zip(position) {
+            place.store(value, Ordering::Relaxed);
+        }
     }
 
-    /// Which use of the slot this is.
-    pub fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u32, Ordering::Release);
     }
 
     /// Nanoseconds of CPU used.
@@ -126,75 +106,45 @@ impl Slot {
         self.time.load(Ordering::Relaxed)
     }
 
-    /// Makes it a new process.
-    pub(crate) fn open(&self, space: u64, death: [u64; 2]) -> u32 {
+    /// Makes it a new process, alive.
+    pub(crate) fn open(&self, space: u64, death: [u64; 2]) {
         self.alive.store(0, Ordering::Relaxed);
         self.first_thread.store(NONE, Ordering::Relaxed);
-        self.time.store(0, Ordering::Relaxed);
-        self.reason.store(0, Ordering::Relaxed);
         self.waiters.store(NONE, Ordering::Relaxed);
         self.reaped.store(0, Ordering::Relaxed);
         self.space.store(space, Ordering::Relaxed);
-        for (place, value) in self.death.iter().zip(death) {
-            place.store(value, Ordering::Relaxed);
-        }
-        for place in &self.position {
-            place.store(0, Ordering::Relaxed);
-        }
+        self.time.store(0, Ordering::Relaxed);
+        set(&self.death, death);
+        self.set_end(0, [0; 4]);
         self.set_state(State::Alive);
-        let generation = self.generation.load(Ordering::Relaxed) + 1;
-        self.generation.store(generation, Ordering::Release);
-        generation
+    }
+
+    /// Why it ended, and where it was.
+    pub(crate) fn set_end(&self, reason: u64, position: [u64; 4]) {
+        self.reason.store(reason, Ordering::Relaxed);
+        set(&self.position, position);
     }
 }
 
-/// Marks ids of processes.
-#[derive(Debug)]
-pub struct Process;
-
-/// All processes.
-pub struct Processes {
-    region: Region<Slot>,
+fn set<const N: usize>(places: &[AtomicU64; N], values: [u64; N]) {
+    places.iter().zip(values).for_each(|(place, value)| place.store(value, Ordering::Relaxed));
 }
 
-impl Processes {
-    /// Over a region of free slots.
-    pub fn new(region: Region<Slot>) -> Self {
-        Processes { region }
-    }
+/// Reads several words.
+pub(crate) fn get<const N: usize>(places: &[AtomicU64; N]) -> [u64; N] {
+    places.each_ref().map(|place| place.load(Ordering::Relaxed))
+}
 
-    /// The region, to grow it.
-    pub fn region(&self) -> &Region<Slot> {
-        &self.region
-    }
-
-    /// A copy, for the host's tests.
-    #[cfg(not(target_os = "none"))]
-    pub(crate) fn duplicate(&self) -> Self {
-        Processes { region: self.region.duplicate(Slot::duplicate) }
-    }
-
-    /// Slot `index`.
-    #[inline(always)]
-    pub fn slot(&self, index: u32) -> Option<&Slot> {
-        self.region.get(index)
-    }
-
-    /// The process of that name.
-    pub fn get(&self, id: crate::id::Id<Process>) -> Option<&Slot> {
-        let slot = self.region.get(id.index())?;
-        (slot.generation.load(Ordering::Acquire) == id.generation()).then_some(slot)
-    }
-
+impl Objects<Slot> {
     /// The table of process `index`.
     #[inline(always)]
     pub fn table(&self, index: u32) -> Option<&Table> {
-        Some(&self.region.get(index)?.table)
+        Some(&self.slot(index)?.table)
     }
 
     /// Books CPU time.
     pub(crate) fn add_time(&self, index: u32, nanoseconds: u64) {
-        if let Some(slot) = self.region.get(index) {
+        if let Some(slot) = self.slot(index) {
             slot.time.fetch_add(nanoseconds, Ordering::Relaxed);
         }
     }

@@ -22,7 +22,8 @@ impl Default for Ready {
 
 impl Ready {
     /// Threads in it.
-    pub fn len(&self) -> u32 {
+    #[cfg(feature = "check")]
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
@@ -31,11 +32,6 @@ impl Ready {
     pub(crate) fn list(&self, priority: u8) -> (u32, u32, bool) {
         let n = priority as usize;
         (self.heads[n], self.tails[n], self.bits[n / 64] >> (n % 64) & 1 == 1)
-    }
-
-    /// Nobody ready?
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// The highest priority that somebody has, if anybody is ready.
@@ -76,40 +72,43 @@ impl Ready {
 
     /// Puts a thread behind those of its priority.
     pub fn push<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
-        let Some(t) = threads.own(hold, index) else { return };
-        let p = t.priority as usize;
-        let last = self.tails[p & 255];
-        t.prev = last;
-        t.next = NONE;
-        match threads.own(hold, last) {
-            Some(l) => l.next = index,
-            None => self.heads[p & 255] = index,
-        }
-        self.tails[p & 255] = index;
-        self.mark(p as u8);
-        self.count += 1;
+        self.insert(threads, hold, index, |list| (list.1, NONE));
     }
 
     /// Puts a thread before those of its priority: it was preempted and has time left.
     pub fn push_front<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
+        self.insert(threads, hold, index, |list| (NONE, list.0));
+    }
+
+    /// Puts a thread between two neighbours, either of which may be none: they depend on first and last of its priority.
+    #[inline(always)]
+    fn insert<F: Frame>(
+        &mut self,
+        threads: &Threads<F>,
+        hold: &mut Hold,
+        index: u32,
+        neighbours: impl FnOnce((u32, u32)) -> (u32, u32),
+    ) {
         let Some(t) = threads.own(hold, index) else { return };
-        let p = t.priority as usize;
-        let first = self.heads[p & 255];
-        t.prev = NONE;
-        t.next = first;
-        match threads.own(hold, first) {
-            Some(f) => f.prev = index,
-            None => self.tails[p & 255] = index,
+        let p = t.priority;
+        let (prev, next) = neighbours((self.heads[p as usize], self.tails[p as usize]));
+        (t.prev, t.next) = (prev, next);
+        match threads.own(hold, prev) {
+            Some(x) => x.next = index,
+            None => self.heads[p as usize] = index,
         }
-        self.heads[p & 255] = index;
-        self.mark(p as u8);
+        match threads.own(hold, next) {
+            Some(x) => x.prev = index,
+            None => self.tails[p as usize] = index,
+        }
+        self.mark(p);
         self.count += 1;
     }
 
     /// Takes a thread out, wherever it stands.
     pub fn remove<F: Frame>(&mut self, threads: &Threads<F>, hold: &mut Hold, index: u32) {
         let Some(t) = threads.own(hold, index) else { return };
-        let (p, prev, next) = (t.priority as usize & 255, t.prev, t.next);
+        let (p, prev, next) = (t.priority as usize, t.prev, t.next);
         t.unlink();
         match threads.own(hold, prev) {
             Some(x) => x.next = next,
@@ -131,13 +130,5 @@ impl Ready {
         let index = *self.heads.get(p as usize)?;
         self.remove(threads, hold, index);
         Some(index)
-    }
-
-    /// The first thread that may move to another CPU, from the lowest priority up.
-    pub fn movable<F: Frame>(&self, threads: &Threads<F>, hold: &Hold) -> Option<u32> {
-        self.heads.iter().find_map(|head| {
-            let t = threads.own_ref(hold, *head)?;
-            (!t.pinned).then_some(*head)
-        })
     }
 }

@@ -38,18 +38,8 @@ impl<S> Region<S> {
 
     /// Slots there are.
     #[inline(always)]
-    pub fn len(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.len
-    }
-
-    /// No slots yet?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Slots there may ever be.
-    pub fn capacity(&self) -> u32 {
-        self.capacity
     }
 
     /// The slot, if there is one of this index.
@@ -81,10 +71,10 @@ impl<S> Region<S> {
     /// A region of copies of this one's slots, on the host's heap.
     #[cfg(not(target_os = "none"))]
     pub fn duplicate(&self, mut copy: impl FnMut(&S) -> S) -> Self {
-        let mut from = (0..self.len()).filter_map(|n| self.get(n));
+        let mut from = (0..self.count()).filter_map(|n| self.get(n));
         let mut make = || from.next().map(&mut copy);
         // `boxed` asks exactly `len` times, and there are as many.
-        Self::boxed(self.len(), || make().unwrap_or_else(|| unreachable!("as many slots as were counted")))
+        Self::boxed(self.count(), || make().unwrap_or_else(|| unreachable!("as many slots as were counted")))
     }
 
     /// A region of `count` slots on the host's heap, for tests.

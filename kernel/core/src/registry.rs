@@ -3,7 +3,7 @@
 //!
 //! What must always hold: the lock order is registry, then endpoint; nothing that a message needs takes the registry's lock.
 
-use crate::free::Free;
+use crate::threads::{Link, NONE};
 
 /// The right to touch parked threads: one, inside the registry's lock.
 #[derive(Debug)]
@@ -15,16 +15,11 @@ pub struct Token {
 #[derive(Debug)]
 pub struct Registry<V> {
     pub(crate) token: Token,
-    pub(crate) threads: Free,
-    pub(crate) endpoints: Free,
-    pub(crate) notifications: Free,
-    pub(crate) replies: Free,
-    pub(crate) processes: Free,
     pub(crate) chunks: Chunks,
     /// First process whose table is still to be closed, linked through the processes' slots; see `lifecycle`.
-    pub(crate) reaping: Option<u32>,
+    pub(crate) reaping: u32,
     /// First thread that waits for other CPUs' acknowledgement, linked through the mail links.
-    pub(crate) shot: u32,
+    pub(crate) shot: Link,
     /// Frames freed up to the last advance may be used when every CPU has acknowledged this epoch.
     pub(crate) quarantine: u64,
     /// Memory: frames, memory objects, spaces, budgets.
@@ -36,14 +31,9 @@ impl<V> Registry<V> {
     pub fn new(vm: V) -> Self {
         Registry {
             token: Token { _one: () },
-            threads: Free::default(),
-            endpoints: Free::default(),
-            notifications: Free::default(),
-            replies: Free::default(),
-            processes: Free::default(),
             chunks: Chunks::default(),
-            reaping: None,
-            shot: crate::threads::NONE,
+            reaping: NONE,
+            shot: Link::default(),
             quarantine: 0,
             vm,
         }
@@ -56,14 +46,9 @@ impl<V: Clone> Registry<V> {
     pub(crate) fn duplicate(&self) -> Self {
         Registry {
             token: Token { _one: () },
-            threads: self.threads.clone(),
-            endpoints: self.endpoints.clone(),
-            notifications: self.notifications.clone(),
-            replies: self.replies.clone(),
-            processes: self.processes.clone(),
             chunks: self.chunks.clone(),
             reaping: self.reaping,
-            shot: self.shot,
+            shot: self.shot.duplicate(),
             quarantine: self.quarantine,
             vm: self.vm.clone(),
         }

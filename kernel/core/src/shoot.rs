@@ -8,27 +8,26 @@ use crate::hw::{Backing, Hardware};
 use crate::kernel::Kernel;
 use crate::location::Location;
 use crate::registry::Registry;
-use crate::threads::{NONE, Won};
+use crate::threads::NONE;
 use core::sync::atomic::Ordering;
 use sal_kernel_mem::Shootdown;
 
 impl<H: Hardware> Kernel<H> {
-    /// Forgets translations here and announces that to the CPUs that may remember them: those that have one of `roots` loaded, or all.
-    /// Returns what to wait for, if somebody has to.
-    pub(crate) fn shoot(&self, cpu: &Cpu<H>, what: Shootdown, roots: Option<[u64; 2]>) -> Option<(u64, u32)> {
+    /// Forgets translations here and announces that to the CPUs that may remember them: those that have one of `roots` loaded, or all. Whoever
+    /// relies on it waits ([`Kernel::wait_for_acknowledgement`]).
+    pub(crate) fn shoot(&self, cpu: &mut Cpu<H>, what: Shootdown, roots: Option<[u64; 2]>) {
         if what == Shootdown::None {
-            return None;
+            return;
         }
         self.hw.flush(what);
         let others = self.others(cpu, roots);
         if others == 0 {
-            return None;
+            return;
         }
-        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+        cpu.shot = (self.epoch.fetch_add(1, Ordering::SeqCst) + 1, cpu.shot.1 | others);
         for n in (0..CPUS).filter(|n| others >> n & 1 == 1) {
             self.hw.interrupt_cpu(n);
         }
-        Some((epoch, others))
     }
 
     /// CPUs besides this one that are up and may have translations of these roots.
@@ -42,24 +41,25 @@ impl<H: Hardware> Kernel<H> {
         (0..CPUS).filter(|n| concerned(*n)).fold(0, |mask, n| mask | 1 << n)
     }
 
-    /// The running thread waits for acknowledgements; its registers are what they shall be when it goes on.
-    pub(crate) fn wait_for_acknowledgement(&self, cpu: &mut Cpu<H>, shot: (u64, u32)) {
-        let me = cpu.current;
-        let mut registry = self.registry.lock();
-        if self.acknowledged(shot) {
+    /// The running thread waits until what it has changed is acknowledged; its registers are what they shall be when it goes on.
+    pub(crate) fn wait_for_acknowledgement(&self, cpu: &mut Cpu<H>) {
+        let shot = core::mem::take(&mut cpu.shot);
+        if shot.1 == 0 {
             return;
         }
-        let Some(t) = self.threads.own(&mut cpu.hold, me) else { return };
-        t.shot = shot;
-        t.waits_for = NONE;
+        let me = cpu.current;
+        let registry = self.registry.lock();
+        // Counted before it looks: a CPU that acknowledges later sees that somebody waits, one that did so before is seen here.
+        self.shots.fetch_add(1, Ordering::SeqCst);
+        let Some(t) = self.threads.own(&mut cpu.hold, me).filter(|_| !self.acknowledged(shot)) else {
+            self.shots.fetch_sub(1, Ordering::SeqCst);
+            return;
+        };
+        (t.shot, t.waits_for) = (shot, NONE);
         t.sequence = t.sequence.wrapping_add(1);
         let sequence = t.sequence;
-        if let Some(slot) = self.threads.slot(me) {
-            slot.mail_next.store(registry.shot, Ordering::Relaxed);
-        }
-        registry.shot = me;
+        self.threads.push(&registry.shot, |slot| &slot.mail_next, me);
         self.threads.leave(&mut cpu.hold, me, Location::Parked, sequence);
-        self.shots.fetch_add(1, Ordering::SeqCst);
         drop(registry);
         self.run_next(cpu);
     }
@@ -85,38 +85,21 @@ impl<H: Hardware> Kernel<H> {
     }
 
     fn release_shots(&self, cpu: &mut Cpu<H>, registry: &mut Registry<H::Vm>) {
-        let mut here = core::mem::replace(&mut registry.shot, NONE);
-        while let Some(slot) = self.threads.slot(here) {
-            let index = here;
-            here = slot.mail_next.swap(NONE, Ordering::Relaxed);
-            let Some(shot) = self.threads.parked(&mut registry.token, index).map(|t| t.shot) else { continue };
-            if self.acknowledged(shot) {
-                self.shots.fetch_sub(1, Ordering::SeqCst);
-                self.threads.adopt(&cpu.hold, Won::from_queue(index));
-                self.make_ready(cpu, index);
-            } else {
-                slot.mail_next.store(registry.shot, Ordering::Relaxed);
-                registry.shot = index;
-            }
-        }
-    }
-
-    /// Takes a thread that is to die out of the list of those who wait for acknowledgements; false if it isn't there.
-    pub(crate) fn unlink_shot(&self, registry: &mut Registry<H::Vm>, index: u32) -> bool {
-        let mut here = core::mem::replace(&mut registry.shot, NONE);
-        let mut found = false;
-        while let Some(slot) = self.threads.slot(here) {
-            let this = here;
-            here = slot.mail_next.swap(NONE, Ordering::Relaxed);
-            if this == index {
-                found = true;
-                self.shots.fetch_sub(1, Ordering::SeqCst);
-            } else {
-                slot.mail_next.store(registry.shot, Ordering::Relaxed);
-                registry.shot = this;
-            }
-        }
-        found
+        self.threads.drain(
+            &registry.shot,
+            |slot| &slot.mail_next,
+            |won| {
+                let index = won.index();
+                let shot = self.threads.parked(&mut registry.token, index).map_or((0, 0), |t| t.shot);
+                if self.acknowledged(shot) {
+                    self.shots.fetch_sub(1, Ordering::SeqCst);
+                    self.threads.adopt(&cpu.hold, won);
+                    self.make_ready(cpu, index);
+                } else {
+                    self.threads.push(&registry.shot, |slot| &slot.mail_next, index);
+                }
+            },
+        );
     }
 
     /// Lets frames out of quarantine, if every CPU has left the kernel and forgotten since they were freed.

@@ -32,21 +32,11 @@ pub enum Kind {
 
 impl Kind {
     /// From its number.
-    pub const fn from_number(n: u8) -> Option<Kind> {
-        Some(match n {
-            1 => Kind::Budget,
-            2 => Kind::Space,
-            3 => Kind::Process,
-            4 => Kind::Thread,
-            5 => Kind::Endpoint,
-            6 => Kind::Notification,
-            7 => Kind::Reply,
-            8 => Kind::Memory,
-            9 => Kind::Interrupt,
-            10 => Kind::IoPorts,
-            11 => Kind::Log,
-            _ => return None,
-        })
+    pub fn from_number(n: u8) -> Option<Kind> {
+        use Kind::*;
+        const ALL: [Kind; 11] =
+            [Budget, Space, Process, Thread, Endpoint, Notification, Reply, Memory, Interrupt, IoPorts, Log];
+        ALL.get(n.wrapping_sub(1) as usize).copied()
     }
 }
 
@@ -61,6 +51,14 @@ pub struct Cap {
     pub object: u64,
     /// Badge, for endpoints.
     pub badge: u64,
+}
+
+impl Cap {
+    /// Of ports or interrupts: is it for `count` of them from `first` on?
+    pub(crate) fn covers(&self, first: u64, count: u64) -> bool {
+        let (start, end) = (self.object & 0xffff_ffff, (self.object & 0xffff_ffff) + (self.object >> 32));
+        first >= start && first.checked_add(count).is_some_and(|last| last <= end)
+    }
 }
 
 /// A slot.

@@ -39,9 +39,7 @@ impl<S: AsRef<[Entry]> + AsMut<[Entry]>> Timers<S> {
     /// Arms wait `sequence` of `thread` for `at`, instead of an older one of that thread.
     pub fn arm(&mut self, thread: u32, sequence: u32, at: u64) {
         let entries = self.entries.as_ref();
-        let Some(mine) = entries.get(thread as usize) else {
-            return;
-        };
+        let Some(mine) = entries.get(thread as usize) else { return };
         let place = match mine.place {
             0 => {
                 self.count += 1;

@@ -1,8 +1,10 @@
-//! The kernel's entry: what the processor reports becomes an event of the core; what the core decided is loaded.
+//! The kernel's entry: what the processor reports becomes an event of the core; what the core decided is loaded. Until the core stands, only
+//! self-tests trap.
 #![allow(unsafe_code)]
 
 use crate::hardware::Hw;
 use crate::local::{self, Local};
+use crate::selftest;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use sal_arch_x86_64::{guest, irq, trap};
 use sal_kernel_core::memory::Trap;
@@ -17,26 +19,26 @@ pub(crate) fn open(kernel: &'static Kernel<Hw>) {
 }
 
 /// The core, if it stands.
-pub(crate) fn kernel() -> Option<&'static Kernel<Hw>> {
+fn kernel() -> Option<&'static Kernel<Hw>> {
     // SAFETY: null, or what `open` was given: it stays.
     unsafe { KERNEL.load(Ordering::Acquire).as_ref() }
 }
 
-/// A trap that is no `syscall`, for the core.
+/// The core and this CPU's state, once they stand.
+///
+/// # Safety
+/// One at a time: at the kernel's entry, once.
 #[inline(always)]
-pub(crate) fn enter(kernel: &'static Kernel<Hw>, event: u64, error: u64, address: u64) {
-    // SAFETY: once per entry.
-    let Some(local) = (unsafe { local::local() }) else { return first(kernel, event) };
-    match event {
-        vector if vector < trap::FIRST_INTERRUPT => exception(kernel, local, vector, error, address),
-        vector => interrupt(kernel, local, vector),
-    }
-    local.load(kernel);
+unsafe fn opened() -> Option<(&'static Kernel<Hw>, &'static mut Local)> {
+    // SAFETY: the caller's promise.
+    Some((kernel()?, unsafe { local::local()? }))
 }
 
-/// A system call: a guest's or a thread's own.
-#[inline(always)]
-pub(crate) fn syscall(kernel: &'static Kernel<Hw>, local: &mut Local) {
+/// Every `syscall`: a guest's, or a thread's own.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_syscall() {
+    // SAFETY: once per entry.
+    let Some((kernel, local)) = (unsafe { opened() }) else { return selftest::entered(trap::SYSCALL, 0, 0) };
     if guest::inside() {
         kernel.step(&mut local.cpu, Event::GuestCall);
         local.load(kernel);
@@ -46,14 +48,15 @@ pub(crate) fn syscall(kernel: &'static Kernel<Hw>, local: &mut Local) {
     }
 }
 
-/// A CPU that was idle since it started: it takes its state and looks at its post.
-#[cold]
-fn first(kernel: &'static Kernel<Hw>, event: u64) {
-    crate::boot::first_entry();
-    irq::accept(kernel.hw.found, event);
-    // SAFETY: once; there was none before.
-    let Some(local) = (unsafe { local::local() }) else { return };
-    kernel.step(&mut local.cpu, Event::Post);
+/// Every other trap from user mode and every interrupt.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_entry(event: u64, error: u64, address: u64) {
+    // SAFETY: once per entry.
+    let Some((kernel, local)) = (unsafe { opened() }) else { return selftest::entered(event, error, address) };
+    match event {
+        vector if vector < trap::FIRST_INTERRUPT => exception(kernel, local, vector, error, address),
+        vector => interrupt(kernel, local, vector),
+    }
     local.load(kernel);
 }
 

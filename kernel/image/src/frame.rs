@@ -1,7 +1,7 @@
 //! A thread's registers, as the core wants them.
 
 use sal_abi::Words;
-use sal_arch_x86_64::frame::Frame as Registers;
+use sal_arch_x86_64::frame::{Frame as Registers, start};
 
 /// Length of the `syscall` instruction, in bytes.
 const SYSCALL_LENGTH: u64 = 2;
@@ -12,45 +12,39 @@ const SYSCALL_LENGTH: u64 = 2;
 pub(crate) struct Frame(pub(crate) Registers);
 
 impl sal_kernel_core::Frame for Frame {
-    #[inline(always)]
     fn operation(&self) -> u64 {
         self.0.rax
     }
 
-    #[inline(always)]
     fn argument(&self) -> u64 {
         self.0.rdi
     }
 
-    #[inline(always)]
     fn words(&self) -> Words {
         let r = &self.0;
         [r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14]
     }
 
-    #[inline(always)]
     fn set_words(&mut self, words: Words) {
         let r = &mut self.0;
         [r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14] = words;
     }
 
-    #[inline(always)]
     fn set_status(&mut self, status: i64) {
         self.0.rax = status as u64;
     }
 
-    #[inline(always)]
     fn set_badge(&mut self, badge: u64) {
         self.0.rdi = badge;
     }
 
     /// First argument in `rdi`, message page in `rsi`.
     fn start(&mut self, entry: u64, stack: u64, argument: u64, page: u64) {
-        self.0 = Registers::start(entry, stack, argument, page);
+        self.0 = start(entry, stack, argument, page);
     }
 
     fn jump(&mut self, to: u64) {
-        self.0.jump(to);
+        self.0.rip = to;
     }
 
     fn position(&self) -> [u64; 3] {

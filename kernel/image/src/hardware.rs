@@ -3,18 +3,17 @@
 
 use crate::frame::Frame;
 use crate::klog;
-use core::sync::atomic::{AtomicU64, Ordering};
 use sal_abi::x86_64::FpuState;
 use sal_abi::{Error, Op};
 use sal_arch_x86_64::arena::Region;
-use sal_arch_x86_64::format::Format;
+use sal_arch_x86_64::paging::Format;
 use sal_arch_x86_64::physmap::{self, PhysicalMemory};
 use sal_arch_x86_64::{Machine as Found, apic, fpu, irq, machine, port, time, tlb};
-use sal_kernel_core::memory::{MemoryHardware, MemoryState, memory_call};
+use sal_kernel_core::memory::{MemoryHardware, memory_call};
 use sal_kernel_core::object::{After, Args};
 use sal_kernel_core::timer::Entry;
 use sal_kernel_core::{Cpu, Hardware, Kernel};
-use sal_kernel_mem::{Access, Frame as Page, Machine, Memory, Ram, Shootdown, Slot, Space};
+use sal_kernel_mem::{Budget, Frame as Page, Machine, Memory, Ram, Shootdown, Slot, Space, Vm};
 
 /// Ports of COM1: who writes to them has taken the UART over.
 const COM1: core::ops::Range<u16> = 0x3f8..0x400;
@@ -27,6 +26,7 @@ impl Machine for Pages {
     type Format = Format;
     type Memories = Region<Slot<Memory>>;
     type Spaces = Region<Slot<Space>>;
+    type Budgets = Region<Slot<Budget>>;
 }
 
 /// The machine.
@@ -34,9 +34,6 @@ pub(crate) struct Hw {
     pub(crate) found: &'static Found,
     pub(crate) ram: PhysicalMemory,
 }
-
-/// Where a line's interrupts go first.
-static ROUTED: AtomicU64 = AtomicU64::new(0);
 
 impl Hw {
     /// A thread's FPU state, in its own frame.
@@ -48,7 +45,7 @@ impl Hw {
 impl Hardware for Hw {
     type Frame = Frame;
     type Timers = &'static mut [Entry];
-    type Vm = MemoryState<Pages>;
+    type Vm = Vm<Pages>;
 
     fn now(&self) -> u64 {
         time::now_ns()
@@ -60,6 +57,11 @@ impl Hardware for Hw {
             Shootdown::Page(address) => tlb::flush_page(address),
             Shootdown::All => tlb::flush_space(),
         }
+    }
+
+    fn save_fpu(&self, state: u32) {
+        // SAFETY: the frame of a thread that this CPU still has: nobody else uses it.
+        unsafe { fpu::save(&mut *self.fpu_state(state)) }
     }
 
     fn interrupt_cpu(&self, cpu: usize) {
@@ -80,38 +82,24 @@ impl Hardware for Hw {
         memory_call(kernel, cpu, op, args)
     }
 
-    /// A line that doesn't exist stays closed: the capability for it is worth nothing.
+    /// A line comes to the CPU that opened it last. One that doesn't exist stays closed: the capability for it is worth nothing.
     fn set_line(&self, line: u32, open: bool) {
-        if !open {
-            let _ = irq::mask(self.found, line);
-            return;
-        }
-        let bit = 1u64 << (line % 64);
-        if ROUTED.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            let _ = irq::route(self.found, line, apic::id());
-        }
-        let _ = irq::unmask(self.found, line);
+        let _ = if open { irq::unmask(self.found, line, apic::id()) } else { irq::mask(self.found, line) };
     }
 }
 
 impl MemoryHardware for Hw {
     type Pages = Pages;
 
-    fn walk(&self, root: u32, address: u64, access: Access) -> Option<(u32, usize)> {
-        let (frame, at) =
-            sal_kernel_mem::walk::translate::<PhysicalMemory, Format>(&self.ram, Page(root), address, access)?;
-        Some((frame.0, at))
-    }
-
-    fn copy(&self, from: (u32, usize), to: (u32, usize), length: usize) {
-        self.ram.copy((Page(from.0), from.1), (Page(to.0), to.1), length);
+    fn ram(&self) -> &PhysicalMemory {
+        &self.ram
     }
 
     fn port_in(&self, port: u16, width: u64) -> Option<u64> {
         match width {
-            1 => Some(port::in8(port) as u64),
-            2 => Some(port::in16(port) as u64),
-            4 => Some(port::in32(port) as u64),
+            1 => Some(port::read::<u8>(port).into()),
+            2 => Some(port::read::<u16>(port).into()),
+            4 => Some(port::read::<u32>(port).into()),
             _ => None,
         }
     }
@@ -121,20 +109,12 @@ impl MemoryHardware for Hw {
             klog::quiet();
         }
         match width {
-            1 => port::out8(port, value as u8),
-            2 => port::out16(port, value as u16),
-            4 => port::out32(port, value as u32),
+            1 => port::write::<u8>(port, value as u8),
+            2 => port::write::<u16>(port, value as u16),
+            4 => port::write::<u32>(port, value as u32),
             _ => return None,
         }
         Some(())
-    }
-
-    fn read_bytes(&self, from: (u32, usize), bytes: &mut [u8]) {
-        self.ram.load(Page(from.0), from.1, bytes);
-    }
-
-    fn write_bytes(&self, to: (u32, usize), bytes: &[u8]) {
-        self.ram.store(Page(to.0), to.1, bytes);
     }
 
     fn log(&self, bytes: &[u8]) {
@@ -151,32 +131,25 @@ impl MemoryHardware for Hw {
     }
 
     fn fpu(&self, page: u32, state: u32, load: bool) {
-        let (shown, own) = (physmap::address(Page(page)) as *mut sal_abi::MessagePage, self.fpu_state(state));
+        let page = physmap::address(Page(page)) as *mut sal_abi::MessagePage;
         // SAFETY: both frames belong to the running thread: the message page is pinned, the state frame is the kernel's and used by
         // this CPU alone. What user mode wrote is copied first and sanitised where it can't be written any more.
         unsafe {
+            let (shown, own) = (&raw mut (*page).fpu, self.fpu_state(state));
             if load {
-                core::ptr::copy_nonoverlapping(
-                    (&raw const (*shown).fpu).cast::<u8>(),
-                    own.cast::<u8>(),
-                    size_of::<FpuState>(),
-                );
+                own.copy_from_nonoverlapping(shown, 1);
                 fpu::sanitise(&mut *own, fpu::components());
                 fpu::restore(&*own);
             } else {
                 fpu::save(&mut *own);
-                core::ptr::copy_nonoverlapping(
-                    own.cast::<u8>(),
-                    (&raw mut (*shown).fpu).cast::<u8>(),
-                    size_of::<FpuState>(),
-                );
+                shown.copy_from_nonoverlapping(own, 1);
             }
         }
     }
 
     fn fpu_start(&self, state: u32) {
         // SAFETY: a fresh frame of the kernel's that nobody else uses yet.
-        unsafe { self.fpu_state(state).write(fpu::initial()) }
+        unsafe { self.fpu_state(state).copy_from_nonoverlapping(&fpu::INITIAL, 1) }
     }
 
     fn ticks(&self) -> (u64, u64) {

@@ -12,8 +12,9 @@ use sal_abi::x86_64::Exit;
 use sal_arch_x86_64::frame::Frame as Registers;
 use sal_arch_x86_64::physmap;
 use sal_arch_x86_64::{fpu, guest, percpu, time, tlb, trap};
-use sal_kernel_core::cpu::CPUS;
-use sal_kernel_core::threads::NONE;
+use sal_kernel_core::cpu::{CPUS, LEFT_STATE, NO_STATE};
+use sal_kernel_core::threads::{Hold, NONE};
+use sal_kernel_core::timer::Entry;
 use sal_kernel_core::{Cpu, Kernel};
 use sal_kernel_mem::Frame as Page;
 
@@ -23,25 +24,27 @@ pub(crate) struct Local {
     /// The thread whose state the machine has loaded, and the frame that its registers are saved to.
     thread: u32,
     frame: *mut Registers,
+    /// Number of the root's frame; 0: none of a thread's.
     root: u64,
-    /// The state frame of whose FPU state the registers hold; 0: the initial state.
-    fpu: u32,
     /// When the timer is set to.
     timer: u64,
 }
 
 struct Locals([UnsafeCell<Option<Local>>; CPUS]);
-// SAFETY: each CPU reaches its own entry only, by its number.
+// SAFETY: each CPU reaches its own entry only, by its number; the boot CPU makes them before.
 unsafe impl Sync for Locals {}
 static LOCALS: Locals = Locals([const { UnsafeCell::new(None) }; CPUS]);
 
-/// Gives this CPU its state.
-pub(crate) fn init(cpu: Cpu<Hw>) {
-    let local = Local { cpu, thread: NONE, frame: null_mut(), root: tlb::root(), fpu: 0, timer: u64::MAX };
-    if let Some(place) = LOCALS.0.get(percpu::index()) {
-        // SAFETY: this CPU's own entry, before it takes its first trap.
-        unsafe { *place.get() = Some(local) };
-    }
+/// Gives a CPU its state.
+///
+/// # Safety
+/// Once per CPU, while none looks at its state.
+#[inline(never)]
+pub(crate) unsafe fn init(hold: Hold, timers: &'static mut [Entry]) {
+    let Some(place) = LOCALS.0.get(hold.cpu() as usize) else { return };
+    let cpu = Cpu::new(hold, timers);
+    // SAFETY: the caller's promise.
+    unsafe { *place.get() = Some(Local { cpu, thread: NONE, frame: null_mut(), root: 0, timer: u64::MAX }) };
 }
 
 /// This CPU's state.
@@ -81,7 +84,7 @@ impl Local {
                 let guest = t.in_guest.then_some((t.page, t.guest_root));
                 let frame = (&raw mut t.frame.0).cast();
                 // The slot may be a new thread's since: its FPU state tells.
-                if current != self.thread || frame != self.frame || fpu != self.fpu {
+                if current != self.thread || frame != self.frame || fpu != self.cpu.fpu {
                     self.switch(kernel, current, frame, fpu);
                 }
                 match guest {
@@ -111,7 +114,7 @@ impl Local {
     #[inline(always)]
     fn switch(&mut self, kernel: &Kernel<Hw>, thread: u32, frame: *mut Registers, fpu_page: u32) {
         (self.thread, self.frame) = (thread, frame);
-        if self.fpu != fpu_page {
+        if self.cpu.fpu != fpu_page {
             self.switch_fpu(kernel, fpu_page);
         }
         // SAFETY: no guest runs here; the frame lies in the thread's slot, which stays, and is this CPU's while the thread is.
@@ -124,15 +127,15 @@ impl Local {
         // SAFETY: state frames are the kernel's: user mode can't write to them, and this CPU alone uses those of its threads. One that
         // was freed just now is in quarantine until this CPU has left the kernel.
         unsafe {
-            if self.fpu != 0 {
-                fpu::save(&mut *kernel.hw.fpu_state(self.fpu));
+            if !matches!(self.cpu.fpu, NO_STATE | LEFT_STATE) {
+                fpu::save(&mut *kernel.hw.fpu_state(self.cpu.fpu));
             }
             match to {
-                0 => fpu::restore(&fpu::initial()),
+                NO_STATE => fpu::restore(&fpu::INITIAL),
                 page => fpu::restore(&*kernel.hw.fpu_state(page)),
             }
         }
-        self.fpu = to;
+        self.cpu.fpu = to;
     }
 
     /// Runs the current thread's guest.
@@ -146,15 +149,15 @@ impl Local {
             return;
         }
         // A segment base outside the guest half: the general protection fault that the processor would raise.
-        kernel.guest_refused(&mut self.cpu, Exit::Exception, [13, 0, 0]);
+        kernel.guest_exit(&mut self.cpu, Exit::Exception, [13, 0, 0]);
         let root = kernel.threads.own_ref(&self.cpu.hold, self.cpu.current).map_or(self.root, |t| t.root);
         self.load_root(kernel, root);
     }
 
     fn idle(&mut self, kernel: &Kernel<Hw>) {
         (self.thread, self.frame) = (NONE, null_mut());
-        if self.fpu != 0 {
-            self.switch_fpu(kernel, 0);
+        if self.cpu.fpu != NO_STATE {
+            self.switch_fpu(kernel, NO_STATE);
         }
         // SAFETY: no guest runs here.
         unsafe { trap::set_current(null_mut()) };

@@ -17,8 +17,6 @@ fn main() {}
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
-mod bug;
-#[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
 mod frame;

@@ -1,8 +1,8 @@
 //! Starts the root task from the boot image: the only program that the kernel loads.
 
 use crate::hardware::{Hw, Pages};
+use arrayvec::ArrayVec;
 use core::fmt;
-use core::mem::offset_of;
 use sal_abi::boot::{self, Grant, STARTUP_MAGIC, Startup, THREAD_AREA};
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
 use sal_abi::{Handle, PAGE, Rights};
@@ -10,11 +10,11 @@ use sal_arch_x86_64::bootinfo::Span;
 use sal_arch_x86_64::{Machine, cpu, layout, time};
 use sal_bootimage::{Image, Program, Segment};
 use sal_kernel_core::create::NewThread;
-use sal_kernel_core::memory::MemoryState;
 use sal_kernel_core::registry::Registry;
 use sal_kernel_core::table::{Cap, Kind};
 use sal_kernel_core::{Cpu, Kernel};
 use sal_kernel_mem::{BudgetId, Cache, Frame, Kind as MemoryKind, MapRequest, MemoryId, SpaceId, SpaceKind, Vm};
+use spin::Mutex;
 
 /// The root task's priority: above everything.
 const PRIORITY: u8 = 255;
@@ -59,7 +59,7 @@ impl fmt::Display for NoRoot {
 
 /// Everything at hand while the root task is made.
 struct Maker<'a> {
-    registry: &'a mut Registry<MemoryState<Pages>>,
+    registry: &'a mut Registry<Vm<Pages>>,
     budget: BudgetId,
     space: SpaceId,
 }
@@ -68,7 +68,7 @@ type Made<T> = Result<T, NoRoot>;
 
 impl Maker<'_> {
     fn vm(&mut self) -> &mut Vm<Pages> {
-        &mut self.registry.vm.vm
+        &mut self.registry.vm
     }
 
     fn memory(&mut self, kind: MemoryKind, length: u64) -> Made<MemoryId> {
@@ -80,17 +80,15 @@ impl Maker<'_> {
     fn map(&mut self, memory: MemoryId, offset: u64, address: u64, length: u64, rights: Rights) -> Made<()> {
         let length = length.next_multiple_of(PAGE);
         let request = MapRequest { address, length, rights, lower: (memory, offset), upper: None };
-        let state = &mut self.registry.vm;
-        let mapped = state.vm.map(&mut state.budgets, self.space, &request);
+        let mapped = self.registry.vm.map(self.space, &request);
         mapped.map_err(|e| NoRoot::Kernel("a mapping", e.into()))
     }
 
     fn write(&mut self, memory: MemoryId, offset: u64, bytes: &[u8]) -> Made<()> {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
-            let state = &mut self.registry.vm;
-            let wrote = state.vm.memory_write(&mut state.budgets, memory, offset + done as u64, rest);
-            done += wrote.map_err(|e| NoRoot::Kernel("its data", e.into()))?.bytes as usize;
+            let wrote = self.registry.vm.memory_write(memory, offset + done as u64, rest);
+            done += wrote.map_err(|e| NoRoot::Kernel("its data", e.into()))? as usize;
         }
         Ok(())
     }
@@ -137,22 +135,24 @@ pub(crate) fn start(kernel: &Kernel<Hw>, cpu: &mut Cpu<Hw>, found: &Machine, cpu
     let span = found.boot.module.ok_or(NoRoot::NoImage)?;
     let (program, offset) = program(span)?;
     let mut registry = kernel.registry.lock();
-    let frames = registry.vm.vm.frames().available();
-    let budget = BudgetId(registry.vm.budgets.first());
-    let space = make_space(&mut registry, budget)?;
+    let frames = registry.vm.frames().available();
+    let budget =
+        registry.vm.budget_create(BudgetId::NONE, frames).map_err(|e| NoRoot::Kernel("its budget", e.into()))?;
+    let space = registry.vm.space_create(budget, SpaceKind::Native);
+    let space = space.map_err(|e| NoRoot::Kernel("its space", e.into()))?;
     let mut maker = Maker { registry: &mut registry, budget, space };
     let memories = maker.image(&program, span, offset, found.boot.cmdline.as_bytes())?;
     maker.area()?;
     let process = kernel.new_process(&mut registry, space.word(), [0, 0]);
     let process = process.map_err(|e| NoRoot::Kernel("its process", e))?;
-    registry.vm.add_space(space);
-    let caps = caps(process.raw(), space, budget, memories);
-    let page = Maker { registry: &mut registry, budget, space }.startup(program.span, cpus)?;
-    for (n, (name, kind, object, address)) in caps.into_iter().enumerate() {
+    let caps = caps(process.word(), space, budget, memories);
+    let mut grants = ArrayVec::<Grant, { boot::ROOT_GRANTS.len() }>::new();
+    for (name, kind, object, address) in caps {
         let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
         let handle = kernel.endow(&mut registry, process.index(), cap).map_err(|e| NoRoot::Kernel(name, e))?;
-        Maker { registry: &mut registry, budget, space }.grant(page, n, &grant(name, handle, address))?;
+        grants.push(grant(name, handle, address));
     }
+    Maker { registry: &mut registry, budget, space }.startup(program.span, cpus, &grants)?;
     let new = first_thread(&mut registry, (budget, space), process.index(), program.entry)?;
     let thread = kernel.new_thread(&mut registry, &new, cpu.number()).map_err(|e| NoRoot::Kernel("its thread", e))?;
     drop(registry);
@@ -169,13 +169,6 @@ fn program(span: Span) -> Made<(Program<'static>, u64)> {
     Ok((image.program("root").map_err(NoRoot::Image)?, module.offset))
 }
 
-#[inline(never)]
-fn make_space(registry: &mut Registry<MemoryState<Pages>>, budget: BudgetId) -> Made<SpaceId> {
-    let state = &mut registry.vm;
-    let space = state.vm.space_create(&mut state.budgets, budget, SpaceKind::Native);
-    space.map_err(|e| NoRoot::Kernel("its space", e.into()))
-}
-
 /// Name, kind, object and address of what the root task is given: `sal_abi::boot::ROOT_GRANTS`.
 type Given = (&'static str, Kind, u64, u64);
 
@@ -184,7 +177,7 @@ fn caps(process: u64, space: SpaceId, budget: BudgetId, memories: [MemoryId; 2])
     [
         ("self", Kind::Process, process, 0),
         ("space", Kind::Space, space.word(), 0),
-        ("budget", Kind::Budget, budget.0, 0),
+        ("budget", Kind::Budget, budget.word(), 0),
         ("log", Kind::Log, 0, 0),
         ("ports", Kind::IoPorts, PORTS << 32, 0),
         ("interrupts", Kind::Interrupt, LINES << 32, 0),
@@ -195,16 +188,15 @@ fn caps(process: u64, space: SpaceId, budget: BudgetId, memories: [MemoryId; 2])
 
 #[inline(never)]
 fn first_thread(
-    registry: &mut Registry<MemoryState<Pages>>,
+    registry: &mut Registry<Vm<Pages>>,
     (budget, space): (BudgetId, SpaceId),
     process: u32,
     entry: u64,
 ) -> Made<NewThread> {
-    let state = &mut registry.vm;
     let page_address = AREA_AT + boot::AREA_MESSAGE_PAGE;
-    let pinned = state.vm.pin(&mut state.budgets, budget, space, page_address);
-    let (page, _) = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
-    let root = state.vm.space(space).map_or(0, |s| s.root().0 as u64);
+    let pinned = registry.vm.pin(budget, space, page_address);
+    let page = pinned.map_err(|e| NoRoot::Kernel("its message page", e.into()))?;
+    let root = registry.vm.space(space).map_or(0, |s| s.root().0 as u64);
     Ok(NewThread {
         process,
         entry: IMAGE_AT + entry,
@@ -236,40 +228,42 @@ impl Maker<'_> {
         Ok([image, text])
     }
 
-    /// The start-up page, without grants. Written field by field: a page on the stack is much for the kernel.
+    /// The start-up page.
     #[inline(never)]
-    fn startup(&mut self, span: u64, cpus: usize) -> Made<MemoryId> {
-        let (rate, zero) = time::tsc_rate();
-        let count = boot::ROOT_GRANTS.len() as u64;
-        let fields = [
-            (offset_of!(Startup, magic), STARTUP_MAGIC),
-            (offset_of!(Startup, version), sal_abi::VERSION as u64 | count << 32),
-            (offset_of!(Startup, incarnation), 1),
-            (offset_of!(Startup, image), IMAGE_AT),
-            (offset_of!(Startup, free_start), FREE_AT.max(IMAGE_AT + span)),
-            (offset_of!(Startup, free_end), NATIVE_END),
-            (offset_of!(Startup, ticks_per_us), rate / 1_000_000),
-            (offset_of!(Startup, tick_zero), zero),
-            (offset_of!(Startup, cpus), cpus as u64),
-        ];
+    fn startup(&mut self, span: u64, cpus: usize, grants: &[Grant]) -> Made<()> {
+        let mut startup = STARTUP.lock();
+        (startup.ticks_per_us, startup.tick_zero) = (time::tsc_rate().0 / 1_000_000, time::tsc_rate().1);
+        startup.free_start = FREE_AT.max(IMAGE_AT + span);
+        startup.cpus = cpus as u64;
+        startup.entropy = [(); 4].map(|()| cpu::random());
+        startup.count = grants.len() as u32;
+        startup.grants.iter_mut().zip(grants).for_each(|(place, grant)| *place = *grant);
         let page = self.memory(MemoryKind::ZeroFill, PAGE)?;
-        for (offset, value) in fields {
-            self.write(page, offset as u64, &value.to_le_bytes())?;
-        }
-        for n in 0..4 {
-            self.write(page, (offset_of!(Startup, entropy) + n * 8) as u64, &cpu::random().to_le_bytes())?;
-        }
-        self.map(page, 0, STARTUP_AT, PAGE, Rights::READ)?;
-        Ok(page)
+        self.write(page, 0, bytes_of(&startup))?;
+        self.map(page, 0, STARTUP_AT, PAGE, Rights::READ)
     }
+}
 
-    /// Grant number `n` of the start-up page.
-    fn grant(&mut self, page: MemoryId, n: usize, grant: &Grant) -> Made<()> {
-        let at = (offset_of!(Startup, grants) + n * size_of::<Grant>()) as u64;
-        self.write(page, at + offset_of!(Grant, name) as u64, &grant.name)?;
-        self.write(page, at + offset_of!(Grant, handle) as u64, &grant.handle.0.to_le_bytes())?;
-        self.write(page, at + offset_of!(Grant, address) as u64, &grant.address.to_le_bytes())
-    }
+/// The start-up page as it is made: much for the kernel's stack.
+static STARTUP: Mutex<Startup> = Mutex::new(Startup {
+    magic: STARTUP_MAGIC,
+    version: sal_abi::VERSION,
+    count: 0,
+    incarnation: 1,
+    image: IMAGE_AT,
+    free_start: FREE_AT,
+    free_end: NATIVE_END,
+    ticks_per_us: 0,
+    tick_zero: 0,
+    cpus: 0,
+    entropy: [0; 4],
+    grants: [Grant { name: [0; 24], handle: Handle::NONE, address: 0 }; boot::GRANTS],
+});
+
+#[allow(unsafe_code)]
+fn bytes_of(startup: &Startup) -> &[u8] {
+    // SAFETY: words and bytes, without padding.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(startup).cast(), size_of::<Startup>()) }
 }
 
 fn grant(name: &str, handle: Handle, address: u64) -> Grant {

@@ -2,6 +2,7 @@
 //!
 //! A slot whose generation is spent is not used again, so an old id never names a new object.
 
+use crate::{Error, Frame, Frames, Ram, Use};
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -78,32 +79,28 @@ pub struct Slot<T> {
     generation: u32,
     /// Next free slot + 1 while empty, 0 ends the list.
     next: u32,
+    /// Who names the object, besides other objects: the owner counts.
+    names: u32,
     value: Option<T>,
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Slot { generation: 1, next: 0, value: None }
+        Slot { generation: 1, next: 0, names: 0, value: None }
     }
 }
 
 /// Where slots live: on the target a region that grows by frames, in tests a vector.
 pub trait Store<S> {
     /// How many slots there are.
-    fn len(&self) -> u32;
-    /// Are there none?
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
+    fn count(&self) -> u32;
     /// One slot.
     fn get(&self, index: u32) -> Option<&S>;
     /// One slot.
     fn get_mut(&mut self, index: u32) -> Option<&mut S>;
-    /// Does another slot need a frame first? Then the owner calls [`Store::grow`].
-    fn is_full(&self) -> bool;
     /// Takes a zeroed frame as room for more slots; `false` if the region is at its end (the frame stays the caller's).
-    fn grow(&mut self, frame: crate::Frame) -> bool;
-    /// Adds one slot in the room that there is; `false` if it is full.
+    fn grow(&mut self, frame: Frame) -> bool;
+    /// Adds one slot in the room that there is; `false` if it is full: the owner calls [`Store::grow`] then.
     fn push(&mut self, slot: S) -> bool;
 }
 
@@ -111,83 +108,91 @@ pub trait Store<S> {
 #[derive(Clone, Debug)]
 pub struct Arena<T, S> {
     store: S,
+    /// First free slot + 1, or 0.
     free: u32,
-    live: u32,
     kind: PhantomData<T>,
 }
 
 impl<T, S: Store<Slot<T>>> Arena<T, S> {
     /// An empty arena in an empty store.
     pub const fn new(store: S) -> Self {
-        Arena { store, free: 0, live: 0, kind: PhantomData }
+        Arena { store, free: 0, kind: PhantomData }
     }
 
-    /// Objects in use.
-    pub fn live(&self) -> u32 {
-        self.live
-    }
-
-    /// Would the next [`Arena::insert`] need a frame?
-    pub(crate) fn needs_frame(&self) -> bool {
-        self.free == 0 && self.store.is_full()
-    }
-
-    /// Gives the store a frame.
-    pub(crate) fn grow(&mut self, frame: crate::Frame) -> bool {
-        self.store.grow(frame)
-    }
-
-    /// The object of that name.
-    #[inline]
-    pub fn get(&self, id: Id<T>) -> Option<&T> {
-        match self.store.get(id.index()) {
-            Some(slot) if slot.generation == id.generation() => slot.value.as_ref(),
-            _ => None,
-        }
-    }
-
-    /// The object of that name.
-    #[inline]
-    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        match self.store.get_mut(id.index()) {
-            Some(slot) if slot.generation == id.generation() => slot.value.as_mut(),
-            _ => None,
-        }
-    }
-
-    /// Puts an object in a slot; `None` when there is none.
-    pub(crate) fn insert(&mut self, value: T) -> Option<Id<T>> {
-        let index = if self.free != 0 {
-            self.free - 1
-        } else {
-            let index = self.store.len();
-            if !self.store.push(Slot::default()) {
-                return None;
-            }
-            index
-        };
-        let slot = self.store.get_mut(index)?;
+    /// Sees to it that the next [`Arena::insert`] finds a slot. The frames are the kernel's own, not charged.
+    pub(crate) fn make_room<R: Ram>(&mut self, ram: &R, frames: &mut Frames) -> Result<(), Error> {
         if self.free != 0 {
-            self.free = slot.next;
+            return Ok(());
         }
-        slot.value = Some(value);
-        self.live += 1;
-        Some(Id::new(slot.generation, index))
+        if !self.store.push(Slot::default()) {
+            let frame = frames.take(ram, Use::Kernel)?;
+            ram.zero(frame);
+            if !self.store.grow(frame) {
+                frames.release(ram, frame);
+                return Err(Error::Full);
+            }
+            if !self.store.push(Slot::default()) {
+                return Err(Error::Full);
+            }
+        }
+        self.free = self.store.count();
+        Ok(())
+    }
+
+    fn slot(&self, id: Id<T>) -> Option<&Slot<T>> {
+        self.store.get(id.index()).filter(|slot| slot.generation == id.generation())
+    }
+
+    fn slot_mut(&mut self, id: Id<T>) -> Option<&mut Slot<T>> {
+        self.store.get_mut(id.index()).filter(|slot| slot.generation == id.generation())
+    }
+
+    /// The object of that name.
+    pub fn get(&self, id: Id<T>) -> Option<&T> {
+        self.slot(id)?.value.as_ref()
+    }
+
+    /// The object of that name.
+    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        self.slot_mut(id)?.value.as_mut()
+    }
+
+    /// Does somebody name it?
+    pub(crate) fn is_named(&self, id: Id<T>) -> bool {
+        self.slot(id).is_some_and(|slot| slot.names != 0)
+    }
+
+    /// Somebody more names it.
+    pub(crate) fn add_name(&mut self, id: Id<T>) {
+        if let Some(slot) = self.slot_mut(id) {
+            slot.names += 1;
+        }
+    }
+
+    /// Somebody fewer names it. -> was that the last one?
+    pub(crate) fn drop_name(&mut self, id: Id<T>) -> bool {
+        let Some(slot) = self.slot_mut(id) else { return false };
+        slot.names = slot.names.saturating_sub(1);
+        slot.names == 0
+    }
+
+    /// Puts an object in the slot that [`Arena::make_room`] has found.
+    pub(crate) fn insert(&mut self, value: T) -> Result<Id<T>, Error> {
+        let index = self.free.checked_sub(1).ok_or(Error::Full)?;
+        let slot = self.store.get_mut(index).ok_or(Error::Full)?;
+        self.free = slot.next;
+        (slot.names, slot.value) = (0, Some(value));
+        Ok(Id::new(slot.generation, index))
     }
 
     /// Takes an object out; its id is stale from now on.
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         let free = self.free;
-        let slot = self.store.get_mut(id.index())?;
-        if slot.generation != id.generation() {
-            return None;
-        }
+        let slot = self.slot_mut(id)?;
         let value = slot.value.take()?;
-        self.live -= 1;
         // At its last generation a slot retires.
         if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = next;
-            slot.next = free;
+            (slot.generation, slot.next) = (next, free);
             self.free = id.index() + 1;
         }
         Some(value)
@@ -196,7 +201,7 @@ impl<T, S: Store<Slot<T>>> Arena<T, S> {
     /// The ids in use, for checks.
     #[cfg(any(test, feature = "emulated"))]
     pub(crate) fn ids(&self) -> std::vec::Vec<Id<T>> {
-        (0..self.store.len())
+        (0..self.store.count())
             .filter_map(|i| {
                 let slot = self.store.get(i)?;
                 slot.value.as_ref().map(|_| Id::new(slot.generation, i))

@@ -1,8 +1,8 @@
 //! An emulated machine for host tests: RAM in a vector, a page format of its own, stores in vectors.
 
 use crate::{
-    Budget, BudgetId, Cache, Charge, Decoded, ENTRIES, Error, Frame, FrameRange, Layout, Leaf, Machine, Memory, PAGE,
-    PageFormat, Ram, Slot, Space, Store, Vm, Who, Window,
+    Budget, Cache, Decoded, ENTRIES, Frame, FrameRange, Layout, Leaf, Machine, Memory, PAGE, PageFormat, Ram, Slot,
+    Space, Store, Vm, Who, Window,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use sal_abi::Rights;
@@ -140,7 +140,7 @@ impl<S> Default for VecStore<S> {
 }
 
 impl<S> Store<S> for VecStore<S> {
-    fn len(&self) -> u32 {
+    fn count(&self) -> u32 {
         self.slots.len() as u32
     }
 
@@ -152,17 +152,13 @@ impl<S> Store<S> for VecStore<S> {
         self.slots.get_mut(index as usize)
     }
 
-    fn is_full(&self) -> bool {
-        self.slots.len() >= self.room
-    }
-
     fn grow(&mut self, _: Frame) -> bool {
         self.room += 16;
         true
     }
 
     fn push(&mut self, slot: S) -> bool {
-        if self.is_full() {
+        if self.slots.len() >= self.room {
             return false;
         }
         self.slots.push(slot);
@@ -179,22 +175,7 @@ impl Machine for Emulated {
     type Format = ToyFormat;
     type Memories = VecStore<Slot<Memory>>;
     type Spaces = VecStore<Slot<Space>>;
-}
-
-/// Budgets in a vector, by number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Budgets(pub Vec<Budget>);
-
-impl Charge for Budgets {
-    fn charge(&mut self, budget: BudgetId, frames: u64) -> Result<(), Error> {
-        self.0.get_mut(budget.0 as usize).ok_or(Error::NoBudget)?.charge(frames)
-    }
-
-    fn refund(&mut self, budget: BudgetId, frames: u64) {
-        let budget = self.0.get_mut(budget.0 as usize).expect("a budget outlives its charges");
-        assert!(budget.used >= frames, "refund of more than was charged");
-        budget.refund(frames);
-    }
+    type Budgets = VecStore<Slot<Budget>>;
 }
 
 /// Guest half and native window as on x86_64.
@@ -217,7 +198,7 @@ pub fn machine(frames: u32) -> Vm<Emulated> {
     let kernel = Leaf { frame: Frame(0), rights: Rights::READ, who: Who::Kernel, cache: Cache::Normal };
     ram.write(TEMPLATE, ENTRIES - 1, ToyFormat::leaf(kernel));
     let map = [FrameRange { start: 4, end: frames }];
-    let stores = (VecStore::default(), VecStore::default());
+    let stores = (VecStore::default(), VecStore::default(), VecStore::default());
     Vm::new(ram, &map, stores, LAYOUT, TEMPLATE).expect("room for the metadata")
 }
 

@@ -30,17 +30,10 @@ pub enum Use {
 
 impl Use {
     #[inline(always)]
-    const fn from_number(n: u64) -> Use {
-        match n {
-            1 => Use::Free,
-            2 => Use::Quarantined,
-            3 => Use::Data,
-            4 => Use::Table,
-            5 => Use::Node,
-            6 => Use::Records,
-            7 => Use::Kernel,
-            _ => Use::Unmanaged,
-        }
+    fn from_number(n: u64) -> Use {
+        use Use::*;
+        const ALL: [Use; 8] = [Unmanaged, Free, Quarantined, Data, Table, Node, Records, Kernel];
+        ALL.get(n as usize).copied().unwrap_or(Unmanaged)
     }
 }
 
@@ -124,13 +117,11 @@ impl Frames {
     }
 
     /// Frames that can be taken now.
-    #[inline]
     pub fn available(&self) -> u64 {
         self.free.count + self.uncarved
     }
 
     /// Frames in quarantine.
-    #[inline]
     pub fn quarantined(&self) -> u64 {
         self.fresh.count + self.waiting.count
     }
@@ -182,17 +173,15 @@ impl Frames {
     /// One more.
     #[inline(always)]
     pub(crate) fn count_up<R: Ram>(&self, ram: &R, frame: Frame) {
-        let (at, index) = self.place(frame);
-        ram.write(at, index, ram.read(at, index) + 1);
+        self.set_word(ram, frame, self.word(ram, frame) + 1);
     }
 
     /// One less. -> what is left.
     #[inline(always)]
     pub(crate) fn count_down<R: Ram>(&self, ram: &R, frame: Frame) -> u32 {
-        let (at, index) = self.place(frame);
-        let word = ram.read(at, index);
+        let word = self.word(ram, frame);
         let left = (word & COUNT_MASK).saturating_sub(1);
-        ram.write(at, index, word & !COUNT_MASK | left);
+        self.set_word(ram, frame, word & !COUNT_MASK | left);
         left as u32
     }
 
@@ -216,7 +205,6 @@ impl Frames {
     ///
     /// # Errors
     /// `NoFrames`.
-    #[inline]
     pub(crate) fn take<R: Ram>(&mut self, ram: &R, usage: Use) -> Result<Frame, Error> {
         let frame = if self.free.count != 0 { self.pop(ram) } else { self.carve()? };
         self.set_word(ram, frame, (usage as u64) << USE_SHIFT);
@@ -224,7 +212,6 @@ impl Frames {
         Ok(frame)
     }
 
-    #[inline]
     fn pop<R: Ram>(&mut self, ram: &R) -> Frame {
         let frame = self.free.head;
         self.free.head = Frame(self.word(ram, frame) as u32);
@@ -256,7 +243,6 @@ impl Frames {
     }
 
     /// See [`crate::Vm::advance`].
-    #[inline]
     pub(crate) fn advance<R: Ram>(&mut self, ram: &R) {
         if self.waiting.count != 0 {
             self.set_word(ram, self.waiting.tail, (Use::Free as u64) << USE_SHIFT | u64::from(self.free.head.0));

@@ -7,7 +7,7 @@
 
 use crate::pool::Pool;
 use crate::records::RecordRef;
-use crate::{BudgetId, Charge, Error, Frame, Ram, Use};
+use crate::{BudgetId, Error, Frame, Machine, Ram, Use};
 
 /// Pairs per frame; word 0 is their number.
 const PAIRS: usize = 255;
@@ -54,7 +54,6 @@ fn put<R: Ram>(ram: &R, node: Frame, at: usize, pair: (u64, u64)) {
 }
 
 /// How many keys are at or below `address`.
-#[inline]
 fn rank<R: Ram>(ram: &R, node: Frame, address: u64) -> usize {
     let (mut low, mut high) = (0, len(ram, node));
     while low < high {
@@ -96,7 +95,6 @@ fn shift<R: Ram>(ram: &R, from: Frame, first: usize, to: Frame) {
 }
 
 impl Index {
-    #[inline]
     fn leaf_for<R: Ram>(&self, ram: &R, address: u64) -> Option<(Frame, usize)> {
         match self.height {
             0 => None,
@@ -109,7 +107,6 @@ impl Index {
     }
 
     /// The last record that starts at or below `address`.
-    #[inline]
     pub(crate) fn at_or_below<R: Ram>(&self, ram: &R, address: u64) -> Option<(Position, RecordRef)> {
         let (leaf, branch) = self.leaf_for(ram, address)?;
         match rank(ram, leaf, address) {
@@ -146,52 +143,47 @@ impl Index {
     }
 
     /// Puts a record in; none starts at the same address.
-    pub(crate) fn insert<R: Ram, C: Charge>(
+    pub(crate) fn insert<M: Machine>(
         &mut self,
-        pool: &mut Pool<'_, R, C>,
+        pool: &mut Pool<M>,
         budget: BudgetId,
         start: u64,
         record: RecordRef,
     ) -> Result<(), Error> {
         self.make_room(pool, budget, start)?;
-        let (leaf, _) = self.leaf_for(pool.ram, start).ok_or(Error::Full)?;
-        insert_at(pool.ram, leaf, rank(pool.ram, leaf, start), (start, record.0));
+        let (leaf, _) = self.leaf_for(&pool.ram, start).ok_or(Error::Full)?;
+        insert_at(&pool.ram, leaf, rank(&pool.ram, leaf, start), (start, record.0));
         self.records += 1;
         Ok(())
     }
 
     /// Sees to it that the leaf for `start` is not full.
-    fn make_room<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        budget: BudgetId,
-        start: u64,
-    ) -> Result<(), Error> {
-        let Some((leaf, branch)) = self.leaf_for(pool.ram, start) else {
+    fn make_room<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, start: u64) -> Result<(), Error> {
+        let Some((leaf, branch)) = self.leaf_for(&pool.ram, start) else {
             pool.reserve(budget, 1)?;
             self.root = pool.take_zeroed(Use::Records)?;
             self.height = 1;
             self.frames = 1;
             return Ok(());
         };
-        if len(pool.ram, leaf) < PAIRS {
+        if len(&pool.ram, leaf) < PAIRS {
             return Ok(());
         }
-        if self.height == 2 && len(pool.ram, self.root) == PAIRS {
+        if self.height == 2 && len(&pool.ram, self.root) == PAIRS {
             return Err(Error::Full);
         }
         let new = if self.height == 1 { 2 } else { 1 };
         pool.reserve(budget, new)?;
         if self.height == 1 {
             let root = pool.take_zeroed(Use::Records)?;
-            insert_at(pool.ram, root, 0, (0, u64::from(leaf.0)));
+            insert_at(&pool.ram, root, 0, (0, u64::from(leaf.0)));
             self.root = root;
             self.height = 2;
         }
         let right = pool.take_zeroed(Use::Records)?;
         self.frames += new;
-        shift(pool.ram, leaf, PAIRS / 2, right);
-        insert_at(pool.ram, self.root, branch + 1, (key(pool.ram, right, 0), u64::from(right.0)));
+        shift(&pool.ram, leaf, PAIRS / 2, right);
+        insert_at(&pool.ram, self.root, branch + 1, (key(&pool.ram, right, 0), u64::from(right.0)));
         Ok(())
     }
 
@@ -201,13 +193,8 @@ impl Index {
     }
 
     /// Takes the record at a position out.
-    pub(crate) fn remove<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        budget: BudgetId,
-        position: Position,
-    ) {
-        remove_at(pool.ram, position.leaf, position.at);
+    pub(crate) fn remove<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, position: Position) {
+        remove_at(&pool.ram, position.leaf, position.at);
         self.records -= 1;
         if self.height == 1 {
             if self.records == 0 {
@@ -223,28 +210,28 @@ impl Index {
     }
 
     /// Merges the leaf at `branch` with its right neighbour if both are small or one is empty; a root with one leaf goes.
-    fn merge<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, budget: BudgetId, branch: usize) {
-        let leaf = Frame(value(pool.ram, self.root, branch) as u32);
-        if branch + 1 < len(pool.ram, self.root) {
-            let right = Frame(value(pool.ram, self.root, branch + 1) as u32);
-            if len(pool.ram, leaf) != 0
-                && len(pool.ram, right) != 0
-                && len(pool.ram, leaf) + len(pool.ram, right) > PAIRS / 2
+    fn merge<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, branch: usize) {
+        let leaf = Frame(value(&pool.ram, self.root, branch) as u32);
+        if branch + 1 < len(&pool.ram, self.root) {
+            let right = Frame(value(&pool.ram, self.root, branch + 1) as u32);
+            if len(&pool.ram, leaf) != 0
+                && len(&pool.ram, right) != 0
+                && len(&pool.ram, leaf) + len(&pool.ram, right) > PAIRS / 2
             {
                 return;
             }
-            shift(pool.ram, right, 0, leaf);
-            remove_at(pool.ram, self.root, branch + 1);
+            shift(&pool.ram, right, 0, leaf);
+            remove_at(&pool.ram, self.root, branch + 1);
             self.free(pool, budget, right);
         }
-        if len(pool.ram, self.root) == 1 {
+        if len(&pool.ram, self.root) == 1 {
             self.free(pool, budget, self.root);
             self.root = leaf;
             self.height = 1;
         }
     }
 
-    fn free<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, budget: BudgetId, frame: Frame) {
+    fn free<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, frame: Frame) {
         self.frames -= 1;
         pool.free(frame, budget);
     }

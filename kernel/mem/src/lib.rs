@@ -1,8 +1,8 @@
 //! Frames, page tables, memory objects and mappings as a value.
 //!
 //! [`Vm`] is the whole of it: a frame allocator, the `Memory` objects (sparse arrays of pages), the `Space` objects (page tables and
-//! mapping records). The machine comes in as [`Ram`] (words and copies of frames) and [`PageFormat`] (what a page-table word looks
-//! like), budgets as [`Charge`]; so the host tests it with an emulated machine (feature `emulated`).
+//! mapping records). Budgets pay for all of it. The machine comes in as [`Ram`] (words and copies of frames) and [`PageFormat`] (what a
+//! page-table word looks like); so the host tests it with an emulated machine (feature `emulated`).
 //!
 //! What must always hold here (`Vm::check` verifies it):
 //! - no unsafe, no allocation: everything that grows lives in frames that were charged to a budget first;
@@ -22,7 +22,7 @@
 extern crate std;
 
 mod arena;
-mod charge;
+mod budget;
 #[cfg(any(test, feature = "emulated"))]
 mod check;
 mod copy;
@@ -53,14 +53,14 @@ mod vm;
 pub mod walk;
 
 pub use arena::{Arena, Id, Slot, Store};
-pub use charge::{Budget, BudgetId, Charge};
+pub use budget::{Budget, BudgetId};
+pub use copy::Side;
 pub use error::Error;
 pub use fault::{Access, Outcome, PagerAsk};
 pub use format::{Cache, Decoded, Leaf, PageFormat, Who};
 pub use frames::{FrameRange, Frames, MAX_RANGES, Use};
 pub use map::MapRequest;
-pub use memory::{Kind, Memory, MemoryId, MemoryInfo};
+pub use memory::{Kind, Memory, MemoryId};
 pub use ram::{ENTRIES, Frame, PAGE, Ram};
-pub use space::{Layout, Space, SpaceId, SpaceInfo, SpaceKind, Window};
-pub use supply::SupplyMode;
-pub use vm::{Done, Machine, Progress, Shootdown, Vm, WORK};
+pub use space::{Layout, Space, SpaceId, SpaceKind, Window};
+pub use vm::{Machine, Object, Shootdown, Vm, WORK};

@@ -2,12 +2,11 @@
 
 use crate::index::Position;
 use crate::memory::Layered;
-use crate::pool::Pool;
 use crate::reach::{displacement, next_field, previous_field};
 use crate::records::{Field, Record, RecordRef};
 use crate::space::aligned;
 use crate::tables::Sweep;
-use crate::{Charge, Done, Error, Kind, Machine, MemoryId, PAGE, Shootdown, Space, SpaceId, Vm, WORK, radix};
+use crate::{Error, Kind, Machine, MemoryId, PAGE, SpaceId, Vm, WORK, radix};
 use sal_abi::Rights;
 
 /// What is to be mapped.
@@ -40,12 +39,12 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `BadArgument`: alignment, range, rights, or an upper memory that isn't zero-fill or is the lower one. `Occupied`: something is mapped in the range.
     /// `NoBudget`, `NoFrames`, `Full` (16,000 or more mappings), `Stale`.
-    pub fn map<C: Charge>(&mut self, charge: &mut C, id: SpaceId, request: &MapRequest) -> Result<(), Error> {
+    pub fn map(&mut self, id: SpaceId, request: &MapRequest) -> Result<(), Error> {
         let record = self.check_map(id, request)?;
-        if self.extend(charge, id, &record)? {
+        if self.extend(id, &record)? {
             return Ok(());
         }
-        let at = self.new_record(charge, id, &record)?;
+        let at = self.new_record(id, &record)?;
         self.link(at, record.lower);
         self.link(at, record.upper);
         Ok(())
@@ -65,7 +64,7 @@ impl<M: Machine> Vm<M> {
             return Err(Error::BadArgument);
         }
         let end = address + length;
-        if space.find_from(&self.ram, address).is_some_and(|(_, at)| at.get(&self.ram, Field::Start) < end) {
+        if space.find_from(&self.pool.ram, address).is_some_and(|(_, at)| at.get(&self.pool.ram, Field::Start) < end) {
             return Err(Error::Occupied);
         }
         let (lower, lower_offset) = request.lower;
@@ -81,38 +80,33 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Joins a new mapping to the one before it, if it continues it.
-    fn extend<C: Charge>(&mut self, charge: &mut C, id: SpaceId, record: &Record) -> Result<bool, Error> {
+    fn extend(&mut self, id: SpaceId, record: &Record) -> Result<bool, Error> {
         let space = self.spaces.get(id).ok_or(Error::Stale)?;
-        let Some((_, before)) = space.index.at_or_below(&self.ram, record.start) else {
-            return Ok(false);
-        };
-        if !Record::load(&self.ram, before).continues_in(record) {
+        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, record.start) else { return Ok(false) };
+        if !Record::load(&self.pool.ram, before).continues_in(record) {
             return Ok(false);
         }
-        before.set(&self.ram, Field::End, record.end);
-        self.join_at(charge, id, record.end);
+        before.set(&self.pool.ram, Field::End, record.end);
+        self.join_at(id, record.end);
         Ok(true)
     }
 
     /// Makes a record and puts it in its space's index; all or nothing.
-    fn new_record<C: Charge>(&mut self, charge: &mut C, id: SpaceId, record: &Record) -> Result<RecordRef, Error> {
+    fn new_record(&mut self, id: SpaceId, record: &Record) -> Result<RecordRef, Error> {
         let space = self.spaces.get_mut(id).ok_or(Error::Stale)?;
-        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
-        let at = space.slab.take(&mut pool, space.budget)?;
-        if let Err(e) = space.index.insert(&mut pool, space.budget, record.start, at) {
-            space.slab.give(&mut pool, space.budget, at);
+        let at = space.slab.take(&mut self.pool, space.budget)?;
+        if let Err(e) = space.index.insert(&mut self.pool, space.budget, record.start, at) {
+            space.slab.give(&mut self.pool, space.budget, at);
             return Err(e);
         }
-        record.store(&self.ram, at);
+        record.store(&self.pool.ram, at);
         Ok(at)
     }
 
     /// Puts a record in front of a memory's list (`NONE`: nothing to do).
     fn link(&mut self, at: RecordRef, id: MemoryId) {
-        let Some(memory) = self.memories.get_mut(id) else {
-            return;
-        };
-        let ram = &self.ram;
+        let Some(memory) = self.memories.get_mut(id) else { return };
+        let ram = &self.pool.ram;
         let record = Record::load(ram, at);
         at.set(ram, next_field(ram, at, id), memory.list.0);
         at.set(ram, previous_field(ram, at, id), 0);
@@ -132,10 +126,8 @@ impl<M: Machine> Vm<M> {
 
     /// Takes a record out of a memory's list. A closed memory without mappings is doomed.
     fn unlink(&mut self, at: RecordRef, id: MemoryId) {
-        let Some(memory) = self.memories.get_mut(id) else {
-            return;
-        };
-        let ram = &self.ram;
+        let Some(memory) = self.memories.get_mut(id) else { return };
+        let ram = &self.pool.ram;
         let next = RecordRef(at.get(ram, next_field(ram, at, id)));
         let previous = RecordRef(at.get(ram, previous_field(ram, at, id)));
         if previous.is_none() {
@@ -154,79 +146,73 @@ impl<M: Machine> Vm<M> {
     }
 
     /// Cuts the record that maps `address` in two there; nothing to do if one starts there or none maps it. What can be seen stays.
-    pub(crate) fn split_at<C: Charge>(&mut self, charge: &mut C, id: SpaceId, address: u64) -> Result<(), Error> {
+    pub(crate) fn split_at(&mut self, id: SpaceId, address: u64) -> Result<(), Error> {
         let space = self.spaces.get(id).ok_or(Error::Stale)?;
-        let Some((_, at)) = space.index.at_or_below(&self.ram, address) else {
-            return Ok(());
-        };
-        let record = Record::load(&self.ram, at);
+        let Some((_, at)) = space.index.at_or_below(&self.pool.ram, address) else { return Ok(()) };
+        let record = Record::load(&self.pool.ram, at);
         if record.start == address || record.end <= address {
             return Ok(());
         }
-        let tail = self.new_record(charge, id, &record.tail(address))?;
-        at.set(&self.ram, Field::End, address);
+        let tail = self.new_record(id, &record.tail(address))?;
+        at.set(&self.pool.ram, Field::End, address);
         self.link(tail, record.lower);
         self.link(tail, record.upper);
         Ok(())
     }
 
     /// Joins the records that meet at `address`, if they continue each other.
-    pub(crate) fn join_at<C: Charge>(&mut self, charge: &mut C, id: SpaceId, address: u64) {
+    pub(crate) fn join_at(&mut self, id: SpaceId, address: u64) {
         let Some(space) = self.spaces.get(id) else { return };
-        let Some((position, at)) = space.index.at_or_below(&self.ram, address) else {
-            return;
-        };
-        let second = Record::load(&self.ram, at);
-        let Some((_, before)) = space.index.at_or_below(&self.ram, address.wrapping_sub(1)) else {
-            return;
-        };
-        if second.start != address || !Record::load(&self.ram, before).continues_in(&second) {
+        let Some((position, at)) = space.index.at_or_below(&self.pool.ram, address) else { return };
+        let second = Record::load(&self.pool.ram, at);
+        let Some((_, before)) = space.index.at_or_below(&self.pool.ram, address.wrapping_sub(1)) else { return };
+        if second.start != address || !Record::load(&self.pool.ram, before).continues_in(&second) {
             return;
         }
-        self.drop_record(charge, id, position, at);
-        before.set(&self.ram, Field::End, second.end);
+        self.drop_record(id, position, at);
+        before.set(&self.pool.ram, Field::End, second.end);
     }
 
     /// Removes a record from index, lists and slab.
-    pub(crate) fn drop_record<C: Charge>(&mut self, charge: &mut C, id: SpaceId, position: Position, at: RecordRef) {
-        let record = Record::load(&self.ram, at);
+    pub(crate) fn drop_record(&mut self, id: SpaceId, position: Position, at: RecordRef) {
+        let record = Record::load(&self.pool.ram, at);
         self.unlink(at, record.lower);
         self.unlink(at, record.upper);
-        let Some(space) = self.spaces.get_mut(id) else {
-            return;
-        };
-        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
+        let Some(space) = self.spaces.get_mut(id) else { return };
         space.hot = RecordRef::NONE;
-        space.index.remove(&mut pool, space.budget, position);
-        space.slab.give(&mut pool, space.budget, at);
+        space.index.remove(&mut self.pool, space.budget, position);
+        space.slab.give(&mut self.pool, space.budget, at);
     }
 
     /// Removes what is mapped in a range; gaps are no error. A bounded piece per call.
     ///
     /// # Errors
     /// `BadArgument`: alignment or range. `NoBudget`, `NoFrames`, `Full`: a mapping must be cut in two and there is no record for it.
-    pub fn unmap<C: Charge>(&mut self, charge: &mut C, id: SpaceId, address: u64, length: u64) -> Result<Done, Error> {
+    pub fn unmap(&mut self, id: SpaceId, address: u64, length: u64) -> Result<u64, Error> {
         self.check_range(id, address, length)?;
         let end = address + length;
-        self.cut(charge, id, (address, end))?;
+        self.cut(id, (address, end))?;
         let mut work = WORK;
-        let mut done = Done { bytes: length, shootdown: Shootdown::None };
-        while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.find_from(&self.ram, address)) {
-            let record = Record::load(&self.ram, at);
-            if record.start >= end {
+        let left = self.unmap_whole(id, (address, end), &mut work);
+        Ok(left.map_or(length, |reached| reached - address))
+    }
+
+    /// Removes the mappings in a range that cuts none, as long as `work` lasts. -> how far it came, if that was not to the end.
+    pub(crate) fn unmap_whole(&mut self, id: SpaceId, (from, to): (u64, u64), work: &mut u64) -> Option<u64> {
+        while let Some((position, at)) = self.spaces.get(id).and_then(|s| s.find_from(&self.pool.ram, from)) {
+            let record = Record::load(&self.pool.ram, at);
+            if record.start >= to {
                 break;
             }
-            let (reached, changed) = self.sweep_space(charge, id, (record.start, record.end), Sweep::Clear, &mut work);
-            done.shootdown = done.shootdown.and(Shootdown::when(changed));
+            let reached = self.sweep_space(id, (record.start, record.end), Sweep::Clear, work);
             if reached < record.end {
                 self.trim_front(id, position, at, reached);
-                done.bytes = reached - address;
-                return Ok(done);
+                return Some(reached);
             }
-            self.drop_record(charge, id, position, at);
-            work = work.saturating_sub(8);
+            self.drop_record(id, position, at);
+            *work = work.saturating_sub(8);
         }
-        Ok(done)
+        None
     }
 
     pub(crate) fn check_range(&self, id: SpaceId, address: u64, length: u64) -> Result<(), Error> {
@@ -239,13 +225,11 @@ impl<M: Machine> Vm<M> {
 
     /// Cuts the swept front off a record.
     pub(crate) fn trim_front(&mut self, id: SpaceId, position: Position, at: RecordRef, start: u64) {
-        let Some(space): Option<&mut Space> = self.spaces.get_mut(id) else {
-            return;
-        };
-        let record = Record::load(&self.ram, at);
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let record = Record::load(&self.pool.ram, at);
         if start > record.start {
-            record.tail(start).store(&self.ram, at);
-            space.index.set_start(&self.ram, position, start);
+            record.tail(start).store(&self.pool.ram, at);
+            space.index.set_start(&self.pool.ram, position, start);
         }
     }
 }

@@ -57,23 +57,6 @@ pub struct Memory {
     pub(crate) next_doomed: MemoryId,
 }
 
-/// What is known of a memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MemoryInfo {
-    /// Length in bytes.
-    pub length: u64,
-    /// Pages present.
-    pub present: u64,
-    /// Frames of its tree.
-    pub nodes: u64,
-    /// Mapping records that use it.
-    pub mappings: u64,
-    /// Who pays.
-    pub budget: BudgetId,
-    /// Where missing pages come from.
-    pub kind: Kind,
-}
-
 impl Memory {
     pub(crate) fn new(kind: Kind, budget: BudgetId, length: u64) -> Memory {
         Memory {
@@ -96,15 +79,8 @@ impl Memory {
         page < self.length.div_ceil(PAGE)
     }
 
-    /// What is known of it.
-    pub fn info(&self) -> MemoryInfo {
-        MemoryInfo {
-            length: self.length,
-            present: self.tree.present,
-            nodes: self.tree.nodes,
-            mappings: self.mappings,
-            budget: self.budget,
-            kind: self.kind,
-        }
+    /// Length in bytes, pages present.
+    pub fn info(&self) -> [u64; 2] {
+        [self.length, self.tree.present]
     }
 }

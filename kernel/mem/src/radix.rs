@@ -4,7 +4,7 @@
 //! leads to an entry. At height 0 the root word itself is the entry of page 0. Work: one step per level (at most [`MAX_HEIGHT`]).
 
 use crate::pool::Pool;
-use crate::{BudgetId, Charge, ENTRIES, Error, Frame, Ram, Use};
+use crate::{BudgetId, ENTRIES, Error, Frame, Machine, Ram, Use};
 
 /// Bits of a page number consumed per level.
 const BITS: u32 = 9;
@@ -98,7 +98,6 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// The level-0 node of a page.
-    #[inline]
     fn leaf<R: Ram>(&mut self, ram: &R, page: u64) -> Option<Frame> {
         if !self.hot.is_none() && page >> BITS == self.hot_at {
             return Some(self.hot);
@@ -123,7 +122,6 @@ impl Tree {
     }
 
     /// What the tree says of a page.
-    #[inline]
     pub(crate) fn get<R: Ram>(&mut self, ram: &R, page: u64) -> Entry {
         match self.leaf(ram, page) {
             Some(node) => Entry::decode(ram.read(node, index(page, 0))),
@@ -139,7 +137,6 @@ impl Tree {
     }
 
     /// Nodes that [`Tree::insert`] would have to make for this page.
-    #[inline]
     pub(crate) fn missing<R: Ram>(&mut self, ram: &R, page: u64) -> u64 {
         if self.leaf(ram, page).is_some() { 0 } else { self.missing_slow(ram, page) }
     }
@@ -164,14 +161,8 @@ impl Tree {
     }
 
     /// Puts an entry where none is. `missing` frames must have been reserved.
-    #[inline]
-    pub(crate) fn insert<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        page: u64,
-        entry: Entry,
-    ) -> Result<(), Error> {
-        let node = match self.leaf(pool.ram, page) {
+    pub(crate) fn insert<M: Machine>(&mut self, pool: &mut Pool<M>, page: u64, entry: Entry) -> Result<(), Error> {
+        let node = match self.leaf(&pool.ram, page) {
             Some(node) => node,
             None => match self.make_leaf(pool, page)? {
                 Some(node) => node,
@@ -183,13 +174,13 @@ impl Tree {
             },
         };
         pool.ram.write(node, index(page, 0), entry.encode());
-        pool.frames.count_up(pool.ram, node);
+        pool.frames.count_up(&pool.ram, node);
         self.present += u64::from(matches!(entry, Entry::Present(_)));
         Ok(())
     }
 
     /// Makes the path down to a page's level-0 node; `None`: the root word itself is the entry.
-    fn make_leaf<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, page: u64) -> Result<Option<Frame>, Error> {
+    fn make_leaf<M: Machine>(&mut self, pool: &mut Pool<M>, page: u64) -> Result<Option<Frame>, Error> {
         self.raise(pool, height_for(page))?;
         if self.height == 0 {
             return Ok(None);
@@ -204,7 +195,7 @@ impl Tree {
             if word == 0 {
                 word = node_word(self.make_node(pool)?);
                 pool.ram.write(node, at, word);
-                pool.frames.count_up(pool.ram, node);
+                pool.frames.count_up(&pool.ram, node);
             }
             node = node_of(word);
         }
@@ -213,21 +204,21 @@ impl Tree {
         Ok(Some(node))
     }
 
-    fn make_node<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>) -> Result<Frame, Error> {
+    fn make_node<M: Machine>(&mut self, pool: &mut Pool<M>) -> Result<Frame, Error> {
         let node = pool.take_zeroed(Use::Node)?;
         self.nodes += 1;
         Ok(node)
     }
 
     /// Adds levels on top until the tree is that high.
-    fn raise<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, height: u32) -> Result<(), Error> {
+    fn raise<M: Machine>(&mut self, pool: &mut Pool<M>, height: u32) -> Result<(), Error> {
         if self.root == 0 {
             self.height = self.height.max(height);
         }
         while self.height < height {
             let node = self.make_node(pool)?;
             pool.ram.write(node, 0, self.root);
-            pool.frames.count_up(pool.ram, node);
+            pool.frames.count_up(&pool.ram, node);
             self.root = node_word(node);
             self.height += 1;
         }
@@ -246,22 +237,17 @@ impl Tree {
     }
 
     /// Takes an entry out, and frees the nodes that get empty (paying `budget` back for them).
-    pub(crate) fn remove<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        budget: BudgetId,
-        page: u64,
-    ) -> Entry {
-        let old = self.get(pool.ram, page);
+    pub(crate) fn remove<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, page: u64) -> Entry {
+        let old = self.get(&pool.ram, page);
         if old == Entry::Absent {
             return old;
         }
         self.present -= u64::from(matches!(old, Entry::Present(_)));
-        match self.leaf(pool.ram, page) {
+        match self.leaf(&pool.ram, page) {
             None => self.root = 0,
             Some(node) => {
                 pool.ram.write(node, index(page, 0), 0);
-                if pool.frames.count_down(pool.ram, node) == 0 {
+                if pool.frames.count_down(&pool.ram, node) == 0 {
                     self.prune(pool, budget, page);
                 }
             }
@@ -273,7 +259,7 @@ impl Tree {
     }
 
     /// Frees the empty nodes on a page's path, from the bottom.
-    fn prune<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, budget: BudgetId, page: u64) {
+    fn prune<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, page: u64) {
         let mut path = [Frame::NONE; MAX_HEIGHT as usize];
         let mut word = self.root;
         for level in (0..self.height).rev() {
@@ -284,7 +270,7 @@ impl Tree {
         }
         self.hot = Frame::NONE;
         for (level, &node) in path.iter().enumerate().take(self.height as usize) {
-            if pool.frames.count(pool.ram, node) != 0 {
+            if pool.frames.count(&pool.ram, node) != 0 {
                 return;
             }
             pool.free(node, budget);
@@ -292,7 +278,7 @@ impl Tree {
             match path.get(level + 1) {
                 Some(&parent) if (level as u32) + 1 < self.height => {
                     pool.ram.write(parent, index(page, level as u32 + 1), 0);
-                    pool.frames.count_down(pool.ram, parent);
+                    pool.frames.count_down(&pool.ram, parent);
                 }
                 _ => self.root = 0,
             }

@@ -74,16 +74,16 @@ impl<M: Machine> Vm<M> {
         if at.is_none() {
             return None;
         }
-        reach.cursor = Cursor::List(RecordRef(at.get(&self.ram, next_field(&self.ram, at, reach.memory))));
-        Some(Record::load(&self.ram, at))
+        reach.cursor = Cursor::List(RecordRef(at.get(&self.pool.ram, next_field(&self.pool.ram, at, reach.memory))));
+        Some(Record::load(&self.pool.ram, at))
     }
 
     fn next_in_space(&self, reach: &mut Reach, space: SpaceId, (from, to): (u64, u64)) -> Option<Record> {
         if from >= to {
             return None;
         }
-        let (_, at) = self.spaces.get(space)?.find_from(&self.ram, from)?;
-        let record = Record::load(&self.ram, at);
+        let (_, at) = self.spaces.get(space)?.find_from(&self.pool.ram, from)?;
+        let record = Record::load(&self.pool.ram, at);
         if record.start >= to {
             return None;
         }

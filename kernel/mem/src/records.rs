@@ -5,7 +5,7 @@
 
 use crate::memory::MemoryId;
 use crate::pool::Pool;
-use crate::{BudgetId, Charge, Error, Frame, Ram, SpaceId, Use};
+use crate::{BudgetId, Error, Frame, Machine, Ram, SpaceId, Use};
 use sal_abi::Rights;
 
 /// Words per record.
@@ -85,7 +85,6 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    #[inline]
     pub(crate) fn load<R: Ram>(ram: &R, at: RecordRef) -> Record {
         Record {
             start: at.get(ram, Field::Start),
@@ -143,16 +142,12 @@ pub(crate) struct Slab {
 
 impl Slab {
     /// Takes a slot. Content and links undefined.
-    pub(crate) fn take<R: Ram, C: Charge>(
-        &mut self,
-        pool: &mut Pool<'_, R, C>,
-        budget: BudgetId,
-    ) -> Result<RecordRef, Error> {
+    pub(crate) fn take<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId) -> Result<RecordRef, Error> {
         if self.partial.is_none() {
             pool.reserve(budget, 1)?;
             let frame = pool.take_zeroed(Use::Records)?;
             self.frames += 1;
-            self.link(pool.ram, frame);
+            self.link(&pool.ram, frame);
         }
         let frame = self.partial;
         let used = pool.ram.read(frame, 1);
@@ -160,22 +155,22 @@ impl Slab {
         let used = used | 1 << slot;
         pool.ram.write(frame, 1, used);
         if used == ALL_USED {
-            self.unlink(pool.ram, frame);
+            self.unlink(&pool.ram, frame);
         }
         Ok(RecordRef::new(frame, slot))
     }
 
     /// Gives a slot back; an empty frame is freed.
-    pub(crate) fn give<R: Ram, C: Charge>(&mut self, pool: &mut Pool<'_, R, C>, budget: BudgetId, record: RecordRef) {
+    pub(crate) fn give<M: Machine>(&mut self, pool: &mut Pool<M>, budget: BudgetId, record: RecordRef) {
         let frame = record.frame();
         let used = pool.ram.read(frame, 1);
         let left = used & !(1 << record.slot());
         pool.ram.write(frame, 1, left);
         if used == ALL_USED {
-            self.link(pool.ram, frame);
+            self.link(&pool.ram, frame);
         }
         if left == 0 {
-            self.unlink(pool.ram, frame);
+            self.unlink(&pool.ram, frame);
             self.frames -= 1;
             pool.free(frame, budget);
         }

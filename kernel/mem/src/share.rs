@@ -1,19 +1,12 @@
 //! `Clone`: pages shared copy on write between two memories.
 
-use crate::fault::Via;
+use crate::discard::stride_end;
 use crate::pool::Pool;
 use crate::radix::Entry;
 use crate::space::aligned;
 use crate::tables::Sweep;
-use crate::{Charge, Done, Error, Frame, Kind, Machine, Memory, MemoryId, PAGE, Ram, Shootdown, Use, Vm, WORK};
+use crate::{Error, Frame, Kind, Machine, Memory, MemoryId, PAGE, Ram, Use, Vm, WORK};
 use sal_abi::Rights;
-
-/// What a clone still has to do: source page, destination page.
-#[derive(Clone, Copy)]
-struct Piece {
-    from: (MemoryId, u64),
-    to: (MemoryId, u64),
-}
 
 impl<M: Machine> Vm<M> {
     /// Shares the present pages of a range with another memory, copy on write; they take the place of what the destination had there.
@@ -23,36 +16,24 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `Stale`. `BadArgument`: alignment; a destination that is fixed or too short; ranges of one memory that overlap.
     /// `NoBudget`, `NoFrames`: not one page could be done.
-    pub fn clone_range<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        from: (MemoryId, u64),
-        length: u64,
-        to: (MemoryId, u64),
-    ) -> Result<Done, Error> {
+    pub fn clone_range(&mut self, from: (MemoryId, u64), length: u64, to: (MemoryId, u64)) -> Result<u64, Error> {
         self.check_clone(from, length, to)?;
-        let (first, end) = (from.1 / PAGE, (from.1 + length) / PAGE);
-        let mut piece = Piece { from: (from.0, first), to: (to.0, to.1 / PAGE) };
-        let mut shootdown = Shootdown::None;
-        let mut work = WORK;
-        while let Some((next, stride)) = self.next_source(from.0, piece.from.1).filter(|(next, _)| *next < end) {
-            piece.to.1 += next - piece.from.1;
-            piece.from.1 = next;
+        let (first, end, target) = (from.1 / PAGE, (from.1 + length) / PAGE, to.1 / PAGE);
+        let (mut page, mut work) = (first, WORK);
+        while let Some((next, stride)) = self.next_source(from.0, page).filter(|(next, _)| *next < end) {
             if work == 0 {
-                return Ok(Done { bytes: (next - first) * PAGE, shootdown });
+                return Ok((next - first) * PAGE);
             }
-            let stop = ((next / 512 + 1) * 512).min(next + stride).min(end);
-            let (reached, flush, result) = self.clone_stride(charge, piece, stop);
-            shootdown = shootdown.and(flush);
-            if let Err(e) = result {
-                let bytes = (reached - first) * PAGE;
-                return if bytes == 0 { Err(e) } else { Ok(Done { bytes, shootdown }) };
+            let stop = stride_end(next, stride).min(end);
+            let (reached, result) = self.clone_stride((from.0, next), (to.0, target + next - first), stop);
+            match result {
+                Err(e) if reached == first => return Err(e),
+                Err(_) => return Ok((reached - first) * PAGE),
+                Ok(()) => work = work.saturating_sub(stop - next + 16),
             }
-            work = work.saturating_sub(stop - next + 16);
-            piece.to.1 += stop - next;
-            piece.from.1 = stop;
+            page = stop;
         }
-        Ok(Done { bytes: length, shootdown })
+        Ok(length)
     }
 
     fn check_clone(&self, from: (MemoryId, u64), length: u64, to: (MemoryId, u64)) -> Result<(), Error> {
@@ -76,55 +57,31 @@ impl<M: Machine> Vm<M> {
         }
     }
 
-    /// The pages up to `stop`, at most 512. -> first page not done, what to forget, why it stopped.
-    fn clone_stride<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        piece: Piece,
-        stop: u64,
-    ) -> (u64, Shootdown, Result<(), Error>) {
-        let first = piece.from.1;
-        let mut protect = false;
-        let mut reached = first;
-        let mut result = Ok(());
-        while reached < stop {
-            let to = (piece.to.0, piece.to.1 + reached - first);
-            match self.clone_page(charge, (piece.from.0, reached), to) {
-                Ok(newly_shared) => protect |= newly_shared,
-                Err(e) => {
-                    result = Err(e);
-                    break;
-                }
+    /// The pages up to `stop`, at most 512. -> first page not done, why it stopped.
+    fn clone_stride(&mut self, from: (MemoryId, u64), to: (MemoryId, u64), stop: u64) -> (u64, Result<(), Error>) {
+        let first = from.1;
+        let (mut reached, mut protect, mut result) = (first, false, Ok(()));
+        while reached < stop && result.is_ok() {
+            match self.clone_page((from.0, reached), (to.0, to.1 + reached - first)) {
+                Ok(newly_shared) => (protect, reached) = (protect | newly_shared, reached + 1),
+                Err(e) => result = Err(e),
             }
-            reached += 1;
         }
-        let mut shootdown = Shootdown::None;
         if protect {
             let how = Sweep::Restrict(Rights::READ.or(Rights::EXECUTE));
-            shootdown = self.sweep_memory(charge, piece.from.0, (first * PAGE, reached * PAGE), how);
+            self.sweep_memory(from.0, (first * PAGE, reached * PAGE), how);
         }
-        if self.memories.get(piece.to.0).is_some_and(|m| m.mappings != 0) {
-            let range = (piece.to.1 * PAGE, (piece.to.1 + reached - first) * PAGE);
-            shootdown = shootdown.and(self.sweep_memory(charge, piece.to.0, range, Sweep::Clear));
-        }
-        (reached, shootdown, result)
+        self.sweep_memory(to.0, (to.1 * PAGE, (to.1 + reached - first) * PAGE), Sweep::Clear);
+        (reached, result)
     }
 
     /// One page. -> was it the source's alone so far, so that its mappings must be write-protected?
-    fn clone_page<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        from: (MemoryId, u64),
-        to: (MemoryId, u64),
-    ) -> Result<bool, Error> {
-        let Some(frame) = self.held(from)? else {
-            return Ok(false);
-        };
+    fn clone_page(&mut self, from: (MemoryId, u64), to: (MemoryId, u64)) -> Result<bool, Error> {
+        let Some(frame) = self.held(from)? else { return Ok(false) };
         let copy = self.must_copy(from.0, frame)?;
-        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
         let memory = self.memories.get_mut(to.0).ok_or(Error::Stale)?;
-        memory.put_page(&mut pool, to.1, frame, copy)?;
-        Ok(copy == Sharing::Share && self.frames.count(&self.ram, frame) == 2)
+        memory.put_page(&mut self.pool, to.1, frame, copy)?;
+        Ok(copy == Sharing::Share && self.pool.frames.count(&self.pool.ram, frame) == 2)
     }
 
     /// The frame that a memory has for a page.
@@ -133,7 +90,7 @@ impl<M: Machine> Vm<M> {
         if let Kind::Fixed { first, .. } = memory.kind {
             return Ok(memory.reaches(page).then_some(Frame(first.0 + page as u32)));
         }
-        Ok(match memory.tree.get(&self.ram, page) {
+        Ok(match memory.tree.get(&self.pool.ram, page) {
             Entry::Present(frame) => Some(frame),
             _ => None,
         })
@@ -142,12 +99,7 @@ impl<M: Machine> Vm<M> {
     /// Can a frame be shared, or must its content be copied?
     pub(crate) fn must_copy(&self, owner: MemoryId, frame: Frame) -> Result<Sharing, Error> {
         let fixed = matches!(self.memories.get(owner).ok_or(Error::Stale)?.kind, Kind::Fixed { .. });
-        Ok(if fixed || self.frames.pins(&self.ram, frame) != 0 { Sharing::Copy } else { Sharing::Share })
-    }
-
-    /// Mappings that show the page through the lower memory, or an older page, must fault again.
-    pub(crate) fn forget_page<C: Charge>(&mut self, charge: &mut C, (id, page): (MemoryId, u64)) -> Shootdown {
-        self.forget_elsewhere(charge, id, page, Via::Kernel)
+        Ok(if fixed || self.pool.frames.pins(&self.pool.ram, frame) != 0 { Sharing::Copy } else { Sharing::Share })
     }
 }
 
@@ -162,36 +114,32 @@ pub(crate) enum Sharing {
 
 impl Memory {
     /// Puts a frame (or a copy) in a page's place, whatever was there. All or nothing; page tables are the caller's business.
-    pub(crate) fn put_page<R: Ram, C: Charge>(
+    pub(crate) fn put_page<M: Machine>(
         &mut self,
-        pool: &mut Pool<'_, R, C>,
+        pool: &mut Pool<M>,
         page: u64,
         frame: Frame,
         sharing: Sharing,
     ) -> Result<(), Error> {
-        let old = self.tree.get(pool.ram, page);
+        let old = self.tree.get(&pool.ram, page);
         let paid = u64::from(matches!(old, Entry::Present(_)));
-        let nodes = if old == Entry::Absent { self.tree.missing(pool.ram, page) } else { 0 };
+        let nodes = if old == Entry::Absent { self.tree.missing(&pool.ram, page) } else { 0 };
         let copy = u64::from(sharing == Sharing::Copy);
-        pool.charge.charge(self.budget, 1 - paid + nodes)?;
-        if pool.frames.available() < nodes + copy {
-            pool.charge.refund(self.budget, 1 - paid + nodes);
-            return Err(Error::NoFrames);
-        }
+        pool.pay(self.budget, 1 - paid + nodes, nodes + copy)?;
         let mut frame = frame;
         if sharing == Sharing::Copy {
             let own = pool.take(Use::Data)?;
             pool.ram.copy_frame(frame, own);
             frame = own;
         }
-        pool.frames.count_up(pool.ram, frame);
+        pool.frames.count_up(&pool.ram, frame);
         match old {
             Entry::Absent => return self.tree.insert(pool, page, Entry::Present(frame)),
             Entry::Asked => {}
             // The payment stays with the page's place.
             Entry::Present(old) => pool.drop_unpaid(old),
         }
-        self.tree.replace(pool.ram, page, Entry::Present(frame));
+        self.tree.replace(&pool.ram, page, Entry::Present(frame));
         Ok(())
     }
 }

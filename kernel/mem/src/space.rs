@@ -27,7 +27,6 @@ pub struct Window {
 
 impl Window {
     /// Does `address..address + length` lie in it?
-    #[inline]
     pub fn holds(&self, address: u64, length: u64) -> bool {
         address >= self.start && address <= self.end && length <= self.end - address
     }
@@ -73,28 +72,33 @@ pub struct Space {
     /// The level-0 table used last and which 2 MiB it maps.
     pub(crate) hot_table: Frame,
     pub(crate) hot_table_at: u64,
-    /// Being destroyed: nothing new may be mapped.
+    /// Nobody names it any more: nothing new may be mapped.
     pub(crate) dying: bool,
-}
-
-/// What is known of a space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SpaceInfo {
-    /// Pages mapped.
-    pub pages: u64,
-    /// Page-table frames.
-    pub tables: u64,
-    /// Frames of mapping records and their index.
-    pub records: u64,
-    /// Mappings.
-    pub mappings: u64,
-    /// Who pays.
-    pub budget: BudgetId,
-    /// Which half.
-    pub kind: SpaceKind,
+    /// Next one to be reaped.
+    pub(crate) next_doomed: SpaceId,
 }
 
 impl Space {
+    /// An empty one; its window's top table or second root is there.
+    pub(crate) fn new(kind: SpaceKind, budget: BudgetId, window: Window, (root, second): (Frame, Frame)) -> Space {
+        Space {
+            kind,
+            budget,
+            window,
+            root,
+            second,
+            tables: 2,
+            pages: 0,
+            index: Index::default(),
+            slab: Slab::default(),
+            hot: RecordRef::NONE,
+            hot_table: Frame::NONE,
+            hot_table_at: 0,
+            dying: false,
+            next_doomed: SpaceId::NONE,
+        }
+    }
+
     /// The root with this space's half alone: a native program's, or the one on which the guest runs.
     #[inline(always)]
     pub fn root(&self) -> Frame {
@@ -107,20 +111,17 @@ impl Space {
         if self.second.is_none() { self.root } else { self.second }
     }
 
-    /// What is known of it.
-    pub fn info(&self) -> SpaceInfo {
-        SpaceInfo {
-            pages: self.pages,
-            tables: self.tables,
-            records: self.slab.frames + self.index.frames,
-            mappings: self.index.records,
-            budget: self.budget,
-            kind: self.kind,
-        }
+    /// Pages mapped, page-table frames, mappings.
+    pub fn info(&self) -> [u64; 3] {
+        [self.pages, self.tables, self.index.records]
+    }
+
+    /// Who pays for it.
+    pub fn budget(&self) -> BudgetId {
+        self.budget
     }
 
     /// The record that maps an address. Bound: two binary searches.
-    #[inline]
     pub(crate) fn find<R: Ram>(&mut self, ram: &R, address: u64) -> Option<RecordRef> {
         if !self.hot.is_none() && contains(ram, self.hot, address) {
             return Some(self.hot);

@@ -1,11 +1,10 @@
 //! [`Vm`]: the value that holds it all.
 
 use crate::pool::Pool;
-use crate::records::RecordRef;
 use crate::tables::{Sweep, slot};
 use crate::{
-    Access, Arena, BudgetId, Charge, Error, Frame, FrameRange, Frames, Kind, Layout, Memory, MemoryId, PageFormat, Ram,
-    Slot, Space, SpaceId, SpaceKind, Store, Use, walk,
+    Access, Arena, Budget, BudgetId, Error, Frame, FrameRange, Frames, Kind, Layout, Memory, MemoryId, PageFormat, Ram,
+    Slot, Space, SpaceId, SpaceKind, Store, Use, Window, walk,
 };
 
 /// How much one call may do, in pages looked at (or records): some 20,000 instructions.
@@ -21,6 +20,8 @@ pub trait Machine {
     type Memories: Store<Slot<Memory>>;
     /// Where spaces lie.
     type Spaces: Store<Slot<Space>>;
+    /// Where budgets lie.
+    type Budgets: Store<Slot<Budget>>;
 }
 
 /// What other CPUs (and this one) may still remember of page tables.
@@ -45,62 +46,29 @@ impl Shootdown {
             _ => Shootdown::All,
         }
     }
-
-    pub(crate) fn when(changed: bool) -> Shootdown {
-        if changed { Shootdown::All } else { Shootdown::None }
-    }
 }
 
-/// How far an operation on a range came: done when `bytes` is the length asked for, else call again for the rest.
+/// What handles name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Done {
-    /// From the range's start.
-    pub bytes: u64,
-    /// What must be forgotten before anybody relies on the change.
-    pub shootdown: Shootdown,
+pub enum Object {
+    /// A memory.
+    Memory(MemoryId),
+    /// A space.
+    Space(SpaceId),
+    /// A budget.
+    Budget(BudgetId),
 }
 
-/// Is an operation over?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// Yes.
-    Done(Shootdown),
-    /// Call again.
-    More(Shootdown),
-}
-
-/// Frames, memories and spaces of the machine.
+/// Frames, budgets, memories and spaces of the machine.
 pub struct Vm<M: Machine> {
-    pub(crate) ram: M::Ram,
-    pub(crate) frames: Frames,
+    pub(crate) pool: Pool<M>,
     pub(crate) memories: Arena<Memory, M::Memories>,
     pub(crate) spaces: Arena<Space, M::Spaces>,
     pub(crate) layout: Layout,
     /// A root table with the kernel's half, copied into every new root.
     pub(crate) template: Frame,
-    /// Closed memories to be taken apart.
-    pub(crate) doomed: MemoryId,
-}
-
-impl<M: Machine> Clone for Vm<M>
-where
-    M::Ram: Clone,
-    M::Memories: Clone,
-    M::Spaces: Clone,
-    Arena<Memory, M::Memories>: Clone,
-    Arena<Space, M::Spaces>: Clone,
-{
-    fn clone(&self) -> Self {
-        Vm {
-            ram: self.ram.clone(),
-            frames: self.frames.clone(),
-            memories: self.memories.clone(),
-            spaces: self.spaces.clone(),
-            layout: self.layout,
-            template: self.template,
-            doomed: self.doomed,
-        }
-    }
+    /// Closed memories and spaces to be taken apart, each the first of a list.
+    pub(crate) doomed: (MemoryId, SpaceId),
 }
 
 impl<M: Machine> Vm<M> {
@@ -111,74 +79,102 @@ impl<M: Machine> Vm<M> {
     pub fn new(
         ram: M::Ram,
         map: &[FrameRange],
-        (memories, spaces): (M::Memories, M::Spaces),
+        (memories, spaces, budgets): (M::Memories, M::Spaces, M::Budgets),
         layout: Layout,
         template: Frame,
     ) -> Result<Self, Error> {
         let frames = Frames::new(&ram, map)?;
-        let (memories, spaces) = (Arena::new(memories), Arena::new(spaces));
-        Ok(Vm { ram, frames, memories, spaces, layout, template, doomed: MemoryId::NONE })
+        let pool = Pool { ram, frames, budgets: Arena::new(budgets), shootdown: Shootdown::None };
+        let doomed = (MemoryId::NONE, SpaceId::NONE);
+        Ok(Vm { pool, memories: Arena::new(memories), spaces: Arena::new(spaces), layout, template, doomed })
     }
 
     /// The machine's memory.
     #[inline(always)]
     pub fn ram(&self) -> &M::Ram {
-        &self.ram
+        &self.pool.ram
     }
 
     /// The frames, to be asked for numbers.
     pub fn frames(&self) -> &Frames {
-        &self.frames
+        &self.pool.frames
+    }
+
+    /// What must be forgotten, here and by other CPUs, before anybody relies on what was done since the last time. An operation that failed
+    /// may leave something, too.
+    pub fn take_shootdown(&mut self) -> Shootdown {
+        core::mem::take(&mut self.pool.shootdown)
     }
 
     /// One memory.
-    #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<&Memory> {
         self.memories.get(id)
     }
 
     /// One space.
-    #[inline]
     pub fn space(&self, id: SpaceId) -> Option<&Space> {
         self.spaces.get(id)
     }
 
     /// Where an access of user code in this space would go, by the page tables as they are.
-    #[inline]
     pub fn translate(&self, space: SpaceId, address: u64, access: Access) -> Option<(Frame, usize)> {
         let space = self.spaces.get(space)?;
         if !space.window.holds(address, 1) {
             return None;
         }
-        walk::translate::<M::Ram, M::Format>(&self.ram, space.root, address, access)
+        walk::translate::<M::Ram, M::Format>(&self.pool.ram, space.root, address, access)
     }
 
     /// Says that since the last call every CPU has left the kernel at least once, and has forgotten what shootdowns told it to: frames
     /// freed before the last call may be used again.
-    #[inline]
     pub fn advance(&mut self) {
-        self.frames.advance(&self.ram);
+        self.pool.frames.advance(&self.pool.ram);
+    }
+
+    /// One budget.
+    pub fn budget(&self, id: BudgetId) -> Option<&Budget> {
+        self.pool.budgets.get(id)
+    }
+
+    /// Makes a budget of `frames` of another one's; `NONE`: of frames that are nobody's yet.
+    ///
+    /// # Errors
+    /// `NoBudget`; `Full`, `NoFrames`: no slot for it.
+    pub fn budget_create(&mut self, parent: BudgetId, frames: u64) -> Result<BudgetId, Error> {
+        let Pool { ram, frames: all, budgets, .. } = &mut self.pool;
+        budgets.make_room(ram, all)?;
+        if !parent.is_none() {
+            budgets.charge(parent, frames)?;
+        }
+        budgets.open(parent, frames)
+    }
+
+    /// Moves frames that are left from one budget to another: as if they had been given at its making.
+    ///
+    /// # Errors
+    /// `NoBudget`; `Stale`.
+    pub fn budget_transfer(&mut self, from: BudgetId, to: BudgetId, frames: u64) -> Result<(), Error> {
+        self.pool.budgets.transfer(from, to, frames)
     }
 
     /// A frame for the kernel's own use, paid by a budget; its content is zero.
     ///
     /// # Errors
     /// `NoBudget`, `NoFrames`.
-    pub fn take_frame<C: Charge>(&mut self, charge: &mut C, budget: BudgetId) -> Result<Frame, Error> {
-        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
-        pool.reserve(budget, 1)?;
-        pool.take_zeroed(Use::Kernel)
+    pub fn take_frame(&mut self, budget: BudgetId) -> Result<Frame, Error> {
+        self.pool.reserve(budget, 1)?;
+        self.pool.take_zeroed(Use::Kernel)
     }
 
     /// Gives back what [`Vm::take_frame`] gave.
     ///
     /// # Errors
     /// `BadArgument` for a frame that it didn't give.
-    pub fn give_frame<C: Charge>(&mut self, charge: &mut C, budget: BudgetId, frame: Frame) -> Result<(), Error> {
-        if self.frames.usage(&self.ram, frame) != Use::Kernel {
+    pub fn give_frame(&mut self, budget: BudgetId, frame: Frame) -> Result<(), Error> {
+        if self.pool.frames.usage(&self.pool.ram, frame) != Use::Kernel {
             return Err(Error::BadArgument);
         }
-        Pool { ram: &self.ram, frames: &mut self.frames, charge }.free(frame, budget);
+        self.pool.free(frame, budget);
         Ok(())
     }
 
@@ -188,64 +184,31 @@ impl<M: Machine> Vm<M> {
     /// `BadArgument`: too long. `Full`, `NoFrames`: no slot for it.
     pub fn memory_create(&mut self, budget: BudgetId, kind: Kind, length: u64) -> Result<MemoryId, Error> {
         check_length(kind, length)?;
-        if self.memories.needs_frame() {
-            let frame = arena_frame(&self.ram, &mut self.frames)?;
-            if !self.memories.grow(frame) {
-                self.frames.release(&self.ram, frame);
-                return Err(Error::Full);
-            }
-        }
-        self.memories.insert(Memory::new(kind, budget, length)).ok_or(Error::Full)
+        self.memories.make_room(&self.pool.ram, &mut self.pool.frames)?;
+        self.pool.budgets.hold(budget);
+        self.memories.insert(Memory::new(kind, budget, length))
     }
 
     /// Makes a space: one root and the window's top table (native), or two roots (guest).
     ///
     /// # Errors
     /// `NoBudget`, `NoFrames`, `Full`.
-    pub fn space_create<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        budget: BudgetId,
-        kind: SpaceKind,
-    ) -> Result<SpaceId, Error> {
-        if self.spaces.needs_frame() {
-            let frame = arena_frame(&self.ram, &mut self.frames)?;
-            if !self.spaces.grow(frame) {
-                self.frames.release(&self.ram, frame);
-                return Err(Error::Full);
-            }
-        }
-        let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
-        pool.reserve(budget, 2)?;
-        let (root, other) = (pool.take(Use::Table)?, pool.take_zeroed(Use::Table)?);
-        self.ram.copy_frame(self.template, root);
-        let window = self.layout.window(kind);
+    pub fn space_create(&mut self, budget: BudgetId, kind: SpaceKind) -> Result<SpaceId, Error> {
+        self.spaces.make_room(&self.pool.ram, &mut self.pool.frames)?;
+        self.pool.reserve(budget, 2)?;
+        let (root, other) = (self.pool.take(Use::Table)?, self.pool.take_zeroed(Use::Table)?);
+        let (ram, window) = (&self.pool.ram, self.layout.window(kind));
+        ram.copy_frame(self.template, root);
         let mut second = Frame::NONE;
         match kind {
-            SpaceKind::Native => {
-                self.ram.write(root, slot(window.start, M::Format::LEVELS - 1), M::Format::node(other));
-            }
+            SpaceKind::Native => ram.write(root, top_slot::<M>(window), M::Format::node(other)),
             SpaceKind::Guest => {
-                self.ram.copy_frame(self.template, other);
+                ram.copy_frame(self.template, other);
                 second = other;
             }
         }
-        let space = Space {
-            kind,
-            budget,
-            window,
-            root,
-            second,
-            tables: 2,
-            pages: 0,
-            index: Default::default(),
-            slab: Default::default(),
-            hot: RecordRef::NONE,
-            hot_table: Frame::NONE,
-            hot_table_at: 0,
-            dying: false,
-        };
-        self.spaces.insert(space).ok_or(Error::Full)
+        self.pool.budgets.hold(budget);
+        self.spaces.insert(Space::new(kind, budget, window, (root, second)))
     }
 
     /// Shows a native space's window in a guest's second root, or (`None`) nothing any more.
@@ -255,41 +218,27 @@ impl<M: Machine> Vm<M> {
     /// # Errors
     /// `Stale`; `BadArgument` if the kinds are wrong.
     pub fn attach(&mut self, guest: SpaceId, native: Option<SpaceId>) -> Result<(), Error> {
-        let second = match self.spaces.get(guest) {
-            Some(space) if space.kind == SpaceKind::Guest => space.second,
-            Some(_) => return Err(Error::BadArgument),
-            None => return Err(Error::Stale),
-        };
-        let at = slot(self.layout.native.start, M::Format::LEVELS - 1);
-        let word = match native.map(|id| self.spaces.get(id)) {
+        let second = self.space_of(guest, SpaceKind::Guest)?.second;
+        let at = top_slot::<M>(self.layout.native);
+        let word = match native {
+            Some(id) => self.pool.ram.read(self.space_of(id, SpaceKind::Native)?.root, at),
             None => 0,
-            Some(Some(space)) if space.kind == SpaceKind::Native => self.ram.read(space.root, at),
-            Some(Some(_)) => return Err(Error::BadArgument),
-            Some(None) => return Err(Error::Stale),
         };
-        self.ram.write(second, at, word);
+        self.pool.ram.write(second, at, word);
         Ok(())
     }
 
+    fn space_of(&self, id: SpaceId, kind: SpaceKind) -> Result<&Space, Error> {
+        let space = self.spaces.get(id).ok_or(Error::Stale)?;
+        if space.kind == kind { Ok(space) } else { Err(Error::BadArgument) }
+    }
+
     /// Does something to all leaves that show a part of a memory, in every space. Not bounded by itself: the range is at most 2 MiB.
-    pub(crate) fn sweep_memory<C: Charge>(
-        &mut self,
-        charge: &mut C,
-        memory: MemoryId,
-        range: (u64, u64),
-        how: Sweep,
-    ) -> Shootdown {
-        let mut changed = false;
-        let mut reach = self.reach(memory, range);
+    pub(crate) fn sweep_memory(&mut self, memory: MemoryId, range: (u64, u64), how: Sweep) {
+        let (mut reach, mut unlimited) = (self.reach(memory, range), u64::MAX);
         while let Some((space, addresses)) = self.reach_next(&mut reach) {
-            let Some(space) = self.spaces.get_mut(space) else {
-                continue;
-            };
-            let mut pool = Pool { ram: &self.ram, frames: &mut self.frames, charge };
-            let mut unlimited = u64::MAX;
-            changed |= space.sweep::<M::Ram, M::Format, C>(&mut pool, addresses, how, &mut unlimited).changed;
+            self.sweep_space(space, addresses, how, &mut unlimited);
         }
-        Shootdown::when(changed)
     }
 }
 
@@ -305,9 +254,7 @@ fn check_length(kind: Kind, length: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Room for more objects: the kernel's own, not charged.
-fn arena_frame<R: Ram>(ram: &R, frames: &mut Frames) -> Result<Frame, Error> {
-    let frame = frames.take(ram, Use::Kernel)?;
-    ram.zero(frame);
-    Ok(frame)
+/// Which word of a root table leads to a window (its first, if it has more).
+pub(crate) fn top_slot<M: Machine>(window: Window) -> usize {
+    slot(window.start, M::Format::LEVELS - 1)
 }

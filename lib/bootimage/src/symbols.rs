@@ -44,13 +44,14 @@ impl<'a> Symbols<'a> {
         self.symbols.get(first..)?.get(..u32_at(entry, 36)? as usize)
     }
 
-    /// The last symbol of `program` at or before `address`, and how many bytes after its start `address` is.
+    /// The last symbol of `program` at or before `address`, and how many bytes after its start `address` is. A symbol without a name stands
+    /// at the program's end: from there on nothing is found.
     pub fn find(&self, program: &str, address: u64) -> Option<(&'a str, u64)> {
         let symbols = self.of(program)?;
         let after = symbols.partition_point(|symbol| u64_at(symbol, 0).is_some_and(|start| start <= address));
         let symbol = symbols.get(after.checked_sub(1)?)?;
         let start = u32_at(symbol, 8)? as usize;
         let name = self.names.get(start..start.checked_add(u32_at(symbol, 12)? as usize)?)?;
-        Some((name, address.checked_sub(u64_at(symbol, 0)?)?))
+        (!name.is_empty()).then_some((name, address.checked_sub(u64_at(symbol, 0)?)?))
     }
 }

@@ -23,7 +23,8 @@ fn small_program() -> ProgramParts {
 }
 
 fn console_symbols() -> Vec<u8> {
-    symbols(vec![(Name::new("console").unwrap(), vec![(16, "start".to_string())])]).unwrap()
+    symbols(vec![(Name::new("console").unwrap(), vec![(16, "start".to_string()), (4096, std::string::String::new())])])
+        .unwrap()
 }
 
 fn small_image(order: Order) -> Vec<u8> {
@@ -44,6 +45,8 @@ fn what_is_written_is_read() {
     assert_eq!(image.find(Kind::RamDisk, RAM_DISK).unwrap().bytes, [1, 2, 3]);
     assert!(image.find(Kind::Manifest, MANIFEST).unwrap().bytes.is_empty());
     assert_eq!(image.symbols().unwrap().find("console", 20), Some(("start", 4)));
+    assert_eq!(image.symbols().unwrap().find("console", 4095), Some(("start", 4079)));
+    assert_eq!(image.symbols().unwrap().find("console", 4096), None, "beyond the program's end");
     let program = image.program("console").unwrap();
     assert_eq!((program.entry, program.span), (0x10, 0x2000 + 0x5000));
     assert_eq!(program.relocations().collect::<Vec<_>>(), [0x2008, 0x2000 + 4992]);

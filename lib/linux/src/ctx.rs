@@ -12,7 +12,7 @@ use crate::user::UserMemory;
 use crate::wait::WaitKey;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use sal_abi::x86_64::GuestRegisters;
 use sal_vfs::{Time, Vfs};
 
@@ -120,15 +120,14 @@ impl Ctx<'_> {
         skip: u64,
         ask: impl FnOnce(&mut Vfs<Store>, &sal_vfs::Ctx, &mut UserBuffers) -> R,
     ) -> Result<R, Errno> {
-        let now = self.wall();
         let task = self.os.tasks.get(self.task).ok_or(Errno::ESRCH)?;
         let group = self.os.groups.get(task.group).ok_or(Errno::ESRCH)?;
-        let proc = Proc { os: &*self.os, platform: RefCell::new(&mut *self.platform) };
+        let proc = Proc { os: &*self.os, platform: RefCell::new(&mut *self.platform), time: Cell::new(None) };
         let ctx = sal_vfs::Ctx {
             cred: &task.files.cred,
             fs: task.files.fs,
             files: task.files.table,
-            now,
+            clock: &proc,
             nofile: group.limit(linux_raw_sys::general::RLIMIT_NOFILE).min(1 << 20) as u32,
             fsize: group.limit(linux_raw_sys::general::RLIMIT_FSIZE),
             pid: group.tgid,
@@ -149,7 +148,7 @@ impl Ctx<'_> {
     /// Queues the caller where the file system says; true: make the call again at once.
     pub fn wait_for_file(&mut self, on: sal_vfs::WaitOn) -> Result<bool, Errno> {
         let id = self.task;
-        if !self.vfs.wait(on, sal_vfs::TaskId(id.index() as u64)) {
+        if !self.vfs.wait(on, sal_vfs::TaskId(id.to_raw())) {
             return Ok(true);
         }
         let task = self.me_mut()?;

@@ -317,7 +317,7 @@ impl Linux {
         let space = platform.space_create()?;
         let mm: MmId = self.os.mms.insert(Mm::new(space));
         let files = TaskFiles { table: self.vfs.table_new(), fs: self.vfs.fs_new()?, cred: sal_vfs::Cred::root() };
-        let id = self.os.tasks.insert(Task::new(1, GroupId::new(0), mm, files, now));
+        let id = self.os.tasks.insert(Task::new(1, GroupId::NONE, mm, files, now));
         let group = self.os.groups.insert(Group::new(1, id, now));
         if let Some(task) = self.os.tasks.get_mut(id) {
             task.group = group;

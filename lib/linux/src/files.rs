@@ -62,6 +62,9 @@ impl Contents for Store {
     fn seek(&self, id: ContentId, offset: u64, what: Extent) -> Option<u64> {
         self.0.seek(id, offset, what)
     }
+    fn object(&mut self, id: ContentId, size: u64) -> FileResult<ContentId> {
+        self.0.object(id, size)
+    }
     fn capacity(&self) -> Capacity {
         self.0.capacity()
     }

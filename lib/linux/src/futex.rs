@@ -1,10 +1,10 @@
 //! Futex queues. futex(2). Must hold: a task is in at most one queue, the one that its `futex` names.
 
-use crate::arena::Arena;
 use crate::platform::{ObjectId, Platform};
 use crate::task::{MmId, Task, TaskId};
 use crate::wait::wake_task;
 use alloc::collections::{BTreeMap, VecDeque};
+use sal_arena::Arena;
 
 /// Which word.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

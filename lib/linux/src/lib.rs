@@ -15,7 +15,6 @@
 
 extern crate alloc;
 
-mod arena;
 mod call;
 pub mod cmdline;
 mod ctx;

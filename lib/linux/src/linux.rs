@@ -47,11 +47,12 @@ impl Linux {
     ) -> Result<R, Errno> {
         let (fs, files) = (self.vfs.fs_new()?, self.vfs.table_new());
         let cred = sal_vfs::Cred::root();
+        let now = wall(platform);
         let ctx = sal_vfs::Ctx {
             cred: &cred,
             fs,
             files,
-            now: wall(platform),
+            clock: &now,
             nofile: 1024,
             fsize: u64::MAX,
             pid: 0,
@@ -223,6 +224,12 @@ impl Linux {
         counts.map(|(number, n)| (call::entry(number as u64).name, number, n))
     }
 
+    /// How often programs made such calls in all: more than before says that [`Linux::missing_calls`] has news.
+    #[inline]
+    pub fn missing_total(&self) -> u64 {
+        self.os.missing_total
+    }
+
     /// Threads, processes (with zombies), address spaces: for /svc/linux/stats.
     pub fn population(&self) -> (usize, usize, usize) {
         (self.os.tasks.len(), self.os.groups.len(), self.os.mms.len())
@@ -243,7 +250,7 @@ impl Linux {
 pub(crate) fn wake_for_files(vfs: &mut Vfs<Store>, os: &mut Os, platform: &mut dyn Platform) {
     if vfs.any_woken() {
         for id in vfs.drain_woken() {
-            crate::wait::wake_task(TaskId::new(id.0 as u32), &mut os.tasks, platform);
+            crate::wait::wake_task(TaskId::from_raw(id.0), &mut os.tasks, platform);
         }
     }
 }
@@ -259,9 +266,14 @@ impl Ctx<'_> {
 
     /// What a handler came to becomes what the shell does.
     fn settle(&mut self, mut answer: Result<Outcome, Errno>) -> Step {
+        let mut step = Step::Return;
         loop {
             let code = match answer {
                 Ok(Outcome::Value(value)) => self.finish(value),
+                Ok(Outcome::Yield) => {
+                    step = Step::Yield;
+                    self.finish(0)
+                }
                 Ok(Outcome::Registers) => None,
                 Ok(Outcome::Exit) => return Step::Exit,
                 Ok(Outcome::Block(wait)) => {
@@ -274,7 +286,7 @@ impl Ctx<'_> {
                 Err(error) => self.finish(error.to_result()),
             };
             match self.deliver(code) {
-                Delivered::Return => return Step::Return,
+                Delivered::Return => return step,
                 Delivered::Rerun => answer = self.run(),
                 Delivered::Stopped => return Step::Block(Wait { deadline: None }),
                 Delivered::Exit => {
@@ -324,7 +336,7 @@ impl Ctx<'_> {
         };
         self.os.queues.leave(id, task);
         for queue in task.file_queues.drain(..) {
-            self.vfs.unwait(queue, sal_vfs::TaskId(id.index() as u64));
+            self.vfs.unwait(queue, sal_vfs::TaskId(id.to_raw()));
         }
     }
 

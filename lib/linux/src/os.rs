@@ -1,7 +1,6 @@
 //! Everything but the files: tasks, processes, memory maps, signals, sessions, timers. Must hold: what the module heads
 //! of the parts say, and: the caller's task is `current` while the lock is held.
 
-use crate::arena::Arena;
 use crate::futex::Futexes;
 use crate::job::{Session, Tty};
 use crate::mm::{Mm, Object};
@@ -11,6 +10,7 @@ use crate::wait::WaitQueues;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use sal_arena::Arena;
 
 /// What stands at the first process's descriptors 0, 1 and 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -62,6 +62,7 @@ pub struct Os {
     pub(crate) hostname: Vec<u8>,
     pub(crate) domainname: Vec<u8>,
     pub(crate) missing: Vec<u64>,
+    pub(crate) missing_total: u64,
     pub(crate) forks: u64,
     pub(crate) init_status: Option<crate::task::ExitStatus>,
 }
@@ -87,6 +88,7 @@ impl Os {
             hostname: b"salamandra".to_vec(),
             domainname: b"(none)".to_vec(),
             missing: alloc::vec![0; crate::call::TABLE_LEN + 1],
+            missing_total: 0,
             forks: 0,
             init_status: None,
         }

@@ -150,8 +150,8 @@ pub trait Platform {
 
     /// CPUs that run.
     fn cpus(&mut self) -> u32;
-    /// The CPU of the caller.
-    fn cpu(&mut self) -> u32;
+    /// The CPU on which `task`'s thread runs, or last ran.
+    fn cpu(&mut self, task: TaskId) -> u32;
     /// The processor's `AT_HWCAP` (CPUID 1, EDX).
     fn hwcap(&mut self) -> u64;
     /// `model name` of /proc/cpuinfo.

@@ -8,14 +8,24 @@ use crate::task::{Group, GroupId, JobState, State, Task, TaskId};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt::Write;
-use sal_vfs::{ProcFile, ProcOwner, ProcSource};
+use sal_vfs::{Clock, ProcFile, ProcOwner, ProcSource, Time};
 
 /// /proc as the file system asks for it.
 pub(crate) struct Proc<'a> {
     pub(crate) os: &'a Os,
     pub(crate) platform: RefCell<&'a mut dyn Platform>,
+    /// The wall clock, once somebody has asked for it.
+    pub(crate) time: Cell<Option<Time>>,
+}
+
+impl Clock for Proc<'_> {
+    fn now(&self) -> Time {
+        let time = self.time.get().unwrap_or_else(|| crate::ctx::wall(&mut **self.platform.borrow_mut()));
+        self.time.set(Some(time));
+        time
+    }
 }
 
 type Rendered = Result<(), sal_vfs::Errno>;

@@ -12,6 +12,8 @@ pub enum Step {
     Return,
     /// Wait until [`crate::Platform::wake`] names the task, or until the deadline; then call [`crate::Linux::resume`].
     Block(Wait),
+    /// As `Return`, after other threads of the same priority had their turn.
+    Yield,
     /// Make this call to another server without the lock, then call [`crate::Linux::complete`].
     Remote(RemoteCall),
     /// The task is gone: its native thread ends (leaving the guest space first), and never names the task again.
@@ -99,6 +101,8 @@ pub enum RemoteResult {
 pub enum Outcome {
     /// The call's result.
     Value(u64),
+    /// Zero, after others had their turn.
+    Yield,
     /// Registered on its wait condition; call the handler again when woken.
     Block(Wait),
     /// The handler is called again with the answer in its `Progress`.

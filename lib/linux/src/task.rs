@@ -1,13 +1,13 @@
 //! Tasks (threads) and thread groups (processes): the data. Must hold: `group.threads` lists exactly the tasks whose
 //! `group` is it; a group without threads is a zombie until its parent has waited for it.
 
-use crate::arena::Id;
 use crate::mm::Mm;
 use crate::signal::{AltStack, Pending, SigAction, SigSet};
 use crate::step::RemoteResult;
 use crate::wait::WaitKey;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// Names a task; the shell's native thread for it holds this.
 pub type TaskId = Id<Task>;

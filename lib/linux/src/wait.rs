@@ -1,10 +1,10 @@
 //! Who waits for what. Must hold: a task is in the queue of each key in its `queued`, and in no other.
 
-use crate::arena::Arena;
 use crate::platform::Platform;
 use crate::task::{GroupId, State, Task, TaskId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use sal_arena::Arena;
 
 /// A condition that tasks wait for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

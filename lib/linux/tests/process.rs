@@ -345,3 +345,36 @@ fn unknown_calls_are_counted_by_name() {
     let missing: Vec<_> = w.linux.missing_calls().collect();
     assert_eq!(missing, [("socket", 41, 2), ("", 464, 1)]);
 }
+
+/// The C library asks whether it may register a restartable sequence, and does without: nothing is missing.
+#[test]
+fn rseq_is_refused_and_not_counted() {
+    let mut w = World::new();
+    let t = w.init;
+    let at = w.scratch(0);
+    assert_eq!(w.call(t, nr::RSEQ, &[at, 32, 0, 0x5305_3053]), errno(Errno::ENOSYS));
+    assert_eq!((w.linux.missing_calls().count(), w.linux.missing_total()), (0, 0));
+    w.call(t, nr::SOCKET, &[1, 1, 0]);
+    assert_eq!(w.linux.missing_total(), 1);
+}
+
+#[test]
+fn a_yield_lets_others_go_first() {
+    let mut w = World::new();
+    let t = w.init;
+    assert_eq!((w.call(t, nr::SCHED_YIELD, &[]), w.thread(t).yields), (0, 1));
+    assert_eq!((w.call(t, nr::GETPID, &[]), w.thread(t).yields), (1, 1));
+}
+
+#[test]
+fn the_number_of_a_task_that_is_gone_names_no_other() {
+    let mut w = World::new();
+    let t = w.init;
+    let (first, pid) = w.fork(t);
+    assert_eq!(w.linux.tid(first), Some(pid as u32));
+    w.try_call(first, nr::EXIT_GROUP, &[0]);
+    assert!(w.call(t, nr::WAIT4, &[pid, 0, 0, 0]) > 0);
+    let (second, _) = w.fork(t);
+    assert_eq!((first.index(), first == second), (second.index(), false), "the slot is used again");
+    assert_eq!(w.linux.tid(first), None);
+}

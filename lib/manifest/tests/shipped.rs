@@ -10,7 +10,8 @@ const MODULES: &[&str] = &[
     "uart",
     "console",
     "linux",
-    "guest-tests",
+    "faulty",
+    "note",
     "manifest",
     "symbols",
     "ramdisk",
@@ -52,10 +53,15 @@ fn a_service_has_what_its_entry_says_and_no_more() {
 }
 
 #[test]
-fn the_test_system_ends_with_its_tests() {
-    let m = shipped("test.toml");
-    assert_eq!(m.find("guest").unwrap().1.restart, Restart::EndsMachine);
-    assert!(m.find("linux").is_none());
+fn the_test_system_is_the_default_one_and_services_for_tests() {
+    let (test, default) = (shipped("test.toml"), shipped("default.toml"));
+    for service in &default.services {
+        let (_, same) = test.find(&service.name).unwrap();
+        assert_eq!((&same.program, same.priority, &same.mounts), (&service.program, service.priority, &service.mounts));
+    }
+    assert_eq!(test.services.len(), default.services.len() + 3);
+    let uses = |name: &str| test.find(name).unwrap().1.uses.len();
+    assert_eq!((uses("note-a"), uses("note-b")), (1, 0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `/svc/NAME/{status,stats,log,ctl}`: paths to files, files to text.
 //!
 //! The text is made anew at each read and cut to what the reader asked for; nothing is allocated. Its format is stable:
-//! `status` is one word and then `key value` words; `stats` is one `name value` per line; `log` is a line per event, crashes with
+//! `status` is one word and then `key value` words; `stats` is one `name value` per line, at its end what the service counts itself; `log` is a line per event, crashes with
 //! their backtrace.
 
 use crate::state::{Crash, Kind, Note, Service};
@@ -90,7 +90,11 @@ impl Supervisor<'_> {
         };
         match file {
             File::Status => status(s, out),
-            File::Stats => stats(s, out),
+            File::Stats => {
+                stats(s, out)?;
+                let own = self.state().counters.iter().filter(|counter| counter.is_of(i));
+                own.into_iter().try_for_each(|counter| writeln!(out, "{} {}", counter.name(), counter.value))
+            }
             File::Log => s.notes().try_for_each(|note| line(s, &entry.program, symbols, note, out)),
             File::Ctl => Ok(()),
         }
@@ -107,7 +111,7 @@ fn status(s: &Service, out: &mut impl Write) -> fmt::Result {
 }
 
 fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
-    let [idle, request, adoption] = s.landed;
+    let [idle, request, notice, commit, adoption] = s.landed;
     let lines = [
         ("incarnation", s.incarnation),
         ("kills", s.kills),
@@ -119,6 +123,8 @@ fn stats(s: &Service, out: &mut impl Write) -> fmt::Result {
         ("recoveries", s.recovered),
         ("died_idle", idle),
         ("died_in_request", request),
+        ("died_in_notice", notice),
+        ("died_in_commit", commit),
         ("died_in_adoption", adoption),
     ];
     lines.iter().try_for_each(|(name, value)| writeln!(out, "{name} {value}"))?;

@@ -3,7 +3,7 @@
 use crate::state::Phase;
 use crate::supervisor::Supervisor;
 use crate::world::{Report, World};
-use crate::{PROGRESS_BEATS, STUCK_TICKS, kill_reason, signal};
+use crate::{PROGRESS_BEATS, STUCK_TICKS, Signal, kill_reason};
 use sal_manifest::Heartbeat;
 
 /// What the supervisor knows of a service and may forget.
@@ -11,8 +11,10 @@ use sal_manifest::Heartbeat;
 pub(crate) struct Watch {
     /// A heartbeat is out, not answered.
     asked: bool,
-    /// CPU time of the service when it was first seen not to have answered.
+    /// CPU time of the service when it was last seen not to have answered.
     mark: Option<u64>,
+    /// Of its CPU time since it was first seen not to have answered, what counts as turns, nanoseconds.
+    used: u64,
     /// Answered by this incarnation, up to [`PROGRESS_BEATS`].
     beats: u8,
     /// Ticks for which it has been stuck.
@@ -25,7 +27,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Nothing is known.
-    pub(crate) const NEW: Watch = Watch { asked: false, mark: None, beats: 0, stuck: 0, wait: 0, unchecked: true };
+    pub(crate) const NEW: Watch =
+        Watch { asked: false, mark: None, used: 0, beats: 0, stuck: 0, wait: 0, unchecked: true };
 }
 
 impl Supervisor<'_> {
@@ -53,20 +56,20 @@ impl Supervisor<'_> {
     }
 
     fn ask(&mut self, world: &mut impl World, i: usize) {
-        if self.turns(i).is_none() {
+        if self.turn(i).is_none() {
             return;
         }
         if let Some(watch) = self.watch.get_mut(i) {
-            (watch.asked, watch.mark, watch.stuck) = (true, None, 0);
-            world.signal(i, signal::PING);
+            (watch.asked, watch.mark, watch.used, watch.stuck) = (true, None, 0, 0);
+            world.signal(i, Signal::Ping);
         }
     }
 
-    /// CPU time without an answer that is a hang, nanoseconds.
-    fn turns(&self, i: usize) -> Option<u64> {
+    /// CPU time of a turn, nanoseconds, and how many turns without an answer are a hang.
+    fn turn(&self, i: usize) -> Option<(u64, u64)> {
         match self.manifest.services.get(i)?.heartbeat {
             Heartbeat::Off => None,
-            Heartbeat::Turns { turn_ms, missed } => Some(u64::from(turn_ms) * 1_000_000 * u64::from(missed)),
+            Heartbeat::Turns { turn_ms, missed } => Some((u64::from(turn_ms) * 1_000_000, u64::from(missed))),
         }
     }
 
@@ -96,16 +99,18 @@ impl Supervisor<'_> {
 
     /// A service has not answered: has it had its turns, or is it stuck?
     fn look(&mut self, world: &mut impl World, i: usize) {
-        let (Ok(report), Some(turns)) = (world.report(i), self.turns(i)) else {
+        let (Ok(report), Some((turn, missed))) = (world.report(i), self.turn(i)) else {
             return;
         };
         let stuck = self.is_stuck(i, &report);
         let Some(watch) = self.watch.get_mut(i) else {
             return;
         };
-        let mark = *watch.mark.get_or_insert(report.cpu_ns);
+        let mark = watch.mark.replace(report.cpu_ns).unwrap_or(report.cpu_ns);
+        // Between two looks it had one turn at most. If its clock says more, the machine stood still with it on the CPU.
+        watch.used += report.cpu_ns.saturating_sub(mark).min(turn);
         watch.stuck = if stuck { watch.stuck.saturating_add(1) } else { 0 };
-        if report.cpu_ns.saturating_sub(mark) >= turns {
+        if watch.used >= turn * missed {
             self.hung(i, kill_reason::HANG);
         } else if watch.stuck >= STUCK_TICKS {
             self.hung(i, kill_reason::STUCK);

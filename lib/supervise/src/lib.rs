@@ -11,13 +11,16 @@
 //! 4. **Back-off counts deaths without progress.** [`PROGRESS_BEATS`] answered heartbeats are progress and clear the count. Ordered kills
 //!    don't count. At the manifest's limit the service is `failed`: its endpoint is failed, so that callers get an error.
 //! 5. **A hang is a matter of the service's own turns.** A heartbeat that stays unanswered while the service uses the CPU time of the
-//!    manifest's turns is a hang. Who got no CPU has missed nothing, however long the wall clock ran.
+//!    manifest's turns is a hang. Who got no CPU has missed nothing, however long the wall clock ran; and at most one turn counts per tick,
+//!    so that a machine that was stopped takes nobody's turns.
 //! 6. **Stuck is a hang too**: its thread is blocked, not at its endpoint, callers queue, everything that it calls is well, and all this for
 //!    [`STUCK_TICKS`] of the supervisor's own ticks.
 //! 7. **Ticks are counted, not read.** At most one per wake-up. A machine that was stopped for an hour is one tick older.
 //! 8. **Poison.** The request in service at two deaths in a row by the service's own fault is named to the next incarnation, which
 //!    answers it with an error instead of serving it.
-//! 9. **The supervisor itself** is healed by the root task. An order to kill it is carried out at most once.
+//!    A request without a number can't be told from the next of its kind, and is never suspected.
+//! 9. **The supervisor itself** is healed by the root task, which tells the successor how its predecessor died. An order to kill it is
+//!    carried out at most once.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -34,7 +37,7 @@ pub mod world;
 
 pub use control::Command;
 pub use state::State;
-pub use supervisor::{Call, Event, Supervisor};
+pub use supervisor::{Call, Event, Predecessor, Supervisor};
 pub use world::World;
 
 /// Length of a tick, nanoseconds: a turn of the default heartbeat, so a hang is seen in the first tick after it became one.
@@ -51,24 +54,17 @@ pub use sal_manifest::SERVICES;
 /// Index of the supervisor itself in manifest and estate.
 pub const ITSELF: usize = 0;
 
-/// Bits of the notification that the supervisor raises at a service's endpoint.
-pub mod signal {
-    /// Answer with [`super::answer::BEAT`].
-    pub const PING: u64 = 1;
+/// What the supervisor tells a service by a notification: how that looks is the interface's affair (`sal_proto::service::signal`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Answer, which is a heartbeat.
+    Ping,
     /// Spin for ever: for tests of the heartbeat.
-    pub const HANG: u64 = 2;
-    /// Take no further call until [`RESUME`].
-    pub const PAUSE: u64 = 4;
+    Hang,
+    /// Take no further call.
+    Pause,
     /// Go on.
-    pub const RESUME: u64 = 8;
-}
-
-/// Bits that arrive at the supervisor's endpoint; the badge is the service's index in the manifest.
-pub mod answer {
-    /// The service answered a heartbeat: raised by the service through its `heartbeat` grant.
-    pub const BEAT: u64 = 1;
-    /// A process of the service died: raised by the kernel.
-    pub const DEATH: u64 = 2;
+    Resume,
 }
 
 /// Reasons of the kills that the supervisor orders (the detail of `DeathKind::Killed`).

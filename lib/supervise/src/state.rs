@@ -14,12 +14,63 @@ pub const CRASHES: usize = 3;
 /// Return addresses kept per crash.
 pub const FRAMES: usize = 12;
 
+/// Counters that services may have of their own, all together.
+pub const COUNTERS: usize = 64;
+/// Bytes of a counter's name at most.
+pub const COUNTER_NAME: usize = 32;
+
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct State {
     /// By index in the manifest.
     pub services: [Service; SERVICES],
+    /// What services count themselves, in the order in which they told it first.
+    pub counters: [Counter; COUNTERS],
+}
+
+/// A counter of a service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Counter {
+    /// Whose: its index in the manifest and 1; 0: free.
+    owner: u64,
+    /// As it was told last.
+    pub value: u64,
+    /// Padded with zeros.
+    name: [u8; COUNTER_NAME],
+}
+
+impl Counter {
+    /// Is it of service `i`?
+    pub fn is_of(&self, i: usize) -> bool {
+        self.owner == i as u64 + 1
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(COUNTER_NAME);
+        self.name.get(..end).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("?")
+    }
+
+    /// A name as it is kept: a word of letters, digits and `_`. `None`: it is none, or too long.
+    pub(crate) fn padded(name: &[u8]) -> Option<[u8; COUNTER_NAME]> {
+        let word = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let mut padded = [0; COUNTER_NAME];
+        padded.get_mut(..name.len()).filter(|_| word)?.copy_from_slice(name);
+        Some(padded)
+    }
+}
+
+impl State {
+    /// Keeps a counter's value; `None`: no room.
+    pub(crate) fn count(&mut self, i: usize, name: [u8; COUNTER_NAME], value: u64) -> Option<()> {
+        let owner = i as u64 + 1;
+        let known = self.counters.iter().position(|c| c.owner == owner && c.name == name);
+        let at = known.or_else(|| self.counters.iter().position(|c| c.owner == 0))?;
+        *self.counters.get_mut(at)? = Counter { owner, value, name };
+        Some(())
+    }
 }
 
 impl State {
@@ -103,9 +154,13 @@ impl Request {
     /// No request.
     pub const NONE: Request = Request { client: 0, word: 0 };
 
-    /// What a server's page says that it serves. Between two requests it clears the word alone: the client's badge stays.
+    /// Where word 0 has the sequence number.
+    pub const NUMBER: u64 = 0xff_ffff << 40;
+
+    /// What a server's page says that it serves. Between two requests it clears the word alone: the client's badge stays. A request
+    /// without a sequence number says nothing of which one it was.
     pub fn in_service(client: u64, word: u64) -> Request {
-        match word {
+        match word & Request::NUMBER {
             0 => Request::NONE,
             _ => Request { client, word },
         }
@@ -151,10 +206,10 @@ pub struct Service {
     pub event_count: u32,
     /// Crash records written.
     pub crash_count: u32,
-    /// 1: it had not answered yet when it died: it was adopting what its predecessor left.
-    pub adopting: u32,
     /// Deaths by where they landed: [`Landing`]'s order.
-    pub landed: [u32; 3],
+    pub landed: [u32; 5],
+    /// Zero.
+    reserved: u32,
     /// Death to first answer of the successor, microseconds; the newest at `(recovered - 1) % RECOVERIES`.
     pub recoveries: [u32; RECOVERIES],
     /// The newest at `(event_count - 1) % EVENTS`.
@@ -164,13 +219,18 @@ pub struct Service {
 }
 
 /// What a service was at when it died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Landing {
-    /// It served nobody.
+    /// It waited.
+    #[default]
     Idle,
     /// It served a request.
     Request,
-    /// It had not answered since its start.
+    /// It followed a notification, or its own clock.
+    Notice,
+    /// It committed to its vault.
+    Commit,
+    /// It had not waited yet since its start.
     Adoption,
 }
 

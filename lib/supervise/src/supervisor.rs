@@ -3,9 +3,9 @@
 use crate::backtrace;
 use crate::control::{Command, Refused};
 use crate::heartbeat::Watch;
-use crate::state::{Kind, Landing, Phase, Request, Service, State};
+use crate::state::{Counter, Crash, FRAMES, Kind, Landing, Phase, Request, Service, State};
 use crate::world::{Report, World};
-use crate::{FAILED_CODE, ITSELF, SERVICES, TICK_NS, kill_reason, signal};
+use crate::{FAILED_CODE, ITSELF, SERVICES, Signal, TICK_NS, kill_reason};
 use sal_abi::Error;
 use sal_abi::boot::DeathKind;
 use sal_manifest::{Manifest, Restart};
@@ -42,6 +42,19 @@ pub enum Call {
     Mend(usize),
     /// End the machine.
     PowerOff(u64),
+}
+
+/// How the supervisor's predecessor died, as the root task saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// `DeathKind | detail << 8`.
+    pub reason: u64,
+    /// When, nanoseconds.
+    pub at: u64,
+    /// Where the death landed.
+    pub landing: Landing,
+    /// Its instruction pointer, relative to its image.
+    pub offset: u64,
 }
 
 /// The supervisor.
@@ -85,10 +98,13 @@ impl<'m> Supervisor<'m> {
     }
 
     /// Starts, or continues what a predecessor had begun. `incarnation` is the supervisor's own.
-    pub fn start(&mut self, world: &mut impl World, now: u64, incarnation: u32) {
+    pub fn start(&mut self, world: &mut impl World, now: u64, incarnation: u32, predecessor: Option<Predecessor>) {
         self.now = now;
         self.edit(ITSELF, |s| {
             if s.incarnation != incarnation {
+                if let Some(died) = predecessor {
+                    s.follows(died);
+                }
                 s.restarts = incarnation.saturating_sub(1);
                 s.incarnation = incarnation;
                 s.note(now, Kind::Started, 0);
@@ -144,6 +160,18 @@ impl<'m> Supervisor<'m> {
         }
         self.settle(world);
         result
+    }
+
+    /// Service `i` counts something itself: a line of its `stats`.
+    ///
+    /// # Errors
+    /// [`Refused`]: the name is no word of at most [`crate::state::COUNTER_NAME`] bytes, or there are [`crate::state::COUNTERS`] already.
+    pub fn count(&mut self, world: &mut impl World, i: usize, name: &[u8], value: u64) -> Result<(), Refused> {
+        let name = Counter::padded(name).ok_or(Refused)?;
+        self.state.count(i, name, value).ok_or(Refused)?;
+        self.changed = true;
+        self.settle(world);
+        Ok(())
     }
 
     pub(crate) fn service(&self, i: usize) -> Option<&Service> {
@@ -311,8 +339,8 @@ impl<'m> Supervisor<'m> {
             // Killing came to nothing; back to it.
             return self.edit(i, |s| s.set_phase(Phase::Killing));
         }
-        let (ordered, landing) = (s.ordered == 1, s.landing(report.request));
-        self.edit(i, |s| s.lands(landing));
+        let ordered = s.ordered == 1;
+        self.edit(i, |s| s.lands(report.landing));
         if ordered {
             self.died_by_order(world, i);
         } else {
@@ -434,9 +462,9 @@ impl<'m> Supervisor<'m> {
             (Command::Kill, Phase::Running) => self.order_kill(i, Order::Kill),
             (Command::Restart, Phase::Running) => self.order_kill(i, Order::Restart),
             (Command::Restart, Phase::Failed) => self.edit(i, |s| s.set_phase(Phase::Mending)),
-            (Command::Hang, Phase::Running) => self.tell(world, i, signal::HANG, Kind::ToldToHang),
-            (Command::Pause, Phase::Running) => self.tell(world, i, signal::PAUSE, Kind::Paused),
-            (Command::Resume, Phase::Running) => self.tell(world, i, signal::RESUME, Kind::Resumed),
+            (Command::Hang, Phase::Running) => self.tell(world, i, Signal::Hang, Kind::ToldToHang),
+            (Command::Pause, Phase::Running) => self.tell(world, i, Signal::Pause, Kind::Paused),
+            (Command::Resume, Phase::Running) => self.tell(world, i, Signal::Resume, Kind::Resumed),
             _ => return Err(Refused),
         }
         Ok(())
@@ -454,7 +482,7 @@ impl<'m> Supervisor<'m> {
         });
     }
 
-    fn tell(&mut self, world: &mut impl World, i: usize, bits: u64, kind: Kind) {
+    fn tell(&mut self, world: &mut impl World, i: usize, signal: Signal, kind: Kind) {
         let now = self.now;
         self.edit(i, |s| {
             match kind {
@@ -465,7 +493,7 @@ impl<'m> Supervisor<'m> {
             s.note(now, kind, 0);
         });
         self.commit(world);
-        world.signal(i, bits);
+        world.signal(i, signal);
     }
 }
 
@@ -478,16 +506,23 @@ enum Order {
 
 impl Service {
     pub(crate) fn dies_at(&mut self, now: u64) {
-        self.adopting = u32::from(self.died_at != 0);
         self.died_at = now.max(1);
     }
 
-    /// What it was at when it died, if this request was in service.
-    fn landing(&self, request: Request) -> Landing {
-        match self.adopting {
-            0 if request == Request::NONE => Landing::Idle,
-            0 => Landing::Request,
-            _ => Landing::Adoption,
+    /// The supervisor's own predecessor died so. An ordered death was noted when it was ordered.
+    fn follows(&mut self, died: Predecessor) {
+        self.lands(died.landing);
+        if died.reason & 0xff == DeathKind::Killed as u64 {
+            return;
+        }
+        let mut frames = [0; FRAMES];
+        frames[0] = died.offset;
+        let incarnation = self.incarnation;
+        let number = self.keep(Crash { incarnation, depth: 1, reason: died.reason, frames, ..Crash::default() });
+        self.crashes = self.crashes.wrapping_add(1);
+        self.note(died.at, Kind::Crashed, number);
+        if self.died_at == 0 {
+            self.dies_at(died.at);
         }
     }
 

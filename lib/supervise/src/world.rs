@@ -1,6 +1,7 @@
 //! What the supervisor needs of the world: its vault, the root task's estate, a log.
 
-use crate::state::{Request, State};
+use crate::Signal;
+use crate::state::{Landing, Request, State};
 use core::fmt;
 use sal_abi::Error;
 
@@ -31,6 +32,8 @@ pub struct Report {
     pub blocked: bool,
     /// The request that it served when it died, if it did.
     pub request: Request,
+    /// What it was at when it died.
+    pub landing: Landing,
 }
 
 /// The world. Every call may be repeated with the same arguments and then does nothing more.
@@ -77,8 +80,8 @@ pub trait World {
     /// The estate's.
     fn fail(&mut self, service: usize, code: u64) -> Result<(), Error>;
 
-    /// Raises [`crate::signal`] bits at the service's endpoint.
-    fn signal(&mut self, service: usize, bits: u64);
+    /// Tells the service that.
+    fn signal(&mut self, service: usize, signal: Signal);
 
     /// Ends the machine.
     fn power_off(&mut self, status: u64);

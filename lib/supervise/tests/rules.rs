@@ -2,8 +2,8 @@
 
 mod sim;
 
-use sal_supervise::state::{Phase, Request};
-use sal_supervise::{FAILED_CODE, PROGRESS_BEATS, STUCK_TICKS, signal};
+use sal_supervise::state::{Landing, Phase, Request};
+use sal_supervise::{FAILED_CODE, PROGRESS_BEATS, STUCK_TICKS};
 use sim::{Mood, Run, index, manifest};
 
 #[test]
@@ -93,7 +93,7 @@ fn ordered_kills_do_not_count() {
     }
     let s = &run.supervisor.state().services[uart];
     assert_eq!((s.kills, s.crashes, s.restarts, s.deaths_in_row, s.recovered), (100, 0, 100, 0, 100));
-    assert_eq!(s.landed, [100, 0, 0], "none was in a request");
+    assert_eq!(s.landed, [100, 0, 0, 0, 0], "none was in a request");
 }
 
 #[test]
@@ -145,6 +145,35 @@ fn a_machine_that_stood_still_kills_nothing() {
         run.ticks(1);
     }
     assert!(run.sim.entries.iter().skip(1).all(|e| e.report.incarnation == 1 && e.report.alive));
+}
+
+#[test]
+fn a_machine_that_stood_still_takes_nobodys_turns() {
+    let m = manifest();
+    let mut run = Run::new(&m, u64::MAX);
+    let console = index(&m, "console");
+    run.ticks(10);
+    // It was on the CPU, and its clock ran on: at each look one turn counts.
+    run.sim.entries[console].mood = Mood::StoodStill;
+    run.ticks(4);
+    assert_eq!(run.sim.entries[console].report.incarnation, 1);
+    run.ticks(2);
+    assert_eq!(run.sim.entries[console].report.incarnation, 2, "three looks later it has had three turns");
+}
+
+#[test]
+fn a_supervisors_own_crash_is_counted_and_placed() {
+    let m = manifest();
+    let mut run = Run::new(&m, u64::MAX);
+    run.ticks(3);
+    run.supervisor_crashes(Landing::Commit);
+    run.supervisor_crashes(Landing::Notice);
+    let stats = run.text("supervisor/stats");
+    assert!(stats.contains("kills 0\ncrashes 2\n") && stats.contains("restarts 2\n"), "{stats}");
+    assert!(stats.contains("died_in_notice 1\ndied_in_commit 1\n"), "{stats}");
+    assert!(stats.contains("recoveries 2\n") && stats.contains("recovery_us_median 2\n"), "{stats}");
+    let log = run.text("supervisor/log");
+    assert!(log.contains("died: page fault at 0x0\n") && log.contains("    0: supervisor+0x450\n"), "{log}");
 }
 
 #[test]
@@ -203,7 +232,9 @@ fn who_dies_twice_between_requests_poisons_nothing() {
     }
     let s = &run.supervisor.state().services[uart];
     assert_eq!((s.crashes, s.poisoned, s.poison, s.landed[1]), (2, 0, Request::NONE, 0));
-    assert_eq!(Request::in_service(7, 9), Request { client: 7, word: 9 });
+    let numbered = 9 | 1 << 40;
+    assert_eq!(Request::in_service(7, numbered), Request { client: 7, word: numbered });
+    assert_eq!(Request::in_service(7, 9), Request::NONE, "it may be another one of its kind");
 }
 
 #[test]
@@ -213,11 +244,15 @@ fn an_ordered_kill_suspects_nobody() {
     let uart = index(&m, "uart");
     for _ in 0..3 {
         run.sim.entries[uart].report.request = Request { client: 7, word: 9 };
+        run.sim.entries[uart].report.landing = Landing::Request;
         assert_eq!(run.control(uart, "kill"), Some(true));
         assert_eq!(run.sim.entries[uart].poison, Request::NONE);
     }
     let text = run.text("uart/stats");
-    assert!(text.contains("died_idle 0\ndied_in_request 3\ndied_in_adoption 0\n"), "{text}");
+    assert!(
+        text.contains("died_idle 0\ndied_in_request 3\ndied_in_notice 0\ndied_in_commit 0\ndied_in_adoption 0\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -256,7 +291,6 @@ fn a_paused_service_is_not_asked() {
     run.sim.entries[uart].mood = Mood::Well;
     assert_eq!(run.control(uart, "resume"), Some(true));
     assert!(run.text("uart/status").starts_with("running "));
-    const { assert!(signal::PAUSE & signal::PING == 0) };
 }
 
 #[test]
@@ -310,4 +344,28 @@ fn folders_list_services_and_files() {
     assert_eq!(names, ["supervisor", "uart", "memory", "names", "console", "linux"]);
     let files: Vec<&str> = (0..).map_while(|i| s.entry(Node::Service(1), i)).collect();
     assert_eq!(files, ["status", "stats", "log", "ctl"]);
+}
+
+#[test]
+fn what_a_service_counts_itself_stands_in_its_stats_and_outlives_the_supervisor() {
+    let m = manifest();
+    let mut run = Run::new(&m, u64::MAX);
+    let (linux, uart) = (index(&m, "linux"), index(&m, "uart"));
+    let told = [(linux, "enosys_socket", 1), (uart, "lost", 7), (linux, "enosys_bpf", 2), (linux, "enosys_socket", 3)];
+    for (i, name, value) in told {
+        assert_eq!(run.alive(|s, sim, _| s.count(sim, i, name.as_bytes(), value).is_ok()), Some(true));
+    }
+    run.control(0, "kill");
+    run.ticks(20);
+    assert_eq!(run.deaths, 1);
+    let text = run.text("linux/stats");
+    assert!(text.ends_with("\nenosys_socket 3\nenosys_bpf 2\n"), "{text}");
+    assert!(run.text("uart/stats").ends_with("\nlost 7\n"));
+    for bad in ["", "two words", "x\ny", "a_name_of_thirty_three_characters"] {
+        assert_eq!(run.alive(|s, sim, _| s.count(sim, linux, bad.as_bytes(), 1).is_err()), Some(true), "{bad}");
+    }
+    let more = (0..100)
+        .filter(|n| run.alive(|s, sim, _| s.count(sim, uart, format!("n{n}").as_bytes(), 1).is_ok()) == Some(true));
+    assert_eq!(more.count(), 61, "64 of all services together");
+    assert_eq!(run.text("linux/stats"), text);
 }

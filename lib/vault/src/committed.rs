@@ -67,12 +67,14 @@ impl<'a, T: Plain> Committed<'a, T> {
 
     /// As [`Committed::update`]; if `change` fails, the value stays as it was.
     pub fn try_update<R, E>(&mut self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E> {
-        let (old, spare) = self.parts();
-        store::bytes(spare.as_mut_bytes(), old.as_bytes());
-        let result = change(spare)?;
-        let number = self.commit.current.wrapping_add(1).max(1);
-        self.publish(number);
-        Ok(result)
+        store::committing(|| {
+            let (old, spare) = self.parts();
+            store::bytes(spare.as_mut_bytes(), old.as_bytes());
+            let result = change(spare)?;
+            let number = self.commit.current.wrapping_add(1).max(1);
+            self.publish(number);
+            Ok(result)
+        })
     }
 
     fn parts(&mut self) -> (&T, &mut T) {

@@ -89,13 +89,15 @@ impl<'a> Redo<'a> {
             return;
         };
         let sum = check(number, log);
-        store::word32(&mut self.head.length, self.used as u32);
-        store::word32(&mut self.head.check, sum);
-        store::word64(&mut self.head.number, number);
-        store::word64(&mut self.head.armed, number);
-        // `write` has checked every piece, so this cannot end early.
-        let _ = self.carry_out();
-        store::word64(&mut self.head.armed, 0);
+        store::committing(|| {
+            store::word32(&mut self.head.length, self.used as u32);
+            store::word32(&mut self.head.check, sum);
+            store::word64(&mut self.head.number, number);
+            store::word64(&mut self.head.armed, number);
+            // `write` has checked every piece, so this cannot end early.
+            let _ = self.carry_out();
+            store::word64(&mut self.head.armed, 0);
+        });
     }
 
     /// Copies every piece to its place. `None`: the log is not one that `write` made.

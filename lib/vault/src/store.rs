@@ -26,6 +26,21 @@ pub fn word64(word: &mut u64, value: u64) {
     compiler_fence(Ordering::SeqCst);
 }
 
+/// Commits under way in this program: more than 0 between a commit's first store and its last. Whoever looks into a dead program's memory
+/// learns from it where the death landed; nothing else depends on it.
+pub static COMMITTING: AtomicU64 = AtomicU64::new(0);
+
+/// Does `work`, a commit's stores, and has [`COMMITTING`] say so. The program's threads may count over each other: it is an observation.
+pub fn committing<R>(work: impl FnOnce() -> R) -> R {
+    let before = COMMITTING.load(Ordering::Relaxed);
+    COMMITTING.store(before + 1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    let result = work();
+    compiler_fence(Ordering::SeqCst);
+    COMMITTING.store(before, Ordering::Relaxed);
+    result
+}
+
 /// Copies bytes, in any order and piecewise: a death leaves any part of them written. Copies as many as both
 /// slices have.
 #[cfg(not(feature = "kill-points"))]

@@ -1,16 +1,16 @@
 //! Where the bytes of regular files live, and how they move to and from a program.
 //!
-//! The file system keeps sizes, times and names; the bytes belong to a [`Contents`]. On the machine that is a kernel
-//! `Memory` object per file, mapped in the personality's window, so that read and write are one copy between two mapped
-//! places. Nothing here holds bytes in between: a [`Contents`] hands its own pages to a [`Dest`], or lets a [`Source`]
+//! The file system keeps sizes, times and names; the bytes belong to a [`Contents`]. On the machine those of small files lie in
+//! memory that the personality has mapped ([`crate::Packed`]), so that read and write are one copy between two mapped places; a large
+//! or mapped file is a kernel `Memory` object of its own. Nothing here holds bytes in between: a [`Contents`] hands its own pages to a [`Dest`], or lets a [`Source`]
 //! fill them.
 
 use crate::errno::Errno;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-/// Names the bytes of one file. Opaque here; whoever implements [`Contents`] gives it its meaning, and mmap and exec
-/// hand it back to him.
+/// Names the bytes of one file. Opaque here; whoever implements [`Contents`] gives it its meaning. What mmap and exec map
+/// is named by [`Contents::object`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ContentId(pub u64);
 
@@ -91,6 +91,12 @@ pub trait Contents {
     /// The first byte at or after `offset` that is in a present page (`Data`) or in no page (`Hole`). `None`: there is no
     /// data from there on; a hole always follows at last.
     fn seek(&self, id: ContentId, offset: u64, what: Extent) -> Option<u64>;
+
+    /// The id by which whoever maps the file (of `size` bytes) knows it; its bytes are there from now on, however it changes.
+    fn object(&mut self, id: ContentId, size: u64) -> Result<ContentId, Errno> {
+        let _ = size;
+        Ok(id)
+    }
 
     /// Pages in all and free.
     fn capacity(&self) -> Capacity;

@@ -82,15 +82,15 @@ impl Directory {
         Some(core::mem::replace(&mut entry.inode, inode))
     }
 
-    /// Removes a name; gives its inode.
-    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<InodeId> {
+    /// Removes a name; gives what it was.
+    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Entry> {
         let position = self.position(name)?;
         if let Ok(found) = self.index.find_entry(hash(name), |p| *p == position) {
             found.remove();
         }
         let gone = self.entries.get_mut(position as usize)?.take()?;
         self.compact();
-        Some(gone.inode)
+        Some(gone)
     }
 
     /// Squeezes removed places out once they are the larger half; cookies stay.
@@ -101,6 +101,8 @@ impl Directory {
         self.entries.retain(Option::is_some);
         self.cookies.clear();
         self.cookies.extend(self.entries.iter().flatten().map(|e| e.cookie));
+        self.entries.shrink_to_fit();
+        self.cookies.shrink_to_fit();
         self.index.clear();
         let entries = &self.entries;
         let key = |p: &u32| entries.get(*p as usize).and_then(Option::as_ref).map_or(0, |e| hash(e.name.bytes()));

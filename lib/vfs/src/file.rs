@@ -1,11 +1,12 @@
 //! Open file descriptions: what dup and fork share.
 
-use crate::arena::Id;
 use crate::node::{InodeId, Place};
 use crate::pipe::PipeId;
 use crate::procfs::ProcFile;
 use crate::remote::{RemoteFile, ServerId};
+use crate::socket::{PairId, Side};
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// Names an open file description.
 pub(crate) type DescId = Id<Description>;
@@ -33,6 +34,8 @@ pub(crate) enum What {
     Dir,
     /// An end of a pipe.
     Pipe(PipeId),
+    /// An end of a pair of sockets.
+    Socket { pair: PairId, side: Side },
     /// /dev/null, /dev/zero, ...
     Device(Device),
     /// A file of /proc: its bytes as rendered at the last read from the start.

@@ -1,4 +1,4 @@
-//! Linux files as a value: tmpfs, /dev, /proc, mounts, paths, descriptors, pipes, locks, readiness.
+//! Linux files as a value: tmpfs, /dev, /proc, mounts, paths, descriptors, pipes, socket pairs, locks, readiness.
 //!
 //! One value, [`Vfs`], holds all state in arenas of plain data. A system call of the file family, its arguments decoded,
 //! is one method: it takes a [`Ctx`] (who asks, when), and returns what came of it. What must always hold:
@@ -17,7 +17,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod arena;
 mod contents;
 mod devfs;
 mod dir;
@@ -29,10 +28,14 @@ mod mount;
 mod name;
 mod node;
 mod ops;
+mod packed;
 mod pipe;
 mod procfs;
 mod procfs_tree;
 mod remote;
+mod ring;
+mod room;
+mod socket;
 mod tar;
 mod tmpfs;
 mod types;
@@ -40,7 +43,6 @@ mod vfs;
 mod wait;
 mod walk;
 
-pub use arena::Id;
 pub use contents::{Capacity, ContentId, Contents, Dest, Extent, HeapContents, PAGE, SliceDest, SliceSource, Source};
 pub use errno::Errno;
 pub use fd::{FdTable, FsContext};
@@ -50,13 +52,17 @@ pub use name::{NAME_MAX, PATH_MAX};
 pub use node::{FileType, Inode, InodeId, Place};
 pub use ops::map::MapTarget;
 pub use ops::poll::Readiness;
+pub use ops::socket::{Ends, Received, SocketError};
 pub use ops::stat::SetTime;
+pub use packed::{Bank, CHUNK_PAGES, Packed, SMALL_MOST};
 pub use pipe::PIPE_BUF;
 pub use procfs::{NoProcesses, ProcFile, ProcOwner, ProcSource};
 pub use remote::{Completed, RemoteEntry, RemoteFile, RemoteOp, RemoteResult, Reply, Request, ServerId, Target};
+pub use sal_arena::Id;
+pub use socket::{MessageFlags, SocketKind};
 pub use tar::TarError;
 pub use types::{
-    Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,
+    Clock, Cred, Ctx, Fd, FsContextId, Outcome, Progress, Stat, StatFs, TableId, Time, Try, major, makedev, minor,
 };
 pub use vfs::Vfs;
 pub use wait::{Events, QueueId, TaskId, WaitOn, WaitQueue};

@@ -1,6 +1,5 @@
 //! File systems and where they are mounted.
 
-use crate::arena::Id;
 use crate::contents::Contents;
 use crate::errno::Errno;
 use crate::node::{Node, Place};
@@ -9,6 +8,7 @@ use crate::remote::ServerId;
 use crate::types::{Cred, Time, makedev};
 use crate::vfs::Vfs;
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// Names a mount.
 pub type MountId = Id<Mount>;

@@ -36,6 +36,14 @@ impl Name {
         }))
     }
 
+    /// Bytes that it takes beside itself.
+    pub(crate) fn heap(&self) -> usize {
+        match &self.0 {
+            Repr::Short(..) => 0,
+            Repr::Long(bytes) => bytes.len() + 16,
+        }
+    }
+
     /// Its bytes.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -3,7 +3,6 @@
 //! An inode lives as long as a name, an open description, a mount, a working directory or a mapping refers to it:
 //! `nlink` counts names, `pins` all the rest. When both are 0 it is freed with its contents.
 
-use crate::arena::Id;
 use crate::contents::ContentId;
 use crate::dir::Directory;
 use crate::mount::{MountId, RemoteNodeId, SuperId};
@@ -12,6 +11,7 @@ use crate::procfs_tree::ProcNode;
 use crate::types::Time;
 use alloc::boxed::Box;
 use linux_raw_sys::general as sys;
+use sal_arena::Id;
 
 /// Names an inode.
 pub type InodeId = Id<Inode>;
@@ -121,7 +121,7 @@ pub struct Inode {
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Dir {
-        entries: Directory,
+        entries: Box<Directory>,
         parent: InodeId,
     },
     File(ContentId),

@@ -308,10 +308,10 @@ impl<C: Contents> Vfs<C> {
             uid,
             gid,
             blksize: 1024,
-            atime: ctx.now,
-            mtime: ctx.now,
-            ctime: ctx.now,
-            btime: ctx.now,
+            atime: ctx.now(),
+            mtime: ctx.now(),
+            ctime: ctx.now(),
+            btime: ctx.now(),
             mount: place.mount.to_raw(),
             ..Stat::default()
         })

@@ -307,7 +307,7 @@ impl<C: Contents> Vfs<C> {
             cred: &cred,
             fs: FsContextId::from_raw(0),
             files: TableId::from_raw(0),
-            now,
+            clock: &now,
             nofile: 0,
             fsize: u64::MAX,
             pid: 0,
@@ -352,8 +352,8 @@ impl<C: Contents> Vfs<C> {
         if self.inode(id).map_err(refused)?.is_dir() {
             return Err(("a directory is there already", None));
         }
-        self.entries_mut(dir).map_err(refused)?.remove(name.bytes());
-        self.lost_name(dir, id, ctx.now).map_err(refused)
+        self.remove_name(dir, name).map_err(refused)?;
+        self.lost_name(dir, id, ctx.now()).map_err(refused)
     }
 
     fn tar_create(&mut self, ctx: &Ctx, dir: InodeId, name: Name, entry: &Entry) -> Result<InodeId, Refusal> {
@@ -391,7 +391,7 @@ impl<C: Contents> Vfs<C> {
         if self.inode(old).map_err(refused)?.is_dir() {
             return Err(("a hard link to a directory", None));
         }
-        self.add_name(dir, name, old, ctx.now).map_err(refused)?;
+        self.add_name(dir, name, old, ctx.now()).map_err(refused)?;
         self.inode_mut(old).map_err(refused)?.nlink += 1;
         Ok(old)
     }

@@ -9,8 +9,10 @@ use crate::errno::Errno;
 use crate::mount::SuperId;
 use crate::name::Name;
 use crate::node::{Body, Inode, InodeId, Node, Place};
+use crate::room;
 use crate::types::{Cred, Ctx, Time};
 use crate::vfs::Vfs;
+use alloc::boxed::Box;
 use linux_raw_sys::general as sys;
 
 /// May read, as `R_OK`.
@@ -50,11 +52,11 @@ impl Inode {
         }
     }
 
-    /// The bytes were read: access time, by the rule of `relatime`.
+    /// The bytes were read: access time, by the rule of `relatime`. `lately`: see [`Vfs::lately`].
     #[inline]
-    pub(crate) fn accessed(&mut self, now: Time) {
-        if self.atime <= self.mtime || self.atime <= self.ctime || now.sec - self.atime.sec >= DAY {
-            self.atime = now;
+    pub(crate) fn accessed(&mut self, ctx: &Ctx, lately: Time) {
+        if self.atime <= self.mtime || self.atime <= self.ctime || lately.sec - self.atime.sec >= DAY {
+            self.atime = ctx.now();
         }
     }
 }
@@ -114,6 +116,7 @@ impl<C: Contents> Vfs<C> {
         let ino = s.next_ino;
         s.next_ino += 1;
         s.inodes += 1;
+        self.room.charge(room::of_body(&body));
         let size = if let Body::Symlink(target) = &body { target.len() as u64 } else { 0 };
         Ok(self.inodes.insert(Inode {
             sb,
@@ -145,7 +148,7 @@ impl<C: Contents> Vfs<C> {
         now: Time,
     ) -> Result<InodeId, Errno> {
         let nobody = InodeId::from_raw(0);
-        let body = Body::Dir { entries: Directory::default(), parent: parent.unwrap_or(nobody) };
+        let body = Body::Dir { entries: Box::default(), parent: parent.unwrap_or(nobody) };
         let id = self.new_inode(sb, body, perm, (cred.uid, cred.gid), now)?;
         let inode = self.inode_mut(id)?;
         inode.nlink = 2;
@@ -201,10 +204,11 @@ impl<C: Contents> Vfs<C> {
     ) -> Result<InodeId, Errno> {
         let (gid, perm) = self.inherit(ctx, dir, perm, false)?;
         let sb = self.inode(dir)?.sb;
+        self.room.check(room::INODE + body.length() + room::of_name(&name))?;
         let body = self.make_body(body)?;
-        let id = self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now)?;
+        let id = self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now())?;
         self.inode_mut(id)?.nlink = 1;
-        self.add_name(dir, name, id, ctx.now)?;
+        self.add_name(dir, name, id, ctx.now())?;
         Ok(id)
     }
 
@@ -212,8 +216,9 @@ impl<C: Contents> Vfs<C> {
     pub(crate) fn create_unnamed(&mut self, ctx: &Ctx, dir: InodeId, perm: u32) -> Result<InodeId, Errno> {
         let (gid, perm) = self.inherit(ctx, dir, perm, false)?;
         let sb = self.inode(dir)?.sb;
+        self.room.check(room::INODE)?;
         let body = self.make_body(NewBody::File)?;
-        self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now)
+        self.new_inode(sb, body, perm, (ctx.cred.uid, gid), ctx.now())
     }
 
     fn make_body(&mut self, body: NewBody<'_>) -> Result<Body, Errno> {
@@ -234,17 +239,28 @@ impl<C: Contents> Vfs<C> {
     ) -> Result<InodeId, Errno> {
         let (gid, perm) = self.inherit(ctx, dir, perm, true)?;
         let sb = self.inode(dir)?.sb;
-        let id = self.new_directory(sb, Some(dir), perm, ctx.cred, ctx.now)?;
+        self.room.check(room::INODE + room::of_name(&name))?;
+        let id = self.new_directory(sb, Some(dir), perm, ctx.cred, ctx.now())?;
         self.inode_mut(id)?.gid = gid;
-        self.add_name(dir, name, id, ctx.now)?;
+        self.add_name(dir, name, id, ctx.now())?;
         self.inode_mut(dir)?.nlink += 1;
         Ok(id)
     }
 
     /// Enters a name; times of the directory follow.
     pub(crate) fn add_name(&mut self, dir: InodeId, name: Name, id: InodeId, now: Time) -> Result<(), Errno> {
+        let bytes = room::of_name(&name);
         self.entries_mut(dir)?.insert(name, id)?;
+        self.room.charge(bytes);
         self.touch_dir(dir, now)
+    }
+
+    /// Takes a name out of a directory, if it is there. What it stood for is the caller's business, as are the times.
+    pub(crate) fn remove_name(&mut self, dir: InodeId, name: &Name) -> Result<(), Errno> {
+        if let Some(gone) = self.entries_mut(dir)?.remove(name.bytes()) {
+            self.room.refund(room::of_name(&gone.name));
+        }
+        Ok(())
     }
 
     /// The directory's entries changed.
@@ -277,6 +293,7 @@ impl<C: Contents> Vfs<C> {
         let Some(gone) = self.inodes.remove(id) else {
             return;
         };
+        self.room.refund(room::of_body(&gone.body));
         if let Some(sb) = self.supers.get_mut(gone.sb) {
             sb.inodes = sb.inodes.saturating_sub(1);
         }
@@ -343,4 +360,14 @@ pub(crate) enum NewBody<'a> {
     Symlink(&'a [u8]),
     /// Whatever needs no room.
     Other(Body),
+}
+
+impl NewBody<'_> {
+    /// Bytes beside the inode.
+    fn length(&self) -> u64 {
+        match self {
+            NewBody::Symlink(target) => target.len() as u64,
+            _ => 0,
+        }
+    }
 }

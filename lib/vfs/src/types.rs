@@ -1,6 +1,5 @@
 //! The plain types of the interface: who calls, when, what comes out.
 
-use crate::arena::Id;
 use crate::errno::Errno;
 use crate::fd::{FdTable, FsContext};
 use crate::procfs::ProcSource;
@@ -8,6 +7,7 @@ use crate::remote::RemoteOp;
 use crate::wait::WaitOn;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use sal_arena::Id;
 
 /// A file descriptor number as a program gives it: anything can come in.
 pub type Fd = i32;
@@ -50,6 +50,26 @@ impl Cred {
     }
 }
 
+/// The wall clock: asking may cost a kernel call, so that only those ask who need it. The same answer for all of one operation.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Time;
+}
+
+/// A clock that stands.
+impl Clock for Time {
+    fn now(&self) -> Time {
+        *self
+    }
+}
+
+impl Ctx<'_> {
+    /// The wall clock now.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+}
+
 /// Everything about the caller that an operation may need. Cheap to make: references and numbers.
 #[derive(Clone, Copy)]
 pub struct Ctx<'a> {
@@ -59,8 +79,8 @@ pub struct Ctx<'a> {
     pub fs: FsContextId,
     /// Descriptors.
     pub files: TableId,
-    /// Wall clock now.
-    pub now: Time,
+    /// The wall clock, for operations that need it.
+    pub clock: &'a dyn Clock,
     /// `RLIMIT_NOFILE`: descriptors are below it.
     pub nofile: u32,
     /// `RLIMIT_FSIZE` in bytes (`u64::MAX`: none). A write or truncation past it is `EFBIG`; the caller raises SIGXFSZ.

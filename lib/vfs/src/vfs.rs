@@ -1,6 +1,5 @@
 //! The state of all files, and the life of tables and contexts.
 
-use crate::arena::Arena;
 use crate::contents::{Contents, Dest};
 use crate::errno::Errno;
 use crate::fd::{FdTable, FsContext};
@@ -11,17 +10,20 @@ use crate::node::{Inode, Node, Place};
 use crate::ops::open::Opening;
 use crate::pipe::Pipe;
 use crate::remote::RemoteOp;
+use crate::room::Room;
+use crate::socket::Pair;
 use crate::types::{Cred, Fd, FsContextId, TableId, Time};
 use crate::wait::{QueueId, TaskId, WaitOn, Waits};
 use alloc::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use sal_arena::{Arena, TallArena};
 
 /// All files of the system.
 #[derive(Debug)]
 pub struct Vfs<C> {
     pub(crate) contents: C,
-    pub(crate) inodes: Arena<Inode>,
+    pub(crate) inodes: TallArena<Inode>,
     pub(crate) supers: Arena<Super>,
     pub(crate) mounts: Arena<Mount>,
     /// In the order in which they were made: what /proc/mounts lists.
@@ -31,6 +33,7 @@ pub struct Vfs<C> {
     pub(crate) tables: Arena<FdTable>,
     pub(crate) contexts: Arena<FsContext>,
     pub(crate) pipes: Arena<Pipe>,
+    pub(crate) pairs: Arena<Pair>,
     pub(crate) waits: Waits,
     pub(crate) locks: Locks,
     /// Opens of FIFOs that wait for the other side.
@@ -40,10 +43,14 @@ pub struct Vfs<C> {
     /// Servers to be told of a last close.
     pub(crate) closes: Vec<RemoteOp>,
     pub(crate) root: Place,
-    /// The hidden file system of pipes.
+    /// The hidden file system of pipes and sockets.
     pub(crate) pipe_mount: MountId,
     pub(crate) pipe_super: SuperId,
     pub(crate) next_minor: u32,
+    pub(crate) room: Room,
+    /// The clock at the last open or write of any file: the day after which a read renews an access time needs no better one, so that
+    /// reads don't ask the clock.
+    pub(crate) lately: Time,
     pub(crate) random: ChaCha8Rng,
 }
 
@@ -53,12 +60,12 @@ impl<C: Contents> Vfs<C> {
         let mut supers = Arena::default();
         let mut mounts = Arena::default();
         let pipe_super = supers.insert(Super::new(MountKind::Tmpfs, 1));
-        let nowhere = Node::Inode(crate::arena::Id::from_raw(0));
+        let nowhere = Node::Inode(sal_arena::Id::from_raw(0));
         let pipe_mount =
             mounts.insert(Mount { sb: pipe_super, root: nowhere, point: None, source: b"pipefs".to_vec() });
         let mut vfs = Vfs {
             contents,
-            inodes: Arena::default(),
+            inodes: TallArena::default(),
             supers,
             mounts,
             mount_order: Vec::new(),
@@ -67,6 +74,7 @@ impl<C: Contents> Vfs<C> {
             tables: Arena::default(),
             contexts: Arena::default(),
             pipes: Arena::default(),
+            pairs: Arena::default(),
             waits: Waits::default(),
             locks: Locks::default(),
             opening: Vec::new(),
@@ -76,11 +84,18 @@ impl<C: Contents> Vfs<C> {
             pipe_mount,
             pipe_super,
             next_minor: 2,
+            room: Room::default(),
+            lately: now,
             random: ChaCha8Rng::seed_from_u64(0),
         };
         let mount = vfs.new_mount(b"tmpfs", MountKind::Tmpfs, None, &Cred::root(), now)?;
         vfs.root = vfs.mount_root(mount).ok_or(Errno::EIO)?;
         Ok(vfs)
+    }
+
+    /// Inodes and names may take so many bytes of the heap; a program that wants more gets `ENOSPC`.
+    pub fn limit_room(&mut self, bytes: u64) {
+        self.room.limit(bytes);
     }
 
     /// Seeds /dev/random, /dev/urandom and [`Vfs::random`]. Before it is called they are predictable.

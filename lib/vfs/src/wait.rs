@@ -4,8 +4,8 @@
 //! of the woken, which the caller drains after each step. A woken task is out of that queue and makes its call again:
 //! being woken is a hint, never a promise.
 
-use crate::arena::{Arena, Id};
 use alloc::vec::Vec;
+use sal_arena::{Arena, Id};
 
 bitflags::bitflags! {
     /// Readiness, as poll(2) numbers it.

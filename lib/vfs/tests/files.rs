@@ -126,7 +126,7 @@ fn an_unlinked_file_lives_while_it_is_open_and_its_pages_come_back() {
     assert_eq!(w.call(|v, c| v.lseek(c, fd, 0, 0)).map(done), Ok(0));
     assert_eq!(w.read(fd, 20000).unwrap().len(), 10000);
     assert_eq!(free(&mut w), 97);
-    let MapTarget::Contents { place, .. } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else { panic!() };
+    let MapTarget::Contents { place } = w.call(|v, c| v.map_target(c, fd, 1, false)).unwrap() else { panic!() };
     w.close(fd).unwrap();
     assert_eq!(free(&mut w), 97);
     w.vfs.unpin(place);
@@ -527,4 +527,38 @@ fn times() {
     assert!(set.ctime > read.ctime);
     assert_eq!(set.btime, before.btime);
     assert_eq!(set.blocks, 8);
+}
+
+/// Inodes and names have their own limit: a clean error at it, and all of it back.
+#[test]
+fn files_are_bounded_by_the_room_for_inodes_and_names() {
+    let mut w = World::new();
+    w.vfs.limit_room(20_000);
+    let mkdir = |w: &mut World, name: &str| w.call(|v, c| v.mkdir(c, AT_FDCWD, name.as_bytes(), 0o755)).map(drop);
+    mkdir(&mut w, "/d").unwrap();
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        let made =
+            (0..1000).take_while(|n| w.open(&format!("/d/f{n}"), O_CREAT, 0o644).map(|fd| w.close(fd)).is_ok()).count();
+        let long = format!("/d/{}", "n".repeat(255));
+        let refused = [
+            w.open("/d/more", O_CREAT, 0o644).map(drop),
+            mkdir(&mut w, "/d/sub"),
+            w.symlink(&"t".repeat(300), "/d/link"),
+            w.call(|v, c| v.link(c, AT_FDCWD, b"/d/f0", AT_FDCWD, long.as_bytes(), 0)).map(drop),
+        ];
+        assert_eq!(refused, [Err(Errno::ENOSPC); 4]);
+        assert_eq!(w.names("/d").unwrap().len(), made);
+        assert_eq!(w.stat("/d/f0", 0).unwrap().nlink, 1, "the link that failed changed nothing");
+        // What is there can be moved, and replaced.
+        w.rename("/d/f0", "/d/g0", 0).unwrap();
+        w.rename("/d/g0", "/d/f1", 0).unwrap();
+        w.vfs.limit_room(100);
+        assert_eq!(w.rename("/d/f1", &long, 0), Err(Errno::ENOSPC));
+        w.vfs.limit_room(20_000);
+        (1..made).for_each(|n| w.unlink(&format!("/d/f{n}")).unwrap());
+        rounds.push(made);
+    }
+    assert!(rounds[0] > 40 && rounds.iter().all(|made| *made == rounds[0]), "{rounds:?}");
+    w.rmdir("/d").unwrap();
 }

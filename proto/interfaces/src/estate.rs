@@ -63,8 +63,8 @@ pub struct Report {
     pub oldest_ns: u64,
     /// 1 if its first thread is blocked.
     pub blocked: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// What a dead one's first thread was at: a `service::Place`.
+    pub place: u32,
     /// Badge of the request that its first thread was serving (`service::REQUEST_BADGE`).
     pub request_badge: u64,
     /// Word 0 of that request; 0 if there was none.

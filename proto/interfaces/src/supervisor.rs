@@ -31,6 +31,8 @@ sal_idl::interface! {
         NotAllowed = 3,
         /// This client has no slot here, or all are taken.
         NoSlot = 4,
+        /// There is no room for another counter, or its name is too long or no word.
+        Full = 5,
     }
     /// Carries out `command` on the service `name`; *remembered*. Answers before the service is back.
     1 control(command: Command) reads(name);
@@ -40,4 +42,6 @@ sal_idl::interface! {
     3 counters() reads(name) returns(incarnation: u32, crashes: u32, kills: u32, recovered: u32, last_us: u32);
     /// Ends the machine with `status`; what was logged goes out first.
     4 power_off(status: u8);
+    /// `/svc/NAME/stats` of the caller's own service has a line `name value` from now on; the value that was told last counts.
+    5 count(value: u64) reads(name);
 }

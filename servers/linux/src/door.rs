@@ -34,7 +34,6 @@ pub(crate) struct Door {
     pub(crate) shared: &'static Shared,
     pub(crate) console: console::Client<Connection>,
     pub(crate) names: Option<Names>,
-    pub(crate) supervisor: Handle,
 }
 
 impl Door {
@@ -86,7 +85,7 @@ impl Door {
                 status
             }
         };
-        let mut supervisor = supervisor::Client(Connection::plain(self.supervisor));
+        let mut supervisor = supervisor::Client(Connection::plain(self.shared.supervisor));
         if let Err(failure) = supervisor.power_off(rest) {
             log::error!("the machine does not end: {failure:?}");
         }

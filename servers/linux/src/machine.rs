@@ -31,6 +31,7 @@ pub(crate) struct Seat {
 
 /// The thread of a task.
 struct Occupant {
+    task: TaskId,
     seat: Seat,
     thread: Thread,
 }
@@ -53,6 +54,9 @@ pub(crate) struct Machine {
     cpu_name: String,
     /// System calls whose absence was logged.
     pub(crate) reported: BTreeSet<usize>,
+    /// How often calls were missing, as the supervisor knows it: by number, and in all.
+    pub(crate) told: BTreeMap<usize, u64>,
+    pub(crate) told_total: u64,
 }
 
 fn again(_: Error) -> Errno {
@@ -96,19 +100,21 @@ impl Machine {
             hwcap: u64::from(features),
             cpu_name: brand(),
             reported: BTreeSet::new(),
+            told: BTreeMap::new(),
+            told_total: 0,
         }
     }
 
     /// The task's thread ends: under the same lock as the step that said so. Its number may be another's from now on.
     pub(crate) fn leave(&mut self, task: TaskId) {
-        let place = self.occupants.get_mut(task.index() as usize);
-        if let Some(occupant) = place.and_then(Option::take) {
+        let place = self.occupants.get_mut(task.index());
+        if let Some(occupant) = place.and_then(|place| place.take_if(|occupant| occupant.task == task)) {
             self.seats.push(occupant.seat);
         }
     }
 
     fn occupant(&self, task: TaskId) -> Option<&Occupant> {
-        self.occupants.get(task.index() as usize)?.as_ref()
+        self.occupants.get(task.index())?.as_ref().filter(|occupant| occupant.task == task)
     }
 
     fn seat(&mut self) -> Result<Seat, Error> {
@@ -246,12 +252,12 @@ impl Platform for Machine {
         let options = thread::Options { priority: PRIORITY, cpu: None, fpu: true };
         // The thread's first act is to wait for the lock that is held here: so it finds itself in the table.
         let thread = thread::spawn(options, move || task::live(shared, beginning)).map_err(again)?;
-        let index = task.index() as usize;
+        let index = task.index();
         if self.occupants.len() <= index {
             self.occupants.resize_with(index + 1, || None);
         }
         if let Some(place) = self.occupants.get_mut(index) {
-            *place = Some(Occupant { seat, thread });
+            *place = Some(Occupant { task, seat, thread });
         }
         Ok(())
     }
@@ -318,9 +324,9 @@ impl Platform for Machine {
         self.cpus
     }
 
-    /// The kernel tells a thread's processor to whoever has its handle.
-    fn cpu(&mut self) -> u32 {
-        0
+    fn cpu(&mut self, task: TaskId) -> u32 {
+        let info = self.occupant(task).and_then(|o| process::thread_info(o.thread.handle()).ok());
+        info.map_or(0, |info| info.cpu as u32)
     }
 
     fn hwcap(&mut self) -> u64 {

@@ -12,6 +12,10 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod bank;
+#[cfg(target_os = "none")]
+mod counts;
+#[cfg(target_os = "none")]
 mod door;
 #[cfg(target_os = "none")]
 mod files;

@@ -4,6 +4,7 @@ use crate::machine::Machine;
 use crate::pool::Pool;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
+use sal_abi::Handle;
 use sal_linux_core::Linux;
 use sal_rt::Mutex;
 use sal_rt::handle::Notification;
@@ -26,6 +27,7 @@ pub(crate) struct Mounted {
 pub(crate) struct Shared {
     pub(crate) core: Mutex<Core>,
     pub(crate) console: Pool,
+    pub(crate) supervisor: Handle,
     /// By `ServerId`.
     pub(crate) servers: Mutex<Vec<Mounted>>,
     /// When the core's first timer is due, nanoseconds since boot; `u64::MAX`: none.
@@ -40,10 +42,11 @@ pub(crate) struct Shared {
 const ENDING: u64 = 256;
 
 impl Shared {
-    pub(crate) fn new(core: Core, console: Pool, bell: Notification) -> Shared {
+    pub(crate) fn new(core: Core, console: Pool, supervisor: Handle, bell: Notification) -> Shared {
         Shared {
             core: Mutex::new(core),
             console,
+            supervisor,
             servers: Mutex::new(Vec::new()),
             alarm: AtomicU64::new(u64::MAX),
             ending: AtomicU64::new(0),

@@ -20,7 +20,7 @@ pub(crate) struct Object {
     /// Bytes that it has room for, whole pages.
     pub(crate) length: u64,
     /// The server's number for it.
-    number: u32,
+    pub(crate) number: u32,
 }
 
 /// Who gives them.
@@ -60,11 +60,27 @@ impl Source {
         }
     }
 
-    /// The object is given back.
-    pub(crate) fn release(&mut self, object: Object) {
+    /// A new object of `length` bytes, all of which can be touched; `None`: there is no room.
+    pub(crate) fn whole(&mut self, length: u64) -> Option<Object> {
+        match self {
+            // What it gives out it can always pay.
+            Source::Server(client) => {
+                let made = ask(client, |c| c.create(length)).ok()?;
+                Some(Object { memory: Memory::own(made.memory), length, number: made.object })
+            }
+            Source::Budget(budget) => {
+                let memory = Memory::own(memory::memory_create(*budget, length).ok()?);
+                let touched = (0..length / PAGE).try_for_each(|page| memory.write(page * PAGE, &[0]).map(drop));
+                touched.ok().map(|()| Object { memory, length, number: 0 })
+            }
+        }
+    }
+
+    /// The object of that number is given back; its handle is closed already, or soon.
+    pub(crate) fn release(&mut self, number: u32) {
         if let Source::Server(client) = self {
             // The server has forgotten it then, or is gone.
-            let _ = ask(client, |c| c.release(object.number));
+            let _ = ask(client, |c| c.release(number));
         }
     }
 

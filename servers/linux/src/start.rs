@@ -1,5 +1,6 @@
 //! From the start-up page to the first program.
 
+use crate::bank::Bank;
 use crate::door::{Door, badge};
 use crate::machine::Machine;
 use crate::mounts::{Names, mount};
@@ -21,10 +22,10 @@ use sal_proto::console::{self, Kind, Stream};
 use sal_proto::memory;
 use sal_rt::connection::fresh_key;
 use sal_rt::handle::Notification;
-use sal_rt::{Connection, Grants, log, start};
+use sal_rt::{Connection, Grants, Mutex, log, start};
 use sal_sys::capability;
 use sal_sys::ipc::{self, Extras};
-use sal_vfs::MountKind;
+use sal_vfs::{MountKind, Packed};
 
 /// Where a program without a path is looked for.
 const PATH: &[u8] = b"/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,9 +35,12 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 const NO_SYSTEM: u8 = 125;
 
-/// Frames kept for the personality's own tables and stacks: this part of its budget, but not more than that.
-const OWN_PART: u64 = 4;
-const OWN_MOST: u64 = 4096;
+/// Frames kept for the personality itself: of `OWN_OF` parts of its budget so many, but not more than that.
+const OWN_PARTS: u64 = 2;
+const OWN_OF: u64 = 5;
+const OWN_MOST: u64 = 32768;
+/// Of these, the part that inodes and names may not have: it is for stacks, pipes, tables, page tables.
+const REST_PART: u64 = 5;
 
 /// Why the first program doesn't run: what is written to the error output, and the machine's exit status.
 struct Refusal(String, u8);
@@ -57,14 +61,11 @@ pub(crate) fn main(startup: &'static Startup) {
     complete(&mut line, grants, stdio);
     let config = Config { protect_init, stdio, ..Config::default() };
     let core = new_core(startup, grants, config, line.time);
-    let shared: &'static Shared = Box::leak(Box::new(Shared::new(core, Pool::new(console), bell(badge::OWN))));
+    let supervisor = grants.find("supervisor");
+    let shared: &'static Shared =
+        Box::leak(Box::new(Shared::new(core, Pool::new(console), supervisor, bell(badge::OWN))));
     shared.core.lock().machine.shared = Some(shared);
-    let mut door = Door {
-        shared,
-        console: terminal,
-        names: grants.get("names").map(|grant| Names::new(grant.handle)),
-        supervisor: grants.find("supervisor"),
-    };
+    let mut door = Door { shared, console: terminal, names: grants.get("names").map(|grant| Names::new(grant.handle)) };
     let started = populate(shared, grants).and_then(|()| {
         if let Some(names) = &mut door.names {
             names.watch(bell(badge::NAMES).into_handle());
@@ -141,7 +142,7 @@ fn complete(line: &mut CommandLine, grants: Grants<'static>, stdio: Stdio) {
 fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, time: Option<u64>) -> Core {
     let own = start::own::budget();
     let left = capability::budget_info(own).map_or(0, |info| info.left);
-    let keep = (left / OWN_PART).min(OWN_MOST);
+    let keep = (left / OWN_OF * OWN_PARTS).min(OWN_MOST);
     let programs = match capability::budget_create(own, left - keep) {
         Ok(budget) => budget,
         Err(error) => no_resources("budget for programs", error),
@@ -155,7 +156,8 @@ fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, 
         Some(grant) => Source::Server(memory::Client(connect(grant.handle))),
         None => Source::Budget(programs),
     };
-    let store = sal_linux_core::Store(Box::new(Store::new(source)));
+    let source: &'static Mutex<Source> = Box::leak(Box::new(Mutex::new(source)));
+    let store = sal_linux_core::Store(Box::new(Packed::new(Bank(source), Store::new(source))));
     let mut linux = match Linux::new(config, store, &mut machine) {
         Ok(linux) => linux,
         Err(error) => start::die(ExitReason::NoResources, format_args!("linux: no root file system: {error:?}")),
@@ -163,6 +165,7 @@ fn new_core(startup: &'static Startup, grants: Grants<'static>, config: Config, 
     let mut seed = [0; 32];
     machine.random(&mut seed);
     linux.vfs().seed(seed);
+    linux.vfs().limit_room((keep - keep / REST_PART) * sal_abi::PAGE);
     Core { linux, machine }
 }
 
@@ -171,7 +174,7 @@ fn populate(shared: &'static Shared, grants: Grants<'static>) -> Result<(), Refu
     let archive = grants.module("module:ramdisk").unwrap_or_default();
     let mut core = shared.core.lock();
     let Core { linux, machine } = &mut *core;
-    let loaded = linux.with_files(machine, |vfs, ctx| vfs.load_tar(archive, ctx.now));
+    let loaded = linux.with_files(machine, |vfs, ctx| vfs.load_tar(archive, ctx.now()));
     match loaded {
         Ok(Ok(entries)) => log::info!("root file system: {entries} entries"),
         Ok(Err(error)) => return Err(Refusal(format!("the RAM disk can't be used: {error}"), NO_SYSTEM)),

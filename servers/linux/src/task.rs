@@ -12,6 +12,7 @@ use sal_rt::log;
 use sal_sys::guest::Stopped;
 use sal_sys::ipc::{self, Extras};
 use sal_sys::page;
+use sal_sys::process;
 
 /// What a new thread starts with.
 pub(crate) struct Beginning {
@@ -54,6 +55,10 @@ pub(crate) fn live(shared: &'static Shared, beginning: Beginning) {
     loop {
         step = match step {
             Step::Return => me.run_guest(),
+            Step::Yield => {
+                process::yield_now();
+                me.run_guest()
+            }
             Step::Block(wait) => {
                 me.wait(wait);
                 me.slow(&mut |l, t, r, m, p| l.resume(t, r, m, p))

@@ -6,7 +6,7 @@ use sal_bootimage::Image;
 use sal_load::{Random, Row, Running, Spec, What, fill, text};
 use sal_manifest::SERVICES;
 use sal_proto::estate::flags::{OWN_PRIORITY, WIRED};
-use sal_proto::service::{POISON, SIGNAL_BADGE, TABLE, answer::DEATH};
+use sal_proto::service::{POISON, PREDECESSOR, PREDECESSOR_PLACE, SIGNAL_BADGE, TABLE, answer::DEATH};
 use sal_sys::process::Purpose;
 use sal_sys::{capability, ipc, memory, process};
 
@@ -44,6 +44,18 @@ pub(crate) struct Entry {
     pub(crate) rows: [Option<Row>; ROWS],
     pub(crate) incarnation: u32,
     pub(crate) running: Running,
+    /// What the next incarnation is told of this one's death: the supervisor, who can't look at it.
+    pub(crate) died: Option<Died>,
+}
+
+/// A death, for the successor.
+#[derive(Clone, Copy)]
+pub(crate) struct Died {
+    pub(crate) reason: u64,
+    pub(crate) at: u64,
+    pub(crate) place: u64,
+    /// Instruction pointer relative to the image.
+    pub(crate) offset: u64,
 }
 
 /// Of what everything is made.
@@ -106,6 +118,7 @@ impl Entry {
             rows: [None; ROWS],
             incarnation: 0,
             running: Running::default(),
+            died: None,
         })
     }
 
@@ -150,7 +163,7 @@ impl Entry {
     }
 
     /// What every service gets of its own, and the request that it must not serve (badge, word 0).
-    fn own_rows(&self, (badge, word): (u64, u64)) -> [Option<Row>; 5] {
+    fn own_rows(&self, (badge, word): (u64, u64)) -> [Option<Row>; 7] {
         let manage = Rights::READ.or(Rights::MANAGE);
         let spend = Rights::SPEND.or(manage).or(Rights::TRANSFER);
         let serve = Rights::RECEIVE.or(Rights::SEND).or(Rights::BADGE).or(Rights::TRANSFER);
@@ -162,6 +175,8 @@ impl Entry {
             row("vault", What::Memory(self.vault)).filter(|_| kept),
             row(TABLE, What::Capability(self.table, manage, 0)).filter(|_| kept),
             row(POISON, What::Numbers(word, badge)).filter(|_| word != 0),
+            self.died.and_then(|d| row(PREDECESSOR, What::Numbers(d.reason, d.at))),
+            self.died.and_then(|d| row(PREDECESSOR_PLACE, What::Numbers(d.place, d.offset))),
         ]
     }
 }

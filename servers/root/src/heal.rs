@@ -14,9 +14,9 @@ use sal_rt::server::InService;
 use sal_sys::ipc::Extras;
 use sal_sys::{ipc, machine, process};
 
-use crate::entry::{Entry, Means, Shape};
+use crate::entry::{Died, Entry, Means, Shape};
 use crate::raw;
-use crate::serve::Root;
+use crate::serve::{Root, place};
 
 /// A supervisor that lived so long has got through its start: its earlier deaths don't count any more.
 const HEALTHY_NS: u64 = 1_000_000_000;
@@ -140,11 +140,10 @@ fn heal(root: &mut Root, deaths: &mut u32, born: &mut u64) -> Result<(), &'stati
     let now = machine::clock();
     let counts = !ordered && now.saturating_sub(*born) <= HEALTHY_NS;
     *deaths = if counts { *deaths + 1 } else { 0 };
-    log::warn!(
-        "root: supervisor died, reason {:#x} at image+{:#x}",
-        info.reason,
-        info.rip.wrapping_sub(entry.running.image)
-    );
+    let offset = info.rip.wrapping_sub(entry.running.image);
+    let place = place(&entry.running) as u64;
+    entry.died = Some(Died { reason: info.reason, at: now, place, offset });
+    log::warn!("root: supervisor died, reason {:#x} at image+{offset:#x}", info.reason);
     if *deaths >= DEATHS_MOST {
         return Err("the supervisor dies at each start");
     }

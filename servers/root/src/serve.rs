@@ -3,12 +3,13 @@
 use sal_abi::boot::ProcessState;
 use sal_abi::{Error as KernelError, Rights};
 use sal_bootimage::Name;
-use sal_idl::{Call, Stop};
+use sal_idl::{Call, Stop, Word};
+use sal_load::Running;
 use sal_load::{NAME, Row, What, name, text};
 use sal_proto::estate::{
     Error, GrantKind, Report, Server, describe, fail, grant, kill, power_off, read, report, signal, spawn,
 };
-use sal_proto::service::{REQUEST_BADGE, REQUEST_WORD};
+use sal_proto::service::{COMMITS, PLACE, Place, REQUEST_BADGE, REQUEST_WORD};
 use sal_sys::{ipc, machine, memory, process};
 use zerocopy::IntoBytes;
 
@@ -189,6 +190,18 @@ fn report_on(entry: &Entry) -> Result<Report, KernelError> {
     if report.alive == 0 {
         report.request_badge = entry.running.user_word(REQUEST_BADGE);
         report.request_word = entry.running.user_word(REQUEST_WORD);
+        report.place = place(&entry.running) as u32;
     }
     Ok(report)
+}
+
+/// What a dead process was at.
+pub(crate) fn place(running: &Running) -> Place {
+    let said = Place::get(running.user_word(PLACE)).unwrap_or(Place::Adoption);
+    let commits = running.user_word(COMMITS);
+    let committing = commits != 0 && running.word_at(commits) != 0;
+    match said {
+        Place::Request | Place::Notice if committing => Place::Commit,
+        other => other,
+    }
 }

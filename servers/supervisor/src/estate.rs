@@ -3,14 +3,16 @@
 use alloc::string::String;
 use core::fmt;
 use sal_abi::{Error, Rights};
-use sal_idl::Failure;
+use sal_idl::header::{Header as RequestHeader, SEQUENCES};
+use sal_idl::{Failure, Word};
 use sal_manifest::{LogAccess, Manifest, Service, grant};
 use sal_proto::estate::{self, Client, GrantKind};
+use sal_proto::service::{Place, signal};
 use sal_rt::connection::Connection;
 use sal_rt::log;
-use sal_supervise::state::Request;
+use sal_supervise::state::{Landing, Request};
 use sal_supervise::world::{Report, World};
-use sal_supervise::{ITSELF, State};
+use sal_supervise::{ITSELF, Signal, State};
 use sal_vault::{Commit, Committed, Header};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -41,6 +43,23 @@ fn kernel_error(failure: Failure<estate::Error>) -> Error {
         Failure::Refused(_) => Error::BadArgument,
         Failure::Transport(e) => e.error,
         _ => Error::BadCall,
+    }
+}
+
+/// The core knows where a request's number stands, because a library knows no interface: it stands there.
+const _: () = {
+    let numbered = RequestHeader { operation: 0, flags: 0, slot: 0, sequence: SEQUENCES - 1 };
+    assert!(numbered.word() == Request::NUMBER);
+};
+
+/// Where a death landed, from what the dead was at.
+pub(crate) fn landing(place: u64) -> Landing {
+    match Place::get(place) {
+        Some(Place::Waiting) => Landing::Idle,
+        Some(Place::Request) => Landing::Request,
+        Some(Place::Notice) => Landing::Notice,
+        Some(Place::Commit) => Landing::Commit,
+        Some(Place::Adoption) | None => Landing::Adoption,
     }
 }
 
@@ -149,6 +168,7 @@ impl World for Outside {
             oldest_ns: r.oldest_ns,
             blocked: r.blocked == 1,
             request: Request::in_service(r.request_badge, r.request_word),
+            landing: landing(u64::from(r.place)),
         })
     }
 
@@ -160,7 +180,13 @@ impl World for Outside {
         self.root.fail(i as u16, code).map(drop).map_err(kernel_error)
     }
 
-    fn signal(&mut self, i: usize, bits: u64) {
+    fn signal(&mut self, i: usize, what: Signal) {
+        let bits = match what {
+            Signal::Ping => signal::PING,
+            Signal::Hang => signal::HANG,
+            Signal::Pause => signal::PAUSE,
+            Signal::Resume => signal::RESUME,
+        };
         // A service that can't be told anything is one whose heartbeat stays unanswered.
         if i != ITSELF {
             let _ = self.root.signal(i as u16, bits);

@@ -4,7 +4,7 @@ use alloc::format;
 use sal_idl::{Call, ReadLoan, Stop};
 use sal_proto::supervisor::*;
 use sal_supervise::files::File;
-use sal_supervise::state::RECOVERIES;
+use sal_supervise::state::{COUNTER_NAME, RECOVERIES};
 use sal_supervise::world::World;
 use sal_sys::machine::clock;
 
@@ -55,6 +55,15 @@ impl Server for Watch {
             recovered: s.recovered,
             last_us: last.and_then(|n| s.recoveries.get(n)).copied().unwrap_or(0),
         })
+    }
+
+    /// A service's badge is its place in the manifest and 1.
+    fn count(&mut self, call: &mut Call<'_>, a: count::Arguments) -> Answer<count::Results> {
+        let i = (call.badge as usize).checked_sub(1).ok_or(Error::NotAllowed)?;
+        let mut buffer = [0; COUNTER_NAME];
+        let name = call.read_all(a.name, &mut buffer)?.ok_or(Error::Full)?;
+        self.supervisor.count(&mut self.outside, i, name, a.value).map_err(|_| Error::Full)?;
+        Ok(count::Results {})
     }
 
     fn power_off(&mut self, _: &mut Call<'_>, a: power_off::Arguments) -> Answer<power_off::Results> {

@@ -7,27 +7,19 @@ use sal_abi::{Error, Handle};
 use sal_bootimage::Symbols;
 use sal_idl::Outcome;
 use sal_proto::estate::Client;
+use sal_proto::service::{PREDECESSOR, PREDECESSOR_PLACE, Place, answer};
 use sal_rt::connection::Connection;
 use sal_rt::grants::Grants;
 use sal_rt::log;
-use sal_rt::server::InService;
-use sal_supervise::{Event, State, Supervisor, TICK_NS, answer};
+use sal_rt::server::{InService, counts_commits, is_at};
+use sal_supervise::{Event, Predecessor, State, Supervisor, TICK_NS};
 use sal_sys::ipc::{Extras, Received};
 use sal_sys::{ipc, machine, memory, page};
 use sal_vault::{Committed, Expected};
 
-use crate::estate::{Outside, Vault, manifest};
+use crate::estate::{Outside, Vault, landing, manifest};
 use crate::files::Table;
 use crate::raw;
-
-/// The core names the bits for itself, because a library knows no interface: they are the same.
-const _: () = {
-    use sal_proto::service;
-    use sal_supervise::signal;
-    assert!(signal::PING == service::signal::PING && signal::HANG == service::signal::HANG);
-    assert!(signal::PAUSE == service::signal::PAUSE && signal::RESUME == service::signal::RESUME);
-    assert!(answer::BEAT == service::answer::BEAT && answer::DEATH == service::answer::DEATH);
-};
 
 /// Everything.
 pub(crate) struct Watch {
@@ -45,11 +37,14 @@ pub(crate) fn main(startup: &'static Startup) {
     let endpoint = grants.need("endpoint").handle;
     let mut watch = begin(grants);
     let incarnation = startup.incarnation as u32;
-    watch.supervisor.start(&mut watch.outside, machine::clock(), incarnation);
+    watch.supervisor.start(&mut watch.outside, machine::clock(), incarnation, predecessor(grants));
+    counts_commits();
     let mut next_tick = machine::clock() + TICK_NS;
     loop {
         page::set_deadline(next_tick);
+        is_at(Place::Waiting);
         let arrived = ipc::receive(endpoint, Extras::NONE.with_deadline());
+        is_at(Place::Notice);
         let now = machine::clock();
         match arrived {
             Ok(received) => watch.take(&received, now),
@@ -57,11 +52,23 @@ pub(crate) fn main(startup: &'static Startup) {
             Err(failed) => die(format_args!("the supervisor can't receive: {}", failed.error.name())),
         }
         if now >= next_tick {
+            is_at(Place::Notice);
             watch.supervisor.handle(&mut watch.outside, now, Event::Tick);
             // However late it is, it was one tick.
             next_tick = machine::clock() + TICK_NS;
         }
     }
+}
+
+/// How the predecessor died, if there was one.
+fn predecessor(grants: Grants<'static>) -> Option<Predecessor> {
+    let (death, place) = (grants.get(PREDECESSOR)?, grants.get(PREDECESSOR_PLACE)?);
+    Some(Predecessor {
+        reason: death.handle.0,
+        at: death.address,
+        landing: landing(place.handle.0),
+        offset: place.address,
+    })
 }
 
 /// Finds manifest, symbols and vault, and what a predecessor left in it.
@@ -103,7 +110,7 @@ fn adopted(grants: Grants<'static>) -> &'static mut Vault {
 /// all be repeated.
 fn committed(vault: &'static mut Vault) -> Committed<'static, State> {
     let expected =
-        Expected { kind: u32::from_le_bytes(*b"supv"), owner: 0, version: 1, length: size_of::<State>() as u64 };
+        Expected { kind: u32::from_le_bytes(*b"supv"), owner: 0, version: 2, length: size_of::<State>() as u64 };
     if vault.header.verify(expected).is_ok() {
         match Committed::adopt(&mut vault.commit, &mut vault.copies) {
             Ok(state) => return state,
@@ -136,6 +143,7 @@ impl Watch {
     }
 
     fn call(&mut self, received: &Received) {
+        is_at(Place::Request);
         let mut attachments = InService::new(received.arrival);
         let (arrival, badge, words) = (received.arrival, received.badge, &received.words);
         // Services that were granted the supervisor itself have their entry's number as badge; whoever found `/svc` has another.

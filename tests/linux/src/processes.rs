@@ -4,7 +4,7 @@ use crate::{Check, Verdict, io, same};
 use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
@@ -15,6 +15,9 @@ pub(crate) const CHECKS: &[Check] = &[
     ("process/output", output),
     ("process/input", input),
     ("process/environment", environment),
+    ("process/current-folder", current_folder),
+    ("process/no-current-folder", no_current_folder),
+    ("process/before-exec", before_exec),
     ("process/no-such-program", no_such_program),
     ("process/kill", kill),
     ("process/abort", abort),
@@ -28,6 +31,8 @@ pub(crate) const CHECKS: &[Check] = &[
     ("pipe/end-of-file", end_of_file),
     ("pipe/large", large),
     ("socket/pair", socket_pair),
+    ("socket/datagrams", datagrams),
+    ("socket/large", socket_large),
 ];
 
 /// What the program does as its own child; the exit status.
@@ -44,13 +49,32 @@ pub(crate) fn play(role: &str) -> ExitCode {
             print!("{}", text.to_uppercase());
         }
         "variable" => print!("{}", env::var("SAL_CHECK").unwrap_or_default()),
+        "folder" => print!("{}", env::current_dir().unwrap_or_default().display()),
         "zero" => print!("{}", env::args().next().unwrap_or_default()),
         "sleep" => thread::sleep(Duration::from_secs(100)),
+        "calls" => println!("{}", system_call()),
+        "registers" => {
+            if let Err(why) = crate::registers::write_lines() {
+                eprintln!("registers: {why}");
+                return ExitCode::FAILURE;
+            }
+        }
         "abort" => std::process::abort(),
         "endless" => while std::io::stdout().write_all(&[b'x'; 4096]).is_ok() {},
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
+}
+
+/// Nanoseconds of a system call that does nothing else: the shortest of some rounds, each of many.
+fn system_call() -> u128 {
+    const CALLS: u32 = 10_000;
+    let round = |_| {
+        let start = std::time::Instant::now();
+        let same = (0..CALLS).all(|_| std::os::unix::process::parent_id() == std::os::unix::process::parent_id());
+        if same { start.elapsed().as_nanos() / u128::from(2 * CALLS) } else { u128::MAX }
+    };
+    (0..5).map(round).min().unwrap_or(u128::MAX)
 }
 
 /// Itself in that role.
@@ -81,6 +105,25 @@ fn input() -> Verdict {
 fn environment() -> Verdict {
     let output = child("variable")?.env_clear().env("SAL_CHECK", "a b=c").output().map_err(io)?;
     same(output.stdout, b"a b=c".to_vec())
+}
+
+/// Where the C library can't set the folder of a spawned program, the standard library forks, and learns over a pair of sockets
+/// whether the child's exec went well.
+fn current_folder() -> Verdict {
+    let output = child("folder")?.current_dir("/").output().map_err(io)?;
+    same(output.stdout, b"/".to_vec())
+}
+
+fn no_current_folder() -> Verdict {
+    let kind = child("folder")?.current_dir("/no/such/folder").spawn().err().map(|error| error.kind());
+    same(kind, Some(ErrorKind::NotFound))
+}
+
+/// Groups make the standard library fork for certain.
+fn before_exec() -> Verdict {
+    let output = child("words")?.gid(0).output().map_err(io)?;
+    let absent = Command::new("/no/such/program").gid(0).spawn().err().map(|error| error.kind());
+    same((output.stdout, absent), (b"out\n".to_vec(), Some(ErrorKind::NotFound)))
 }
 
 fn no_such_program() -> Verdict {
@@ -171,14 +214,49 @@ fn large() -> Verdict {
     same((whole, all.len(), right), (true, 1_000_000, true))
 }
 
-/// Unix sockets are not promised yet: refusing them is right, half of one is not.
 fn socket_pair() -> Verdict {
-    let Ok((mut one, mut other)) = UnixStream::pair() else {
-        return Ok(());
-    };
+    let (mut one, mut other) = UnixStream::pair().map_err(io)?;
     one.write_all(b"over").map_err(io)?;
     one.shutdown(Shutdown::Write).map_err(io)?;
     let mut text = String::new();
     other.read_to_string(&mut text).map_err(io)?;
-    same(text, "over".into())
+    other.write_all(b"back").map_err(io)?;
+    drop(other);
+    one.read_to_string(&mut text).map_err(io)?;
+    same(text, "overback".into())
+}
+
+fn datagrams() -> Verdict {
+    let (one, other) = UnixDatagram::pair().map_err(io)?;
+    one.set_nonblocking(true).map_err(io)?;
+    let early = one.recv(&mut [0; 8]).err().map(|error| error.kind());
+    for packet in [b"first".as_slice(), b"", b"second"] {
+        other.send(packet).map_err(io)?;
+    }
+    let mut lengths = Vec::new();
+    for _ in 0..3 {
+        lengths.push(one.recv(&mut [0; 5]).map_err(io)?);
+    }
+    same((early, lengths), (Some(ErrorKind::WouldBlock), vec![5, 0, 5]))
+}
+
+/// Both ends at once, more than fits, from two threads.
+fn socket_large() -> Verdict {
+    let (mut one, mut other) = UnixStream::pair().map_err(io)?;
+    let echo = thread::spawn(move || -> std::io::Result<u64> {
+        let mut from = other.try_clone()?;
+        let copied = std::io::copy(&mut from, &mut other)?;
+        other.shutdown(Shutdown::Write)?;
+        Ok(copied)
+    });
+    let mut to = one.try_clone().map_err(io)?;
+    let writer = thread::spawn(move || {
+        (0..200u8).try_for_each(|n| to.write_all(&[n; 5000])).and_then(|()| to.shutdown(Shutdown::Write))
+    });
+    let mut all = Vec::new();
+    one.read_to_end(&mut all).map_err(io)?;
+    let whole = writer.join().map_err(|_| "panicked")?.is_ok();
+    let copied = echo.join().map_err(|_| "panicked")?.map_err(io)?;
+    let right = all.chunks(5000).enumerate().all(|(n, piece)| piece.iter().all(|byte| usize::from(*byte) == n));
+    same((whole, copied, all.len(), right), (true, 1_000_000, 1_000_000, true))
 }

@@ -1,12 +1,12 @@
 //! An emulated machine: time is a number, interrupts between CPUs are a set of bits, message pages are a few words.
 
 use sal_abi::op::{Op, thread};
-use sal_abi::{Error, Handle, Rights, Words};
+use sal_abi::{Error, Rights, Words};
 use sal_kernel_core::cpu::Cpu;
 use sal_kernel_core::create::NewThread;
 use sal_kernel_core::hw::{Frame, Hardware};
 use sal_kernel_core::kernel::Kernel;
-use sal_kernel_core::object::{After, Answer, Args};
+use sal_kernel_core::object::{After, Args};
 use sal_kernel_core::table::{Cap, Kind};
 use sal_kernel_core::timer::Entry;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -73,6 +73,8 @@ pub struct Emu {
     pub interrupted: AtomicU32,
     /// Interrupt lines that are open.
     pub open: AtomicU32,
+    /// FPU state frames that were saved, as bits.
+    pub saved: AtomicU32,
     pages: Vec<AtomicU64>,
 }
 
@@ -83,6 +85,7 @@ impl Emu {
             now: AtomicU64::new(1),
             interrupted: AtomicU32::new(0),
             open: AtomicU32::new(0),
+            saved: AtomicU32::new(0),
             pages: (0..PAGES * PAGE_WORDS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -101,6 +104,7 @@ impl Clone for Emu {
             now: copy(&self.now),
             interrupted: AtomicU32::new(self.interrupted.load(Ordering::Relaxed)),
             open: AtomicU32::new(self.open.load(Ordering::Relaxed)),
+            saved: AtomicU32::new(self.saved.load(Ordering::Relaxed)),
             pages: self.pages.iter().map(copy).collect(),
         }
     }
@@ -115,6 +119,9 @@ impl Hardware for Emu {
         self.now.load(Ordering::Relaxed)
     }
     fn flush(&self, _what: sal_kernel_mem::Shootdown) {}
+    fn save_fpu(&self, state: u32) {
+        self.saved.fetch_or(1 << state, Ordering::AcqRel);
+    }
     fn interrupt_cpu(&self, cpu: usize) {
         self.interrupted.fetch_or(1 << cpu, Ordering::AcqRel);
     }
@@ -134,33 +141,22 @@ impl Hardware for Emu {
 
     /// Processes and threads, without memory: a thread's page is given as the number of a message page.
     fn memory_call(&self, kernel: &Kernel<Self>, cpu: &mut Cpu<Self>, op: Op, args: &Args) -> Result<After, Error> {
-        let handle = match op {
+        match op {
             Op::ProcessCreate => {
                 kernel.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)?;
-                let death = match args.word(1) {
-                    0 => [0, 0],
-                    n => {
-                        let n = kernel.need(args.process, Handle(n), Kind::Notification, Rights::SEND)?;
-                        [n.object, args.word(2)]
-                    }
-                };
-                let mut registry = kernel.registry.lock();
-                let id = kernel.new_process(&mut registry, 0, death)?;
-                kernel.endow(&mut registry, args.process, all(Kind::Process, id.raw()))?
+                let death = kernel.death_argument(args)?;
+                kernel.create(args, Kind::Process, |registry| Ok(kernel.new_process(registry, 0, death)?.word()))
             }
             Op::ThreadCreate => {
                 let process = kernel.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
+                let (page, priority) = (args.word(3) as u32, args.word(4) as u8);
                 let own_priority = args.word(6) & thread::OWN_PRIORITY != 0;
-                let page = args.word(3) as u32;
-                let new =
-                    NewThread { own_priority, ..new_thread(process.object as u32, page, args.word(4) as u8, None) };
-                let mut registry = kernel.registry.lock();
-                let id = kernel.new_thread(&mut registry, &new, cpu.number())?;
-                kernel.endow(&mut registry, args.process, all(Kind::Thread, id.raw()))?
+                let new = NewThread { own_priority, ..new_thread(process.object as u32, page, priority, None) };
+                let on = cpu.number();
+                kernel.create(args, Kind::Thread, |registry| Ok(kernel.new_thread(registry, &new, on)?.word()))
             }
-            _ => return Err(Error::BadCall),
-        };
-        Ok(After::Return(Answer::handle(handle)))
+            _ => Err(Error::BadCall),
+        }
     }
 }
 

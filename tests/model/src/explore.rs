@@ -283,7 +283,7 @@ impl Node {
                 } else {
                     all.extend((0..scene.roles[a].menu.len()).map(|n| Happening::Choose(cpu, n)));
                 }
-                if scene.slices && !self.world.machine.cpus[cpu].ready.is_empty() {
+                if scene.slices && self.world.machine.cpus[cpu].ready.highest().is_some() {
                     all.push(Happening::Slice(cpu));
                 }
             }

@@ -7,6 +7,8 @@ use sal_kernel_core::create::NewThread;
 use sal_kernel_core::emulated::{Machine, Sizes};
 use sal_kernel_core::hw::Hardware;
 use sal_kernel_core::location::Location;
+use sal_kernel_core::object::{After, Args};
+use sal_kernel_core::objects::Object;
 use sal_kernel_core::step::Event;
 use sal_kernel_core::table::{Cap, Kind};
 use sal_kernel_core::thread::Wait;
@@ -77,19 +79,24 @@ impl World {
 
     /// A capability for process `target`, all rights.
     pub fn process_cap(&mut self, holder: u32, target: u32) -> Handle {
-        let generation = self.machine.kernel.processes.slot(target).expect("a process").generation();
+        let generation = self.machine.kernel.processes.slot(target).expect("a process").head().generation();
         self.endow(holder, all(Kind::Process, (generation as u64) << 32 | target as u64))
     }
 
     /// A capability for thread `target`, all rights.
     pub fn thread_cap(&mut self, holder: u32, target: u32) -> Handle {
-        let generation = self.machine.kernel.threads.slot(target).expect("a thread").generation();
+        let generation = self.machine.kernel.threads.slot(target).expect("a thread").head().generation();
         self.endow(holder, all(Kind::Thread, (generation as u64) << 32 | target as u64))
     }
 
     /// A thread (number = its message page) that is ready on a CPU; its index.
     pub fn thread(&mut self, process: u32, priority: u8, cpu: Option<u32>) -> u32 {
         self.new_thread(new_thread(process, 0, priority, cpu))
+    }
+
+    /// The same, with a frame for its FPU state.
+    pub fn thread_with_fpu(&mut self, process: u32, priority: u8, cpu: Option<u32>, fpu_page: u32) -> u32 {
+        self.new_thread(NewThread { fpu_page, ..new_thread(process, 0, priority, cpu) })
     }
 
     /// Starts such a thread, on its CPU or the first, with a message page of its own.
@@ -115,7 +122,12 @@ impl World {
         let threads = &self.machine.kernel.threads;
         let free = |n: &u32| threads.slot(*n).is_some_and(|s| s.location().at() == Location::Free);
         // The lowest free slot's number is the page: at most one thread per slot lives.
-        (0..threads.region().len()).find(free).unwrap_or(0)
+        (0..threads.count()).find(free).unwrap_or(0)
+    }
+
+    /// FPU state frames that were saved, as bits.
+    pub fn saved_fpu(&self) -> u32 {
+        self.machine.kernel.hw.saved.load(Ordering::Relaxed)
     }
 
     /// Registers of a thread.
@@ -303,7 +315,7 @@ impl World {
     pub fn make_endpoint(&mut self, process: u32) -> Handle {
         let budget = self.endow(process, all(Kind::Budget, 0));
         let made = self.machine.kernel.endpoint_create(&args(process, budget, [0; 8]));
-        made.map(|a| Handle(a.second)).expect("an endpoint slot")
+        made_handle(made.expect("an endpoint slot"))
     }
 
     /// A notification bound to an endpoint.
@@ -311,17 +323,24 @@ impl World {
         let budget = self.endow(process, all(Kind::Budget, 0));
         let words = [endpoint.0, badge, 0, 0, 0, 0, 0, 0];
         let made = self.machine.kernel.notification_create(&args(process, budget, words));
-        made.map(|a| Handle(a.second)).expect("a notification slot")
+        made_handle(made.expect("a notification slot"))
     }
 
     /// A Reply object.
     pub fn make_reply(&mut self, process: u32) -> Handle {
         let budget = self.endow(process, all(Kind::Budget, 0));
         let made = self.machine.kernel.reply_create(&args(process, budget, [0; 8]));
-        made.map(|a| Handle(a.second)).expect("a Reply slot")
+        made_handle(made.expect("a Reply slot"))
     }
 }
 
-fn args(process: u32, first: Handle, words: Words) -> sal_kernel_core::object::Args {
-    sal_kernel_core::object::Args { process, first: first.0, words }
+fn made_handle(made: After) -> Handle {
+    match made {
+        After::Return(answer) => Handle(answer.second),
+        After::Done => panic!("who makes an object goes on"),
+    }
+}
+
+fn args(process: u32, first: Handle, words: Words) -> Args {
+    Args { process, first: first.0, words }
 }

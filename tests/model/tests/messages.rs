@@ -3,6 +3,7 @@
 use sal_abi::message::{Arrival, Kind as Arrived};
 use sal_abi::op::{Op, flags};
 use sal_abi::{CapArg, Error, Handle, Loan, MessagePage, Rights};
+use sal_kernel_core::cpu::LEFT_STATE;
 use sal_kernel_core::create::NewThread;
 use sal_kernel_core::location::Location;
 use sal_kernel_core::step::Event;
@@ -453,6 +454,24 @@ fn capabilities_are_copied_or_moved_and_refused_if_not_accepted() {
 }
 
 #[test]
+fn a_capability_that_may_not_be_passed_on_is_not() {
+    let mut p = pair(1);
+    let s = p.w.thread(p.server, 5, Some(0));
+    assert_eq!(p.w.call_flags(s, with_caps(Op::Receive, 0, 1), p.at.0, &[]), None);
+    let c = p.w.thread(p.client, 3, Some(0));
+    let own = p.w.make_reply(p.client);
+    let object = p.w.object(p.client, own);
+    let kept = p.w.endow(p.client, Cap { rights: Rights::SEND, ..all(Kind::Reply, object) });
+    p.w.set_caps(c, &[CapArg { handle: kept, rights: Rights::ALL.0, moved: 0 }]);
+    let before = p.w.fingerprint();
+    let got = p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]).expect("an error");
+    assert_eq!((got.status, p.w.fingerprint()), (Err(Error::NoRight), before));
+    p.w.set_caps(c, &[CapArg { handle: own, rights: Rights::SEND.0, moved: 0 }]);
+    assert_eq!(p.w.call_flags(c, with_caps(Op::Call, 1, 0), p.to.0, &[1]), None);
+    assert_eq!(p.w.outcome(s).status, status(Arrived::Message, 0, 1));
+}
+
+#[test]
 fn a_queued_caller_with_too_many_capabilities_is_refused_and_the_receiver_waits_on() {
     let mut p = pair(1);
     let s = p.w.thread(p.server, 1, Some(0));
@@ -664,6 +683,51 @@ fn a_thread_that_is_given_another_cpu_goes_there() {
     assert_eq!(w.current(1), Some(other), "it ranks below now");
 }
 
+/// The FPU registers of a thread that runs are in its CPU until that leaves the kernel: another CPU that is given the thread before must find them.
+#[test]
+fn a_thread_takes_its_fpu_state_along_to_another_cpu() {
+    const STATE: u32 = 7;
+    let mut w = World::new(2);
+    let p = w.process([0, 0]);
+    let t = w.thread_with_fpu(p, 5, Some(0), STATE);
+    let h = w.thread_cap(p, t);
+    w.machine.cpus[0].fpu = STATE;
+    w.call(t, Op::ThreadSchedule, h.0, &[5, 0]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (0, STATE), "it stays");
+    w.call(t, Op::ThreadSchedule, h.0, &[5, 1]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (1 << STATE, LEFT_STATE));
+    w.settle();
+    assert_eq!(w.current(1), Some(t));
+}
+
+#[test]
+fn a_thread_that_is_woken_where_it_just_ran_takes_its_fpu_state_along() {
+    const STATE: u32 = 7;
+    let mut w = World::new(2);
+    let (boss, victim) = (w.process([0, 0]), w.process([0, 0]));
+    let kill = w.process_cap(boss, victim);
+    let k = w.thread_with_fpu(boss, 9, None, STATE);
+    w.thread(victim, 3, Some(0));
+    w.thread(boss, 3, Some(0));
+    w.machine.cpus[0].fpu = STATE;
+    assert_eq!(w.current(0), Some(k));
+    assert_eq!(w.call(k, Op::Kill, kill.0, &[0]), None, "the victim ends at once, and the other CPU is idle");
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (1 << STATE, LEFT_STATE));
+    w.settle();
+    assert_eq!(w.current(1), Some(k));
+}
+
+#[test]
+fn the_fpu_state_of_a_thread_that_is_gone_is_not_saved() {
+    const STATE: u32 = 7;
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread_with_fpu(p, 5, Some(0), STATE);
+    w.machine.cpus[0].fpu = STATE;
+    w.call(t, Op::ThreadExit, 0, &[]);
+    assert_eq!((w.saved_fpu(), w.machine.cpus[0].fpu), (0, LEFT_STATE), "its frame is somebody else's soon");
+}
+
 /// Every operation with every wrong first argument, and with wrong words, leaves the state as it was.
 #[test]
 fn an_error_changed_nothing() {
@@ -718,6 +782,39 @@ fn a_table_grows_only_when_it_is_full() {
         made += 1;
     }
     assert_eq!((made, chunks(&w)), (5 * 64 - 1, 5), "all slots that there are");
+}
+
+#[test]
+fn what_finds_no_room_in_its_makers_table_was_not_made() {
+    let mut w = World::new(1);
+    let p = w.process([0, 0]);
+    let t = w.thread(p, 5, None);
+    let at = w.make_endpoint(p);
+    let (budget, own) = (w.endow(p, all(Kind::Budget, 0)), w.process_cap(p, p));
+    let mut last = Handle::NONE;
+    while let Some(Ok(_)) = w.call(t, Op::Derive, own.0, &[0, 0]).map(|o| o.status) {
+        last = Handle(w.outcome(t).badge);
+    }
+    let makers = [
+        (Op::EndpointCreate, budget, [0; 5]),
+        (Op::NotificationCreate, budget, [at.0, 0, 0, 0, 0]),
+        (Op::ReplyCreate, budget, [0; 5]),
+        (Op::ProcessCreate, budget, [0; 5]),
+        (Op::ThreadCreate, own, [0, 0, 0, 1, 5]),
+    ];
+    let before = w.fingerprint();
+    for (op, first, words) in makers {
+        for _ in 0..10 {
+            assert_eq!(w.call(t, op, first.0, &words).map(|o| o.status), Some(Err(Error::NoBudget)), "{op:?}");
+            assert_eq!(w.fingerprint(), before, "{op:?} left something");
+        }
+    }
+    for (op, first, words) in makers {
+        assert!(w.call(t, Op::Close, last.0, &[]).is_some());
+        let made = w.call(t, op, first.0, &words).expect("it returned");
+        assert!(made.status.is_ok(), "{op:?} {made:?}");
+        last = Handle(made.badge);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::ramdisk;
 use crate::toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, anyhow};
-use sal_bootimage::{ImageWriter, KERNEL, Kind, MANIFEST, Name, Order, RAM_DISK, SYMBOLS};
+use sal_bootimage::{ImageWriter, KERNEL, Kind, MANIFEST, Name, Order, Program, RAM_DISK, SYMBOLS};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,8 +66,8 @@ fn assemble(
     for (name, file) in programs {
         let bytes = read(file)?;
         let module = elf::program(&bytes).with_context(|| file.display().to_string())?;
+        functions.push(program_functions(name, &bytes, file, &module)?);
         writer.add(Kind::Program, name, module)?;
-        functions.push(self::functions(name, &bytes, file)?);
     }
     writer.add(Kind::Symbols, SYMBOLS, sal_bootimage::symbols(functions)?)?;
     writer.add(Kind::Manifest, MANIFEST, checked.compact.clone())?;
@@ -78,6 +78,13 @@ fn assemble(
 fn functions(name: &str, bytes: &[u8], file: &Path) -> Result<FunctionList> {
     let name = Name::new(name).ok_or_else(|| anyhow!("the program name `{name}` is too long for the boot image"))?;
     Ok((name, elf::symbols(bytes).with_context(|| file.display().to_string())?))
+}
+
+/// A program's functions, and its end: what lies beyond is in none of them.
+fn program_functions(name: &str, bytes: &[u8], file: &Path, module: &[u8]) -> Result<FunctionList> {
+    let (name, mut list) = functions(name, bytes, file)?;
+    list.push((Program::open(module)?.span, String::new()));
+    Ok((name, list))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
@@ -100,9 +107,10 @@ pub(crate) fn kernel_under(workspace: &Workspace, name: &str) -> Result<(PathBuf
     let file = built.get(&source.binary).ok_or_else(|| anyhow!("cargo built no binary {}", source.binary))?;
     let bytes = read(file)?;
     let mut writer = ImageWriter::new();
-    writer.add(Kind::Program, ROOT, elf::program(&bytes)?)?;
+    let module = elf::program(&bytes)?;
     let (kernel, functions) = kernel_with_symbols(workspace)?;
-    let all = vec![functions, self::functions(ROOT, &bytes, file)?];
+    let all = vec![functions, program_functions(ROOT, &bytes, file, &module)?];
+    writer.add(Kind::Program, ROOT, module)?;
     writer.add(Kind::Symbols, SYMBOLS, sal_bootimage::symbols(all)?)?;
     finish_alone(workspace, &kernel, writer)
 }

@@ -43,6 +43,26 @@ pub(crate) fn symbols(file: &[u8]) -> Result<Vec<(u64, String)>> {
     Ok(table.iter().filter(code).filter_map(named).collect())
 }
 
+/// The functions of an executable's 64-bit half (the kernel's start below it is 32-bit code), by address: address, name, code up to the next one.
+pub(crate) fn functions(file: &[u8]) -> Result<Vec<(u64, String, &[u8])>> {
+    let mut symbols = symbols(file)?;
+    symbols.sort();
+    symbols.dedup_by_key(|(address, _)| *address);
+    let starts = symbols.iter().skip(1).map(|(address, _)| *address).chain([u64::MAX]).collect::<Vec<_>>();
+    let headers = header(file)?.program_headers(LE, file).context("its program headers are cut short")?;
+    let high = |header: &&object::elf::ProgramHeader64<LittleEndian>| {
+        header.p_flags(LE) & elf::PF_X != 0 && header.p_vaddr(LE) > 1 << 63
+    };
+    let segment = headers.iter().find(high).context("it has no code in the upper half")?;
+    let code = segment.data(LE, file).map_err(|()| anyhow!("its code is cut short"))?;
+    let within = |address: u64| usize::try_from(address.checked_sub(segment.p_vaddr(LE))?).ok();
+    let all = symbols.into_iter().zip(starts).filter_map(|((address, name), next)| {
+        let start = within(address).filter(|start| *start < code.len())?;
+        Some((address, name, code.get(start..within(next)?.min(code.len()))?))
+    });
+    Ok(all.collect())
+}
+
 /// The header of a 64-bit, little-endian x86_64 file.
 fn header(file: &[u8]) -> Result<&Header> {
     ensure!(file.starts_with(&elf::ELFMAG), "is no ELF file");

@@ -2,7 +2,7 @@
 //! server needs is here ("GDB Remote Serial Protocol" in GDB's manual): packets `$data#checksum`, each acknowledged with `+`.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a socket that is not there yet is looked for.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// How the reply starts of a machine that stopped by itself (SIGTRAP).
+const AT_BREAKPOINT: &str = "T05";
 
 /// What stops the machine: not a packet, one byte.
 const BREAK: u8 = 3;
@@ -39,11 +42,29 @@ impl Debugger<UnixStream> {
         ensure!(description.starts_with(['l', 'm']), "the debug server does not describe its registers");
         Ok(debugger)
     }
+
+    /// Lets the machine run until it stops at a breakpoint; if it does not within `limit`, stops it and returns none.
+    pub(crate) fn resume_for(&mut self, limit: Duration) -> Result<Option<String>> {
+        self.resume()?;
+        self.stream.set_read_timeout(Some(limit))?;
+        let mut first = [0];
+        let read = self.stream.read(&mut first);
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        match read {
+            Ok(1) if first == *b"$" => self.rest_of_packet().map(Some),
+            Ok(_) => bail!("the debug server has gone"),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let reply = self.stop()?;
+                // It may have reached a breakpoint just before.
+                Ok(Some(reply).filter(|reply| reply.starts_with(AT_BREAKPOINT)))
+            }
+            Err(error) => Err(error).context("the debug server does not answer"),
+        }
+    }
 }
 
 impl<S: Read + Write> Debugger<S> {
     /// Stops a machine that runs; returns the stop reply (`T05thread:..`).
-    #[allow(dead_code, reason = "the kill tests need it: they come with the services that can be killed")]
     pub(crate) fn stop(&mut self) -> Result<String> {
         self.stream.write_all(&[BREAK])?;
         self.receive()
@@ -54,7 +75,29 @@ impl<S: Read + Write> Debugger<S> {
         self.send("c")
     }
 
-    /// Lets the machine do one instruction; returns the stop reply.
+    /// Lets the machine go on until it stops by itself, at a breakpoint; returns the stop reply.
+    pub(crate) fn resume_until_stop(&mut self) -> Result<String> {
+        self.ask("c")
+    }
+
+    /// Stops the machine before the instruction at this virtual address, whatever address space is loaded. The machine does not get past
+    /// it before the breakpoint is removed.
+    pub(crate) fn set_breakpoint(&mut self, address: u64) -> Result<()> {
+        self.breakpoint("Z0", address)
+    }
+
+    /// Takes a breakpoint away.
+    pub(crate) fn remove_breakpoint(&mut self, address: u64) -> Result<()> {
+        self.breakpoint("z0", address)
+    }
+
+    fn breakpoint(&mut self, request: &str, address: u64) -> Result<()> {
+        let reply = self.ask(&format!("{request},{address:x},1"))?;
+        ensure!(reply == "OK", "the debug server refuses {request} at {address:#x}: {reply}");
+        Ok(())
+    }
+
+    /// Lets the machine do one instruction, without interrupts or timers in it; returns the stop reply.
     pub(crate) fn step(&mut self) -> Result<String> {
         self.ask("s")
     }
@@ -114,6 +157,10 @@ impl<S: Read + Write> Debugger<S> {
 
     fn receive(&mut self) -> Result<String> {
         while self.byte()? != b'$' {}
+        self.rest_of_packet()
+    }
+
+    fn rest_of_packet(&mut self) -> Result<String> {
         let mut data = Vec::new();
         loop {
             match self.byte()? {
@@ -196,6 +243,18 @@ mod tests {
         assert_eq!(debugger.read(0xffff_8000_0000_1000, 2).unwrap(), [10, 255]);
         debugger.write(0x20, &[1, 2]).unwrap();
         let requests = ["p10", "P10=1000000000000000", "mffff800000001000,2", "M20,2:0102"];
+        let expected = requests.map(|data| format!("{}+", packet(data))).concat();
+        assert_eq!(String::from_utf8(debugger.stream.sent).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_breakpoint_is_set_reached_and_removed() {
+        let replies = ["OK", "T05thread:01;", "OK"].map(|data| format!("+{}", packet(data))).concat();
+        let mut debugger = with(&replies);
+        debugger.set_breakpoint(0xffff_8000_0000_1000).unwrap();
+        assert_eq!(debugger.resume_until_stop().unwrap(), "T05thread:01;");
+        debugger.remove_breakpoint(0xffff_8000_0000_1000).unwrap();
+        let requests = ["Z0,ffff800000001000,1", "c", "z0,ffff800000001000,1"];
         let expected = requests.map(|data| format!("{}+", packet(data))).concat();
         assert_eq!(String::from_utf8(debugger.stream.sent).unwrap(), expected);
     }

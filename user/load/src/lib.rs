@@ -184,7 +184,11 @@ pub fn spawn<'a>(spec: &Spec<'_>, rows: impl Iterator<Item = &'a Row>, random: &
 impl Running {
     /// A word of the run-time's (`MessagePage::user`) in the first thread's message page; 0 if it can't be read. Mostly asked of the dead.
     pub fn user_word(&self, word: usize) -> u64 {
-        let address = self.message_page + (offset_of!(MessagePage, user) + word * 8) as u64;
+        self.word_at(self.message_page + (offset_of!(MessagePage, user) + word * 8) as u64)
+    }
+
+    /// A word of its memory; 0 if it can't be read.
+    pub fn word_at(&self, address: u64) -> u64 {
         let mut bytes = [0; 8];
         match memory::space_read(self.space, address, &mut bytes) {
             Ok(8) => u64::from_le_bytes(bytes),

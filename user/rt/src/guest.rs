@@ -134,7 +134,7 @@ pub fn compare_exchange_u32(address: u64, expected: u32, new: u32) -> Option<u32
 
 /// An atomic access to a word: a load, or a compare and exchange.
 fn exchange(address: u64, change: Option<(u32, u32)>) -> Option<u32> {
-    if address % 4 != 0 || address >= GUEST_END {
+    if !address.is_multiple_of(4) || address >= GUEST_END {
         return None;
     }
     let (expected, new) = change.unwrap_or_default();

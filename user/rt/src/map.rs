@@ -1,5 +1,6 @@
 //! Mappings in this program's free range: who has which addresses, and memory that is unmapped when dropped.
 
+use crate::handle;
 use crate::lock::Mutex;
 use crate::start::own;
 use alloc::collections::BTreeMap;
@@ -125,5 +126,39 @@ impl Drop for Mapped {
         if unsafe { memory::unmap(own::space(), self.address, self.length) }.is_ok() {
             release(self.address, self.length);
         }
+    }
+}
+
+/// Memory that is this program's alone, mapped: its bytes are a slice.
+#[derive(Debug)]
+pub struct Exclusive {
+    mapped: Mapped,
+    /// Kept, so that nobody else gets at it through this program.
+    _memory: handle::Memory,
+}
+
+impl Exclusive {
+    /// Maps the first `length` bytes (whole pages) of `memory`, readable and writable. It must be zero-fill memory that was made for this
+    /// program and that nobody else maps or writes, as long as this lives: who made it (the memory server, a budget) answers for that.
+    ///
+    /// # Errors
+    /// As [`Mapped::new`].
+    pub fn new(memory: handle::Memory, length: u64) -> Result<Exclusive, Error> {
+        let mapped = Mapped::new(memory.handle(), 0, length, Rights::READ.or(Rights::WRITE))?;
+        Ok(Exclusive { mapped, _memory: memory })
+    }
+}
+
+impl AsRef<[u8]> for Exclusive {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the mapping has that length and lives as long as `self`; nobody else has the memory, so only a `&mut self` changes it.
+        unsafe { core::slice::from_raw_parts(self.mapped.pointer(), self.mapped.length() as usize) }
+    }
+}
+
+impl AsMut<[u8]> for Exclusive {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is borrowed alone.
+        unsafe { core::slice::from_raw_parts_mut(self.mapped.pointer(), self.mapped.length() as usize) }
     }
 }

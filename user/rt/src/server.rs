@@ -9,7 +9,7 @@ use sal_abi::boot::ExitReason;
 use sal_abi::message::{Arrival, CAPS, Kind, LOANS};
 use sal_abi::{CapArg, Error, Handle, Words};
 use sal_idl::{Attachments, Outcome, Response, Status};
-use sal_proto::service::{self, REQUEST_BADGE, REQUEST_WORD, SIGNAL_BADGE, answer, signal};
+use sal_proto::service::{self, COMMITS, PLACE, Place, REQUEST_BADGE, REQUEST_WORD, SIGNAL_BADGE, answer, signal};
 use sal_sys::ipc::{self, Extras, Failed, Received};
 use sal_sys::{capability, page};
 
@@ -108,9 +108,22 @@ fn prepare(response: &Response) -> usize {
     page::set_send(caps.get(..response.count).unwrap_or(&caps))
 }
 
+/// Says what this thread is at from now on, for whoever finds it dead. The server's loop does; a server with a loop of its own must.
+#[inline]
+pub fn is_at(place: Place) {
+    page::set_user(PLACE, place as u64);
+}
+
+/// Says where this program counts its commits. Once, before the first [`is_at`].
+pub fn counts_commits() {
+    page::set_user(COMMITS, core::ptr::from_ref(&sal_vault::store::COMMITTING) as u64);
+}
+
 /// Serves `endpoint` for ever.
 pub fn serve<S: Service>(endpoint: Handle, service: &mut S) -> ! {
     let mut state = Loop::new();
+    counts_commits();
+    is_at(Place::Waiting);
     let mut next = receive(endpoint, None, bounded(service));
     loop {
         let response = match next {
@@ -118,11 +131,13 @@ pub fn serve<S: Service>(endpoint: Handle, service: &mut S) -> ! {
             Err(failed) => {
                 survive(failed);
                 if failed.error == Error::DeadlinePassed {
+                    is_at(Place::Notice);
                     service.expired();
                 }
                 None
             }
         };
+        is_at(Place::Waiting);
         next = receive(endpoint, response.as_ref(), bounded(service));
     }
 }
@@ -170,6 +185,15 @@ fn survive(failed: Failed) {
     }
 }
 
+/// Hangs, by order. A function of its own, so that the backtrace names it.
+#[cold]
+#[inline(never)]
+fn spin_as_ordered() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
 /// What the loop remembers.
 struct Loop {
     heartbeat: Handle,
@@ -198,10 +222,14 @@ impl Loop {
                 None
             }
             Kind::Notified => {
+                is_at(Place::Notice);
                 service.notified(received.badge, received.words[0]);
                 None
             }
-            Kind::Fault => Some(service.fault(received.badge, &received.words)),
+            Kind::Fault => {
+                is_at(Place::Request);
+                Some(service.fault(received.badge, &received.words))
+            }
         }
     }
 
@@ -213,6 +241,7 @@ impl Loop {
         }
         page::set_user(REQUEST_BADGE, received.badge);
         page::set_user(REQUEST_WORD, received.words[0]);
+        is_at(Place::Request);
         let outcome = service.message(received.arrival, received.badge, &received.words, &mut attachments);
         page::set_user(REQUEST_WORD, 0);
         match outcome {
@@ -236,9 +265,7 @@ impl Loop {
 
     fn signalled(&mut self, bits: u64) {
         if bits & signal::HANG != 0 {
-            loop {
-                core::hint::spin_loop();
-            }
+            spin_as_ordered();
         }
         if bits & signal::PAUSE != 0 {
             self.paused = true;

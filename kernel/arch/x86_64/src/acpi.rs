@@ -29,7 +29,7 @@ pub struct Override {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Acpi {
     /// Physical address of the local APIC.
     pub local_apic: u64,
@@ -45,6 +45,18 @@ pub struct Acpi {
     pub pm_timer: Option<u16>,
 }
 
+impl Acpi {
+    /// Nothing.
+    pub const EMPTY: Acpi = Acpi {
+        local_apic: 0,
+        cpus: ArrayVec::new_const(),
+        more_cpus: 0,
+        io_apics: ArrayVec::new_const(),
+        overrides: ArrayVec::new_const(),
+        pm_timer: None,
+    };
+}
+
 /// Why ACPI is of no use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BadAcpi {
@@ -52,44 +64,33 @@ pub enum BadAcpi {
     NoRoot,
     /// The root table is missing or damaged.
     BadRootTable,
-    /// No (sound) table of CPUs and interrupt controllers.
+    /// No sound table of CPUs and interrupt controllers, or it names no CPU or no I/O APIC.
     NoMadt,
-    /// It names no CPU or no I/O APIC.
-    NothingFound,
 }
 
 const HEADER: usize = 36;
 const TABLE_LIMIT: usize = 1 << 20;
 
-/// Reads the tables; `rsdp` as the loader gave it, else it is searched for where BIOSes put it.
+/// Reads the tables into `acpi`; `rsdp` as the loader gave it, else it is searched for where BIOSes put it.
 ///
 /// # Errors
 /// See `BadAcpi`.
-pub fn read(rsdp: Option<u64>, memory: &Physical<'_>) -> Result<Acpi, BadAcpi> {
-    let root = rsdp.and_then(|at| root_table(at, memory));
-    let (at, width) = root.or_else(|| search(memory)).ok_or(BadAcpi::NoRoot)?;
+pub fn read(acpi: &mut Acpi, rsdp: Option<u64>, memory: &Physical<'_>) -> Result<(), BadAcpi> {
+    let mut candidates = rsdp.into_iter().chain((0xe_0000..0x10_0000).step_by(16));
+    let (at, width) = candidates.find_map(|at| root_table(at, memory)).ok_or(BadAcpi::NoRoot)?;
     let root = table(at, memory).ok_or(BadAcpi::BadRootTable)?;
-    let mut acpi = Acpi::default();
-    let mut seen = false;
     for entry in root.get(HEADER..).unwrap_or(&[]).chunks_exact(width) {
         let at = if width == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
         let Some(found) = at.and_then(|at| table(at, memory)) else {
             continue;
         };
         match found.first_chunk::<4>() {
-            Some(b"APIC") => {
-                seen = true;
-                madt(&mut acpi, found);
-            }
+            Some(b"APIC") => madt(acpi, found),
             Some(b"FACP") => acpi.pm_timer = pm_timer(found),
             _ => {}
         }
     }
-    match seen {
-        false => Err(BadAcpi::NoMadt),
-        true if acpi.cpus.is_empty() || acpi.io_apics.is_empty() => Err(BadAcpi::NothingFound),
-        true => Ok(acpi),
-    }
+    if acpi.cpus.is_empty() || acpi.io_apics.is_empty() { Err(BadAcpi::NoMadt) } else { Ok(()) }
 }
 
 fn sums_to_zero(bytes: &[u8]) -> bool {
@@ -107,10 +108,6 @@ fn root_table(at: u64, memory: &Physical<'_>) -> Option<(u64, usize)> {
         Some(xsdt) if xsdt != 0 => Some((xsdt, 8)),
         _ => Some((u64::from(u32_at(first, 16)?), 4)),
     }
-}
-
-fn search(memory: &Physical<'_>) -> Option<(u64, usize)> {
-    (0xe_0000..0x10_0000).step_by(16).find_map(|at| root_table(at, memory))
 }
 
 fn table<'a>(at: u64, memory: &Physical<'a>) -> Option<&'a [u8]> {
@@ -214,7 +211,9 @@ mod tests {
     }
 
     fn look(m: &[u8], rsdp: Option<u64>) -> Result<Acpi, BadAcpi> {
-        read(rsdp, &|a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?))
+        let mut acpi = Acpi::EMPTY;
+        let memory = |a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?);
+        read(&mut acpi, rsdp, &memory).map(|()| acpi)
     }
 
     #[test]

@@ -21,34 +21,18 @@ trampoline_start:
   xor ax, ax
   mov ds, ax
   lgdtd [{TRAMPOLINE} + 56]
-  mov eax, cr4
-  or eax, 0x20
-  mov cr4, eax
   mov eax, [{TRAMPOLINE} + 8]
-  mov cr3, eax
-  mov ecx, 0xC0000080
-  rdmsr
-  or eax, 0x900
-  wrmsr
-  mov eax, cr0
-  and eax, 0x9fffffff           # caches on
-  or eax, 0x80010001
-  mov cr0, eax
+  switch_paging_on
   .byte 0x66, 0xea
   .long {TRAMPOLINE} + trampoline_long - trampoline_start
   .word 8
 .code64
 trampoline_long:
-  xor eax, eax
-  mov ds, ax
-  mov es, ax
-  mov ss, ax
-  mov fs, ax
-  mov gs, ax
+  clear_segments
   mov rsp, [{TRAMPOLINE} + 16]
   mov edi, [{TRAMPOLINE} + 24]
   xor ebp, ebp
-  movabs rax, offset {ENTRY}
+  movabs rax, offset {AP_ENTRY}
   call rax
   ud2
 trampoline_end:

@@ -1,5 +1,27 @@
 # From the boot loader to Rust in the top 2 GiB. Two ways in: PVH (32-bit, ebx = start_info) and multiboot2 (32-bit, eax = magic,
-# ebx = information). The tables made here (4 GiB identity, first GiB again at the top) live until boot.rs has made the real ones.
+# ebx = information). The tables here (4 GiB identity, first GiB again at the top) live until start.rs has made the real ones.
+
+# Long mode's page tables, from the root in eax. Caches may be off.
+.macro switch_paging_on
+  mov cr3, eax
+  mov eax, cr4
+  or eax, 0x20                  # PAE
+  mov cr4, eax
+  mov ecx, 0xC0000080           # EFER: LME, NXE
+  rdmsr
+  or eax, 0x900
+  wrmsr
+  mov eax, cr0
+  and eax, 0x9fffffff           # no CD, NW
+  or eax, 0x80010001            # PG, WP, PE
+  mov cr0, eax
+.endm
+.macro clear_segments
+  xor eax, eax
+.irp segment, ds, es, ss, fs, gs
+  mov \segment, ax
+.endr
+.endm
 
 .section .boot.multiboot2, "a"
 .balign 8
@@ -33,53 +55,13 @@ boot_start_multiboot2:
   cld
   mov edi, eax
   mov esi, ebx
-  mov eax, offset boot_pdpt_low
-  or eax, 3
-  mov [boot_root], eax
-  mov eax, offset boot_pdpt_high
-  or eax, 3
-  mov [boot_root + 511*8], eax
-  mov eax, offset boot_pd
-  or eax, 3
-  mov [boot_pdpt_high + 510*8], eax
-  xor ecx, ecx
-2:
-  mov [boot_pdpt_low + ecx*8], eax
-  add eax, 4096
-  inc ecx
-  cmp ecx, 4
-  jne 2b
-  xor ecx, ecx
-3:
-  mov eax, ecx
-  shl eax, 21
-  or eax, 0x83
-  mov [boot_pd + ecx*8], eax
-  inc ecx
-  cmp ecx, 2048
-  jne 3b
   mov eax, offset boot_root
-  mov cr3, eax
-  mov eax, cr4
-  or eax, 0x20                  # PAE
-  mov cr4, eax
-  mov ecx, 0xC0000080           # EFER: LME, NXE
-  rdmsr
-  or eax, 0x900
-  wrmsr
-  mov eax, cr0
-  or eax, 0x80010001            # PG, WP, PE
-  mov cr0, eax
+  switch_paging_on
   lgdt [boot_gdt_pointer]
   ljmp 8, offset boot_long_mode
 .code64
 boot_long_mode:
-  xor eax, eax
-  mov ds, ax
-  mov es, ax
-  mov ss, ax
-  mov fs, ax
-  mov gs, ax
+  clear_segments
   movabs rsp, offset boot_stack_top
   mov edi, edi
   mov esi, esi
@@ -96,12 +78,25 @@ boot_gdt_pointer:
   .word 23
   .long boot_gdt
 
-.section .boot.bss, "aw", @nobits
+# Present and writable (3); in the last table pages of 2 MiB (0x83).
+.section .boot.tables, "aw"
 .balign 4096
-boot_root: .skip 4096
-boot_pdpt_low: .skip 4096
-boot_pdpt_high: .skip 4096
-boot_pd: .skip 4096*4
+boot_root:
+  .quad boot_pdpt_low + 3
+  .fill 510, 8, 0
+  .quad boot_pdpt_high + 3
+boot_pdpt_low:
+  .quad boot_pd + 3, boot_pd + 0x1003, boot_pd + 0x2003, boot_pd + 0x3003
+  .fill 508, 8, 0
+boot_pdpt_high:
+  .fill 510, 8, 0
+  .quad boot_pd + 3, 0
+boot_pd:
+.set boot_page, 0x83
+.rept 2048
+  .quad boot_page
+  .set boot_page, boot_page + 0x200000
+.endr
 
 .section .bss.boot_stack, "aw", @nobits
 .balign 4096

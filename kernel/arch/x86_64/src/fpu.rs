@@ -8,16 +8,16 @@ use sal_abi::x86_64::{FPU_BYTES, FpuState};
 const MXCSR_AT: usize = 24;
 const HEADER_AT: usize = 512;
 const HEADER_END: usize = 576;
-const MXCSR_START: u32 = 0x1f80;
 /// Bits that every processor with SSE2 and denormals-are-zero takes.
 const MXCSR_VALID: u32 = 0xffff;
 
-/// The state of a program that has just started.
-pub fn initial() -> FpuState {
+/// The state of a program that has just started: all exceptions masked in MXCSR.
+pub static INITIAL: FpuState = {
     let mut state = FpuState([0; FPU_BYTES]);
-    state.0[MXCSR_AT..MXCSR_AT + 4].copy_from_slice(&MXCSR_START.to_le_bytes());
+    state.0[MXCSR_AT] = 0x80;
+    state.0[MXCSR_AT + 1] = 0x1f;
     state
-}
+};
 
 /// Makes state that user mode wrote one that the processor takes without a fault. `components` as in XCR0.
 pub fn sanitise(state: &mut FpuState, components: u64) {
@@ -38,59 +38,36 @@ pub use target::*;
 #[cfg(target_os = "none")]
 mod target {
     use super::{FPU_BYTES, FpuState};
-    use crate::cpu::Features;
     use core::arch::asm;
     use core::arch::x86_64::__cpuid_count;
+    use x86_64::registers::xcontrol::XCr0;
 
     const BASE: u64 = 3;
     const AVX: u64 = 1 << 2;
     const AVX512: u64 = 7 << 5;
 
-    fn write_xcr0(components: u64) {
-        // SAFETY: OSXSAVE is on and the components are ones that the CPU reported.
-        unsafe {
-            asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") (components >> 32) as u32, options(nostack))
-        }
-    }
-
     /// Switches the components on that this CPU has and that fit.
-    pub(crate) fn init(features: &Features) {
+    pub(crate) fn init() {
         let supported = __cpuid_count(0xd, 0);
         let supported = u64::from(supported.eax) | u64::from(supported.edx) << 32;
         let mut components = BASE;
-        for (has, more) in [(features.avx, AVX), (features.avx512, AVX512)] {
-            if !has || supported & more != more {
+        for more in [AVX, AVX512] {
+            if supported & more != more {
                 continue;
             }
-            write_xcr0(components | more);
+            // SAFETY: OSXSAVE is on and the components are ones that the CPU reported.
+            unsafe { XCr0::write_raw(components | more) }
             if __cpuid_count(0xd, 0).ebx as usize <= FPU_BYTES {
                 components |= more;
             }
         }
-        write_xcr0(components);
+        // SAFETY: as above.
+        unsafe { XCr0::write_raw(components) }
     }
 
     /// The components in use, as in XCR0.
     pub fn components() -> u64 {
-        let (low, high): (u32, u32);
-        // SAFETY: reads a register; OSXSAVE is on.
-        unsafe {
-            asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
-        }
-        u64::from(low) | u64::from(high) << 32
-    }
-
-    /// From here on user mode's use of these registers is an exception (vector 7): for threads without FPU state, which must not see
-    /// another's.
-    pub fn forbid() {
-        // SAFETY: sets CR0.TS; the kernel itself has no use for the registers.
-        unsafe { asm!("mov {s}, cr0", "or {s}, 8", "mov cr0, {s}", s = out(reg) _, options(nomem, nostack)) }
-    }
-
-    /// Undoes [`forbid`]; before [`save`] and [`restore`], too.
-    pub fn allow() {
-        // SAFETY: clears CR0.TS.
-        unsafe { asm!("clts", options(nomem, nostack, preserves_flags)) }
+        XCr0::read_raw()
     }
 
     /// Writes the registers' state to `to`.
@@ -104,7 +81,7 @@ mod target {
     /// Loads the registers.
     ///
     /// # Safety
-    /// `from` was written by [`save`], [`super::initial`] or went through [`super::sanitise`], and user mode can't write to it.
+    /// `from` was written by [`save`], [`super::INITIAL`] or went through [`super::sanitise`], and user mode can't write to it.
     pub unsafe fn restore(from: &FpuState) {
         // SAFETY: the caller's.
         unsafe {
@@ -128,6 +105,6 @@ mod tests {
 
     #[test]
     fn a_new_program_has_its_exceptions_masked() {
-        assert_eq!(initial().0[MXCSR_AT..MXCSR_AT + 4], [0x80, 0x1f, 0, 0]);
+        assert_eq!(INITIAL.0[MXCSR_AT..MXCSR_AT + 4], [0x80, 0x1f, 0, 0]);
     }
 }

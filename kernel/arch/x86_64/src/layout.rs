@@ -4,8 +4,8 @@
 pub const PAGE: u64 = 4096;
 /// All of physical memory starts here: `PHYSMAP + p` is physical address `p`.
 pub const PHYSMAP: u64 = 0xffff_c000_0000_0000;
-/// Physical addresses below this fit in the map.
-pub const PHYSMAP_LIMIT: u64 = 0x2000_0000_0000;
+/// Physical addresses below this fit in the map, and in the numbers of frames.
+pub const PHYSMAP_LIMIT: u64 = 0x1000_0000_0000;
 /// Arenas of kernel objects.
 pub const ARENAS: u64 = 0xffff_e000_0000_0000;
 /// Root entries (512 GiB each) set aside for arenas: made once, so that they are the same in every root.
@@ -18,8 +18,6 @@ pub const STACKS: u64 = 0xffff_ffff_c000_0000;
 pub const STACK_WINDOW_SHIFT: u32 = 17;
 /// CPUs that this kernel can use; more stay halted (named on the log).
 pub const MAX_CPUS: usize = 64;
-/// First root entry that every root shares with the kernel (256 is the native window).
-pub const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 /// Where the code by which other CPUs start is copied to (below 1 MiB, one page).
 pub const TRAMPOLINE: u64 = 0x8000;
 

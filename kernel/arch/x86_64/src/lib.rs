@@ -2,8 +2,8 @@
 //!
 //! # What the image must supply
 //! `extern "Rust"` symbols, named with `#[unsafe(no_mangle)]`:
-//! - `fn kernel_main(machine: &'static Machine) -> !`: on the boot CPU, on its own kernel stack, final page tables, interrupts off.
-//! - `fn ap_main(cpu: usize) -> !`: the same on every other CPU that [`smp::start_all`] starts.
+//! - `fn kernel_main(machine: &'static Machine) -> !`: on the boot CPU, on its own kernel stack, final page tables, interrupts off. Every other CPU
+//!   that [`smp::start_all`] starts idles until it is interrupted.
 //! - `fn kernel_entry(event: u64, error: u64, address: u64)` (`extern "C"`): every trap from user mode, every interrupt; see [`trap`].
 //!
 //! # What must always hold
@@ -17,7 +17,6 @@ extern crate std;
 
 pub mod acpi;
 pub mod bootinfo;
-pub mod format;
 pub mod fpu;
 pub mod frame;
 pub mod layout;
@@ -25,39 +24,6 @@ pub mod paging;
 pub mod spans;
 
 #[cfg(target_os = "none")]
-pub mod apic;
+mod bare;
 #[cfg(target_os = "none")]
-pub mod arena;
-#[cfg(target_os = "none")]
-pub mod bug;
-#[cfg(target_os = "none")]
-pub mod cpu;
-#[cfg(target_os = "none")]
-pub mod guest;
-#[cfg(target_os = "none")]
-pub mod irq;
-#[cfg(target_os = "none")]
-pub mod machine;
-#[cfg(target_os = "none")]
-pub mod percpu;
-#[cfg(target_os = "none")]
-pub mod physmap;
-#[cfg(target_os = "none")]
-pub mod port;
-#[cfg(target_os = "none")]
-pub mod smp;
-#[cfg(target_os = "none")]
-pub mod start;
-#[cfg(target_os = "none")]
-mod sync;
-#[cfg(target_os = "none")]
-pub mod time;
-#[cfg(target_os = "none")]
-pub mod tlb;
-#[cfg(target_os = "none")]
-pub mod trap;
-#[cfg(target_os = "none")]
-pub mod uart;
-
-#[cfg(target_os = "none")]
-pub use start::Machine;
+pub use bare::*;

@@ -1,94 +1,110 @@
-//! Page tables: the format of entries, and mapping by the kernel for itself (pure, over [`TableMemory`]).
+//! Page tables: the format of their words, for `kernel/mem`, and mapping by the kernel for itself (pure, over [`TableMemory`]).
 //!
-//! Four levels of 512 entries (Intel SDM volume 3, 4.5). User entries are made by `kernel/mem` through [`entry`]; the kernel's own are
-//! made here: global, and (the trampoline aside) never both writable and executable.
+//! Four levels of 512 entries (Intel SDM volume 3, 4.5). The kernel's own leaves are global, and (the trampoline aside) never both writable
+//! and executable.
 
-/// What may be done with a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Access {
-    /// Stores.
-    pub write: bool,
-    /// Instruction fetches.
-    pub execute: bool,
-    /// By user mode, too.
-    pub user: bool,
-    /// Device registers: no cache.
-    pub device: bool,
-}
+use crate::bootinfo::Span;
+use crate::layout::PAGE;
+use sal_abi::Rights;
+use sal_kernel_mem::{Cache, Decoded, Frame, Layout, Leaf, PageFormat, Who, Window};
 
-/// An entry is valid.
-pub const PRESENT: u64 = 1;
+const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const WRITE_THROUGH: u64 = 1 << 3;
 const NO_CACHE: u64 = 1 << 4;
-/// The processor has used the page.
-pub const ACCESSED: u64 = 1 << 5;
-/// The processor has written to the page.
-pub const DIRTY: u64 = 1 << 6;
 /// The entry maps a page at a level above the last.
-pub const LARGE: u64 = 1 << 7;
+const LARGE: u64 = 1 << 7;
+/// Kept over root switches.
 const GLOBAL: u64 = 1 << 8;
 const NO_EXECUTE: u64 = 1 << 63;
-/// The physical address in an entry.
-pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Entries in a table.
-pub const ENTRIES: usize = 512;
 /// Levels; level 0 maps 4 KiB pages.
 pub const LEVELS: u32 = 4;
 
-/// An entry of the last level: `physical` with `access`.
-pub const fn entry(physical: u64, access: Access) -> u64 {
-    let mut e = physical & ADDRESS | PRESENT;
-    if access.write {
-        e |= WRITE;
-    }
-    if access.user {
-        e |= USER;
-    }
-    if !access.execute {
-        e |= NO_EXECUTE;
-    }
-    if access.device {
-        e |= NO_CACHE | WRITE_THROUGH;
-    }
-    e
+/// The two halves that programs see.
+pub const LAYOUT: Layout = Layout {
+    guest: Window { start: 0, end: sal_abi::x86_64::GUEST_END },
+    native: Window { start: sal_abi::x86_64::NATIVE_START, end: sal_abi::x86_64::NATIVE_END },
+};
+
+/// The kernel's data, for [`map`].
+pub const DATA: Leaf = own(Rights::READ.or(Rights::WRITE), Cache::Normal);
+/// Its constants.
+pub const CONSTANT: Leaf = own(Rights::READ, Cache::Normal);
+/// Its code.
+pub const CODE: Leaf = own(Rights::READ.or(Rights::EXECUTE), Cache::Normal);
+/// Registers of devices.
+pub const DEVICE: Leaf = own(Rights::READ.or(Rights::WRITE), Cache::Device);
+
+const fn own(rights: Rights, cache: Cache) -> Leaf {
+    Leaf { frame: Frame::NONE, rights, who: Who::Kernel, cache }
 }
 
-/// An entry of the kernel's own, the same in every root: kept over root switches.
-pub const fn kernel_entry(physical: u64, access: Access) -> u64 {
-    entry(physical, access) | GLOBAL
+/// Physical address of a frame.
+pub const fn physical(frame: Frame) -> u64 {
+    frame.0 as u64 * PAGE
 }
 
-/// The table that an entry above the last level leads to.
-pub const fn next_table(e: u64) -> Option<u64> {
-    if e & PRESENT != 0 && e & LARGE == 0 { Some(e & ADDRESS) } else { None }
+/// The frame at a physical address; [`Frame::NONE`] for one that is too high.
+pub fn frame(physical: u64) -> Frame {
+    u32::try_from(physical / PAGE).map_or(Frame::NONE, Frame)
 }
 
-/// An entry that leads to the next table; rights are decided in the last level.
-pub const fn table(physical: u64) -> u64 {
-    physical & ADDRESS | PRESENT | WRITE | USER
-}
+/// The words of this processor's page tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Format;
 
-/// What a present entry of the last level maps and allows.
-pub const fn decode(e: u64) -> Option<(u64, Access)> {
-    if e & PRESENT == 0 {
-        return None;
+impl PageFormat for Format {
+    const LEVELS: u32 = LEVELS;
+
+    #[inline]
+    fn leaf(leaf: Leaf) -> u64 {
+        let parts = [
+            (leaf.rights.has(Rights::WRITE), WRITE),
+            (!leaf.rights.has(Rights::EXECUTE), NO_EXECUTE),
+            (leaf.who == Who::User, USER),
+            (leaf.who == Who::Kernel, GLOBAL),
+            (leaf.cache == Cache::Device, NO_CACHE | WRITE_THROUGH),
+        ];
+        let bits = parts.iter().filter(|(has, _)| *has).fold(PRESENT, |all, (_, bits)| all | bits);
+        physical(leaf.frame) | bits
     }
-    let access =
-        Access { write: e & WRITE != 0, execute: e & NO_EXECUTE == 0, user: e & USER != 0, device: e & NO_CACHE != 0 };
-    Some((e & ADDRESS, access))
-}
 
-/// Index of `address` in a table of `level`.
-pub const fn index(address: u64, level: u32) -> usize {
-    (address >> (12 + 9 * level) & 511) as usize
+    /// Rights are decided in the last level.
+    #[inline]
+    fn node(frame: Frame) -> u64 {
+        physical(frame) | PRESENT | WRITE | USER
+    }
+
+    #[inline]
+    fn decode(level: u32, word: u64) -> Decoded {
+        let frame = frame(word & ADDRESS);
+        if word & PRESENT == 0 {
+            return Decoded::Absent;
+        }
+        if level > 0 && word & LARGE == 0 {
+            return Decoded::Node(frame);
+        }
+        let more = [(word & WRITE != 0, Rights::WRITE), (word & NO_EXECUTE == 0, Rights::EXECUTE)];
+        Decoded::Leaf(Leaf {
+            frame,
+            rights: more.iter().filter(|(has, _)| *has).fold(Rights::READ, |all, (_, right)| all.or(*right)),
+            who: if word & USER != 0 { Who::User } else { Who::Kernel },
+            cache: if word & NO_CACHE != 0 { Cache::Device } else { Cache::Normal },
+        })
+    }
 }
 
 /// Bytes that one entry of `level` covers.
 pub const fn reach(level: u32) -> u64 {
     1 << (12 + 9 * level)
+}
+
+/// Offset in its table of the entry for `address` at `level`.
+const fn place(address: u64, level: u32) -> u64 {
+    (address >> (12 + 9 * level) & 511) * 8
 }
 
 /// Why a kernel mapping could not be made.
@@ -106,67 +122,59 @@ pub trait TableMemory {
     fn read(&self, at: u64) -> u64;
     /// Writes the entry at a physical address.
     fn write(&mut self, at: u64, entry: u64);
-    /// A zeroed frame.
+    /// A zeroed frame: its physical address.
     fn frame(&mut self) -> Option<u64>;
 }
 
-/// Maps `length` bytes at `address` to `physical`, global unless it is for user mode, with the largest pages that fit up to `top_level` (0: 4 KiB,
-/// 1: 2 MiB, 2: 1 GiB). All three numbers are multiples of a page.
+/// Maps whole pages of physical memory at `address`, as `leaf` says, with the largest pages that fit up to `top_level` (0: 4 KiB, 1: 2 MiB,
+/// 2: 1 GiB).
 ///
 /// # Errors
 /// `MapError`; pages before the one that failed stay mapped.
 pub fn map(
     memory: &mut impl TableMemory,
     root: u64,
-    mut address: u64,
-    mut physical: u64,
-    mut length: u64,
-    access: Access,
+    address: u64,
+    range: Span,
+    leaf: Leaf,
     top_level: u32,
 ) -> Result<(), MapError> {
-    while length > 0 {
-        let fits = |l: &u32| (address | physical) & (reach(*l) - 1) == 0 && length >= reach(*l);
-        let level = (0..=top_level).rev().find(fits).unwrap_or(0);
-        let large = if level > 0 { LARGE } else { 0 };
-        let global = if access.user { 0 } else { GLOBAL };
-        let slot = descend(memory, root, address, level, access)?;
+    let mut at = range.start;
+    while at < range.end {
+        let address = address + (at - range.start);
+        let fits = |l: &u32| (address | at) & (reach(*l) - 1) == 0 && range.end - at >= reach(*l);
+        let level = (1..=top_level).rev().find(fits).unwrap_or(0);
+        let slot = descend(memory, root, address, level, leaf.who)?;
         if memory.read(slot) != 0 {
             return Err(MapError::Occupied);
         }
-        memory.write(slot, entry(physical, access) | global | large);
-        let step = reach(level).min(length);
-        (address, physical, length) = (address.wrapping_add(step), physical + step, length - step);
+        let large = if level > 0 { LARGE } else { 0 };
+        memory.write(slot, Format::leaf(Leaf { frame: frame(at), ..leaf }) | large);
+        at += reach(level);
     }
     Ok(())
 }
 
-/// Physical address of the entry for `address` at `level`; makes the tables on the way, for user mode only where `access` is.
+/// Physical address of the entry for `address` at `level`; makes the tables on the way, for `who`.
 ///
 /// # Errors
 /// `MapError`; tables made so far stay.
-pub fn descend(
-    memory: &mut impl TableMemory,
-    root: u64,
-    address: u64,
-    level: u32,
-    access: Access,
-) -> Result<u64, MapError> {
-    let mut at = root;
+pub fn descend(memory: &mut impl TableMemory, root: u64, address: u64, level: u32, who: Who) -> Result<u64, MapError> {
+    let mut table = root;
     for l in (level + 1..LEVELS).rev() {
-        let slot = at + 8 * index(address, l) as u64;
-        let mut e = memory.read(slot);
-        if e & PRESENT == 0 {
-            e = table(memory.frame().ok_or(MapError::NoFrame)?);
-            if !access.user {
-                e &= !USER;
+        let slot = table + place(address, l);
+        table = match Format::decode(l, memory.read(slot)) {
+            Decoded::Node(next) => physical(next),
+            Decoded::Leaf(_) => return Err(MapError::Occupied),
+            Decoded::Absent => {
+                let next = memory.frame().ok_or(MapError::NoFrame)?;
+                let hidden = if who == Who::Kernel { USER } else { 0 };
+                memory.write(slot, Format::node(frame(next)) & !hidden);
+                next
             }
-            memory.write(slot, e);
-        } else if e & LARGE != 0 {
-            return Err(MapError::Occupied);
-        }
-        at = e & ADDRESS;
+        };
     }
-    Ok(at + 8 * index(address, level) as u64)
+    Ok(table + place(address, level))
 }
 
 #[cfg(test)]
@@ -191,16 +199,13 @@ mod tests {
     }
 
     fn look(t: &Tables, root: u64, address: u64) -> Option<u64> {
-        let mut at = root;
+        let mut table = root;
         for level in (0..LEVELS).rev() {
-            let e = t.read(at + 8 * index(address, level) as u64);
-            if e & PRESENT == 0 {
-                return None;
+            match Format::decode(level, t.read(table + place(address, level))) {
+                Decoded::Absent => return None,
+                Decoded::Node(next) => table = physical(next),
+                Decoded::Leaf(leaf) => return Some(physical(leaf.frame) + (address & (reach(level) - 1))),
             }
-            if level == 0 || e & LARGE != 0 {
-                return Some((e & ADDRESS) + (address & (reach(level) - 1)));
-            }
-            at = e & ADDRESS;
         }
         None
     }
@@ -209,22 +214,46 @@ mod tests {
     fn a_range_with_ragged_ends_is_mapped_exactly() {
         let mut t = Tables::default();
         let (va, pa, length) = (0xffff_c000_0000_0000 + 0x1ff000, 0x1ff000, 0x4000_0000 + 0x60_3000);
-        map(&mut t, 0, va, pa, length, Access::default(), 2).unwrap();
+        map(&mut t, 0, va, Span::sized(pa, length), DATA, 2).unwrap();
         for offset in [0, 0x1000, 0x20_0000, 0x4000_0000, length - 1] {
             assert_eq!(look(&t, 0, va + offset), Some(pa + offset), "{offset:#x}");
         }
         assert_eq!(look(&t, 0, va - 1), None);
         assert_eq!(look(&t, 0, va + length), None);
-        assert_eq!(map(&mut t, 0, va + 0x20_1000, 0, 4096, Access::default(), 0), Err(MapError::Occupied));
+        let again = map(&mut t, 0, va + 0x20_1000, Span::sized(0, 4096), DATA, 0);
+        assert_eq!(again, Err(MapError::Occupied));
     }
 
     #[test]
-    fn an_entry_keeps_what_it_allows() {
-        for bits in 0..16 {
-            let access =
-                Access { write: bits & 1 != 0, execute: bits & 2 != 0, user: bits & 4 != 0, device: bits & 8 != 0 };
-            assert_eq!(decode(entry(0x1234_5000, access)), Some((0x1234_5000, access)));
+    fn tables_of_the_kernel_are_hidden_from_user_mode() {
+        for (who, user) in [(Who::Kernel, 0), (Who::User, USER)] {
+            let mut t = Tables::default();
+            map(&mut t, 0, 0x40_0000, Span::sized(0x5000, 4096), Leaf { who, ..DATA }, 0).unwrap();
+            assert!(t.0.values().all(|entry| entry & USER == user));
         }
-        assert_eq!(decode(0), None);
+    }
+
+    #[test]
+    fn a_leaf_is_decoded_as_it_was_made() {
+        let others = [Rights::READ, Rights::READ.or(Rights::WRITE), Rights::READ.or(Rights::EXECUTE)];
+        for rights in others {
+            for who in [Who::User, Who::Kernel] {
+                for cache in [Cache::Normal, Cache::Device] {
+                    let leaf = Leaf { frame: Frame(0x12345), rights, who, cache };
+                    assert_eq!(Format::decode(0, Format::leaf(leaf)), Decoded::Leaf(leaf));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_is_one_above_the_last_level_only() {
+        for level in 1..4 {
+            assert_eq!(Format::decode(level, Format::node(Frame(77))), Decoded::Node(Frame(77)));
+            assert_eq!(Format::decode(level, 0), Decoded::Absent);
+        }
+        const ACCESSED_AND_DIRTY: u64 = 0x60;
+        let used = Format::node(Frame(77)) | ACCESSED_AND_DIRTY;
+        assert_eq!(Format::decode(2, used), Decoded::Node(Frame(77)));
     }
 }

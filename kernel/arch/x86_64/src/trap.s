@@ -1,5 +1,23 @@
-# Entry from user mode and back. Offsets in a frame: rax 0 rbx 8 rcx 16 rdx 24 rsi 32 rdi 40 rbp 48 rsp 56 r8 64 .. r15 120 rip 128 rflags 136.
-# In the kernel gs is this CPU's area; on every way out swapgs gives the user's back.
+# Entry from user mode and back. In the kernel gs is this CPU's area; on every way out swapgs gives the user's back.
+
+# Where a frame has each register: frame_rax, frame_rbx, ...
+.set frame_next, 0
+.irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags
+.set frame_\register, frame_next
+.set frame_next, frame_next + 8
+.endr
+
+# Registers to the frame at `at`, and back from there.
+.macro save_registers at, registers:vararg
+.irp register, \registers
+  mov [\at + frame_\register], \register
+.endr
+.endm
+.macro load_registers at, registers:vararg
+.irp register, \registers
+  mov \register, [\at + frame_\register]
+.endr
+.endm
 
 .text
 .balign 64
@@ -8,25 +26,11 @@ trap_syscall:
   swapgs
   mov gs:[{USER_RSP}], rsp
   mov rsp, gs:[{SAVE}]
-  mov [rsp], rax
-  mov [rsp + 8], rbx
-  mov [rsp + 16], rcx
-  mov [rsp + 128], rcx
-  mov [rsp + 24], rdx
+  save_registers rsp, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+  mov [rsp + frame_rip], rcx
+  mov [rsp + frame_rflags], r11
   mov rcx, gs:[{USER_RSP}]
-  mov [rsp + 32], rsi
-  mov [rsp + 40], rdi
-  mov [rsp + 48], rbp
-  mov [rsp + 56], rcx
-  mov [rsp + 64], r8
-  mov [rsp + 72], r9
-  mov [rsp + 80], r10
-  mov [rsp + 88], r11
-  mov [rsp + 136], r11
-  mov [rsp + 96], r12
-  mov [rsp + 104], r13
-  mov [rsp + 112], r14
-  mov [rsp + 120], r15
+  mov [rsp + frame_rsp], rcx
   mov rsp, gs:[{STACK}]
   xor ebp, ebp
   call kernel_syscall
@@ -37,8 +41,8 @@ trap_return:
   mov rdx, gs:[{SAVE}]
   test rdx, rdx
   jz trap_idle
-  mov rcx, [rdx + 128]
-  mov r11, [rdx + 136]
+  mov rcx, [rdx + frame_rip]
+  mov r11, [rdx + frame_rflags]
   and r11d, {USER_FLAGS}
   or r11d, {FIXED_FLAGS}
   mov rax, rcx
@@ -46,58 +50,36 @@ trap_return:
   inc rax
   cmp rax, 1
   ja trap_bad_rip
-  cmp rcx, [rdx + 16]
+  cmp rcx, [rdx + frame_rcx]
   jne trap_return_full
-  cmp r11, [rdx + 88]
+  cmp r11, [rdx + frame_r11]
   jne trap_return_full
   bt r11d, 8
   jc trap_return_full
-  mov rax, [rdx]
-  mov rbx, [rdx + 8]
-  mov rsi, [rdx + 32]
-  mov rdi, [rdx + 40]
-  mov rbp, [rdx + 48]
-  mov r8, [rdx + 64]
-  mov r9, [rdx + 72]
-  mov r10, [rdx + 80]
-  mov r12, [rdx + 96]
-  mov r13, [rdx + 104]
-  mov r14, [rdx + 112]
-  mov r15, [rdx + 120]
-  mov rsp, [rdx + 56]
-  mov rdx, [rdx + 24]
+  load_registers rdx, rax, rbx, rsi, rdi, rbp, r8, r9, r10, r12, r13, r14, r15, rsp, rdx
   swapgs
   sysretq
 
 trap_return_full:
   push {USER_DATA}
-  push qword ptr [rdx + 56]
+  push qword ptr [rdx + frame_rsp]
   push r11
   push {USER_CODE}
   push rcx
-  mov rax, [rdx]
-  mov rbx, [rdx + 8]
-  mov rcx, [rdx + 16]
-  mov rsi, [rdx + 32]
-  mov rdi, [rdx + 40]
-  mov rbp, [rdx + 48]
-  mov r8, [rdx + 64]
-  mov r9, [rdx + 72]
-  mov r10, [rdx + 80]
-  mov r11, [rdx + 88]
-  mov r12, [rdx + 96]
-  mov r13, [rdx + 104]
-  mov r14, [rdx + 112]
-  mov r15, [rdx + 120]
-  mov rdx, [rdx + 24]
+  load_registers rdx, rax, rbx, rcx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rdx
   swapgs
   iretq
 
 # Neither sysret nor iretq may see such an address: both would fault in the kernel. It is a general protection fault of the user's.
 trap_bad_rip:
   mov edi, 13
+# A vector that has nothing more to say, in edi.
+trap_plain:
   xor esi, esi
   xor edx, edx
+# Its error code in rsi, its address in rdx.
+trap_enter:
+  xor ebp, ebp
   call kernel_entry
   jmp trap_return
 
@@ -110,15 +92,13 @@ trap_resume:
 
 # Nothing to run. An interrupt does not return here: it starts at the top of the stack again.
 trap_idle:
-  mov rsp, gs:[{STACK}]
-  xor ebp, ebp
-2:
   sti
   hlt
   cli
-  jmp 2b
+  jmp trap_idle
 
-# One stub of 16 bytes per vector: error code (0 where the processor pushes none), vector.
+# One stub of 16 bytes per vector: error code (0 where the processor pushes none), vector. NMI, double fault and machine check have stacks of
+# their own and end the machine.
 .balign 16
 .global trap_stubs
 trap_stubs:
@@ -131,7 +111,13 @@ trap_stubs:
   .endif
   .byte 0x68
   .long trap_vector
+  .if trap_vector == 2
+  jmp trap_nmi
+  .elseif (trap_vector == 8) || (trap_vector == 18)
+  jmp trap_fatal
+  .else
   jmp trap_common
+  .endif
   .set trap_vector, trap_vector + 1
 .endr
 
@@ -143,34 +129,19 @@ trap_common:
   swapgs
   push rdx
   mov rdx, gs:[{SAVE}]
-  mov [rdx], rax
-  mov [rdx + 8], rbx
-  mov [rdx + 16], rcx
-  pop qword ptr [rdx + 24]
-  mov [rdx + 32], rsi
-  mov [rdx + 40], rdi
-  mov [rdx + 48], rbp
-  mov [rdx + 64], r8
-  mov [rdx + 72], r9
-  mov [rdx + 80], r10
-  mov [rdx + 88], r11
-  mov [rdx + 96], r12
-  mov [rdx + 104], r13
-  mov [rdx + 112], r14
-  mov [rdx + 120], r15
+  save_registers rdx, rax, rbx, rcx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+  pop qword ptr [rdx + frame_rdx]
   pop rdi
   pop rsi
-  pop qword ptr [rdx + 128]
+  pop qword ptr [rdx + frame_rip]
   pop rax
-  pop qword ptr [rdx + 136]
-  pop qword ptr [rdx + 56]
+  pop qword ptr [rdx + frame_rflags]
+  pop qword ptr [rdx + frame_rsp]
   pop rax
   push 2                        # user mode chose AC and DF
   popfq
   mov rdx, cr2
-  xor ebp, ebp
-  call kernel_entry
-  jmp trap_return
+  jmp trap_enter
 
 # An interrupt of the idle loop, whose state is worth nothing; anything else in kernel mode is a bug of the kernel.
 trap_from_kernel:
@@ -180,32 +151,16 @@ trap_from_kernel:
   jne trap_bug
   mov edi, [rsp]
   mov rsp, gs:[{STACK}]
-  xor esi, esi
-  xor edx, edx
-  xor ebp, ebp
-  call kernel_entry
-  jmp trap_return
+  jmp trap_plain
 
-.macro push_registers
-  push rax
-  push rbx
-  push rcx
-  push rdx
-  push rsi
-  push rdi
-  push rbp
-  push r8
-  push r9
-  push r10
-  push r11
-  push r12
-  push r13
-  push r14
-  push r15
+.macro push_frame
+  sub rsp, {FRAME_SIZE}
+  save_registers rsp, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
 .endm
 
-# This CPU's area from the address of the stack that it runs on: gs may be anything, user mode can write it.
-.macro area_from_stack
+# On stacks of their own: gs may be anything, user mode can write it. This CPU's area is found by the stack's address.
+trap_fatal:
+  push_frame
   movabs rcx, {STACKS}
   mov rax, rsp
   sub rax, rcx
@@ -214,22 +169,9 @@ trap_from_kernel:
   lea rcx, [rip + {AREAS}]
   add rax, rcx
   wrgsbase rax
-.endm
-
-.global trap_double_fault
-trap_double_fault:
-  push 8
-  jmp trap_fatal
-.global trap_machine_check
-trap_machine_check:
-  push 0
-  push 18
-trap_fatal:
-  push_registers
-  area_from_stack
   jmp trap_bug_saved
 trap_bug:
-  push_registers
+  push_frame
 trap_bug_saved:
   cld
   mov rdi, rsp
@@ -237,20 +179,11 @@ trap_bug_saved:
   call {BUG}
   ud2
 
-.global trap_nmi
+# Only a CPU that ends the machine sends them.
 trap_nmi:
-  push rax
-  push rcx
-  push rdx
-  rdgsbase rdx
-  area_from_stack
-  inc qword ptr gs:[{NMIS}]
   cmp byte ptr [rip + {ENDING}], 0
   jne trap_stop
-  wrgsbase rdx
-  pop rdx
-  pop rcx
-  pop rax
+  add rsp, 16
   iretq
 trap_stop:
   cli

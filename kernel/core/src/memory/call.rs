@@ -4,9 +4,10 @@ use super::MemoryHardware;
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use crate::object::{After, Answer, Args};
-use crate::table::{Cap, Kind};
+use crate::table::Kind;
+use core::sync::atomic::Ordering;
 use sal_abi::{Error, Handle, Op, Rights};
-use sal_kernel_mem::{Done, MapRequest, MemoryId, Progress, Shootdown, SpaceId, SupplyMode};
+use sal_kernel_mem::{Access, MapRequest, MemoryId, Side, SpaceId};
 
 /// Bytes that one call on ports or the log copies.
 const BYTES: usize = 256;
@@ -15,6 +16,7 @@ const BYTES: usize = 256;
 ///
 /// # Errors
 /// As docs/abi.md says; `BadCall` for a number that no call has.
+#[inline(never)]
 pub fn memory_call<H: MemoryHardware>(
     kernel: &Kernel<H>,
     cpu: &mut Cpu<H>,
@@ -22,14 +24,14 @@ pub fn memory_call<H: MemoryHardware>(
     args: &Args,
 ) -> Result<After, Error> {
     match op {
-        Op::BudgetCreate => kernel.budget_create(args),
+        Op::BudgetCreate => kernel.budget_create(cpu, args),
         Op::BudgetInfo => kernel.budget_info(args),
         Op::BudgetTransfer => kernel.budget_transfer(args),
         Op::SpaceCreate => kernel.space_create(cpu, args),
         Op::ProcessCreate => kernel.process_create(args),
         Op::ThreadCreate => kernel.thread_create(cpu, args),
-        Op::MemoryCreate => kernel.memory_create(args),
-        Op::MemoryPaged => kernel.memory_paged(args),
+        Op::MemoryCreate => kernel.memory_create(cpu, args),
+        Op::MemoryPaged => kernel.memory_paged(cpu, args),
         Op::Map => kernel.map(cpu, args),
         Op::Unmap => kernel.unmap(cpu, args),
         Op::Protect => kernel.protect(cpu, args),
@@ -41,7 +43,7 @@ pub fn memory_call<H: MemoryHardware>(
         Op::MemoryClone => kernel.memory_clone(cpu, args),
         Op::MemoryDiscard => kernel.memory_discard(cpu, args),
         Op::MemorySupply => kernel.memory_supply(cpu, args),
-        Op::MemoryRefuse => kernel.memory_refuse(args),
+        Op::MemoryRefuse => kernel.memory_refuse(cpu, args),
         Op::MemoryInfo => kernel.memory_info(args),
         Op::GuestAttach => kernel.guest_attach(cpu, args),
         Op::GuestFpu => kernel.guest_fpu(cpu, args),
@@ -58,10 +60,6 @@ pub fn memory_call<H: MemoryHardware>(
     }
 }
 
-fn give(answer: Answer) -> Result<After, Error> {
-    Ok(After::Return(answer))
-}
-
 impl<H: MemoryHardware> Kernel<H> {
     pub(super) fn memory_cap(&self, args: &Args, handle: Handle, rights: Rights) -> Result<MemoryId, Error> {
         let cap = self.need(args.process, handle, Kind::Memory, rights)?;
@@ -76,168 +74,109 @@ impl<H: MemoryHardware> Kernel<H> {
     /// The calling process's native space.
     pub(super) fn own_space(&self, args: &Args) -> Result<SpaceId, Error> {
         let slot = self.processes.slot(args.process).ok_or(Error::BadCall)?;
-        Ok(SpaceId::from_word(slot.space.load(core::sync::atomic::Ordering::Relaxed)))
-    }
-
-    /// An answer that waits for other CPUs if they may remember what has changed.
-    fn after_shot(
-        &self,
-        cpu: &Cpu<H>,
-        answer: Answer,
-        what: Shootdown,
-        roots: Option<[u64; 2]>,
-    ) -> Result<After, Error> {
-        match self.shoot(cpu, what, roots) {
-            Some(shot) => Ok(After::ReturnAcknowledged(answer, shot)),
-            None => give(answer),
-        }
-    }
-
-    /// Bytes done, after a shootdown on every CPU.
-    fn done(&self, cpu: &Cpu<H>, done: Done) -> Result<After, Error> {
-        self.after_shot(cpu, Answer::status(done.bytes), done.shootdown, None)
+        Ok(SpaceId::from_word(slot.space.load(Ordering::Relaxed)))
     }
 
     fn map(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let space = self.space_cap(args, args.handle(), Rights::MANAGE)?;
-        let rights = Rights(args.word(4) as u32);
-        let lower = self.memory_cap(args, Handle(args.word(2)), lower_rights(rights, args.word(5) != 0))?;
-        let upper = match args.word(5) {
+        let [address, length, lower, offset, rights, upper, upper_offset, _] = args.words;
+        let rights = Rights(rights as u32);
+        let lower = self.memory_cap(args, Handle(lower), lower_rights(rights, upper != 0))?;
+        let upper = match upper {
             0 => None,
-            handle => Some((self.memory_cap(args, Handle(handle), Rights::READ.or(Rights::WRITE))?, args.word(6))),
+            handle => Some((self.memory_cap(args, Handle(handle), Rights::READ.or(Rights::WRITE))?, upper_offset)),
         };
-        let (address, length) = (args.word(0), args.word(1));
-        let request = MapRequest { address, length, rights, lower: (lower, args.word(3)), upper };
-        self.in_state(cpu, |state| state.vm.map(&mut state.budgets, space, &request))?;
-        give(Answer::default())
-    }
-
-    /// Runs an operation under the registry's lock; where free frames are in quarantine only, lets them out first.
-    pub(super) fn in_state<T>(
-        &self,
-        cpu: &Cpu<H>,
-        mut f: impl FnMut(&mut super::MemoryState<H::Pages>) -> Result<T, sal_kernel_mem::Error>,
-    ) -> Result<T, Error> {
-        let mut registry = self.registry.lock();
-        let mut result = f(&mut registry.vm);
-        for _ in 0..2 {
-            if !matches!(result, Err(sal_kernel_mem::Error::NoFrames)) {
-                break;
-            }
-            self.leave_quarantine(cpu, &mut registry);
-            result = f(&mut registry.vm);
-        }
-        result.map_err(Error::from)
+        let request = MapRequest { address, length, rights, lower: (lower, offset), upper };
+        self.in_vm(cpu, |vm| vm.map(space, &request))?;
+        Ok(After::OK)
     }
 
     fn unmap(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let space = self.space_cap(args, args.handle(), Rights::MANAGE)?;
-        let (address, length) = (args.word(0), args.word(1));
-        let done = self.in_state(cpu, |s| s.vm.unmap(&mut s.budgets, space, address, length))?;
-        self.reap_later(cpu);
-        self.done(cpu, done)
-    }
-
-    /// If something closed can be taken apart now, it is, soon.
-    pub(super) fn reap_later(&self, _cpu: &mut Cpu<H>) {
-        if self.registry.lock().vm.has_doomed() {
-            self.reaping.store(true, core::sync::atomic::Ordering::Release);
-        }
+        self.in_vm(cpu, |vm| vm.unmap(space, args.word(0), args.word(1))).map(After::status)
     }
 
     fn protect(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let space = self.space_cap(args, args.handle(), Rights::MANAGE)?;
-        let (address, length, rights) = (args.word(0), args.word(1), Rights(args.word(2) as u32));
-        let done = self.in_state(cpu, |s| s.vm.protect(&mut s.budgets, space, address, length, rights))?;
-        self.done(cpu, done)
+        let rights = Rights(args.word(2) as u32);
+        self.in_vm(cpu, |vm| vm.protect(space, args.word(0), args.word(1), rights)).map(After::status)
+    }
+
+    /// Copies `w2` bytes between an object, from `w0` on, and the caller's own memory, from `w1` on.
+    fn copy_own(
+        &self,
+        cpu: &mut Cpu<H>,
+        args: &Args,
+        object: impl Fn(u64) -> Side,
+        to: Access,
+    ) -> Result<After, Error> {
+        let (object, own) = (object(args.word(0)), Side::Space(self.own_space(args)?, args.word(1)));
+        let (from, to) = if to == Access::Write { (own, object) } else { (object, own) };
+        self.in_vm(cpu, |vm| vm.copy(from, to, args.word(2))).map(After::status)
     }
 
     fn space_read(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
-        let from = self.space_cap(args, args.handle(), Rights::READ)?;
-        let to = self.own_space(args)?;
-        let (address, own, length) = (args.word(0), args.word(1), args.word(2));
-        let done = self.in_state(cpu, |s| s.vm.space_to_space(&mut s.budgets, (from, address), (to, own), length))?;
-        self.done(cpu, done)
-    }
-
-    fn space_info(&self, args: &Args) -> Result<After, Error> {
         let space = self.space_cap(args, args.handle(), Rights::READ)?;
-        let registry = self.registry.lock();
-        let info = registry.vm.vm.space(space).ok_or(Error::BadHandle)?.info();
-        give(Answer::words([info.pages, info.tables, info.mappings]))
-    }
-
-    fn memory_resize(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
-        let memory = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
-        let progress = self.in_state(cpu, |s| s.vm.resize(&mut s.budgets, memory, args.word(0)))?;
-        let (more, what) = match progress {
-            Progress::Done(what) => (0, what),
-            Progress::More(what) => (1, what),
-        };
-        self.after_shot(cpu, Answer::status(more), what, None)
+        self.copy_own(cpu, args, |address| Side::Space(space, address), Access::Read)
     }
 
     fn memory_read(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let memory = self.memory_cap(args, args.handle(), Rights::READ)?;
-        let to = self.own_space(args)?;
-        let (offset, own, length) = (args.word(0), args.word(1), args.word(2));
-        let done = self.in_state(cpu, |s| s.vm.memory_to_space(&mut s.budgets, (memory, offset), (to, own), length))?;
-        self.done(cpu, done)
+        self.copy_own(cpu, args, |offset| Side::Memory(memory, offset), Access::Read)
     }
 
     fn memory_write(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let memory = self.memory_cap(args, args.handle(), Rights::WRITE)?;
-        let from = self.own_space(args)?;
-        let (offset, own, length) = (args.word(0), args.word(1), args.word(2));
-        let done =
-            self.in_state(cpu, |s| s.vm.space_to_memory(&mut s.budgets, (from, own), (memory, offset), length))?;
-        self.done(cpu, done)
+        self.copy_own(cpu, args, |offset| Side::Memory(memory, offset), Access::Write)
     }
 
-    fn memory_clone(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
-        let from = self.memory_cap(args, args.handle(), Rights::READ)?;
-        let to = self.memory_cap(args, Handle(args.word(2)), Rights::WRITE)?;
-        let (offset, length, at) = (args.word(0), args.word(1), args.word(3));
-        let done = self.in_state(cpu, |s| s.vm.clone_range(&mut s.budgets, (from, offset), length, (to, at)))?;
-        self.done(cpu, done)
-    }
-
-    fn memory_discard(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
-        let memory = self.memory_cap(args, args.handle(), Rights::WRITE)?;
-        let (offset, length) = (args.word(0), args.word(1));
-        let done = self.in_state(cpu, |s| s.vm.discard(&mut s.budgets, memory, offset, length))?;
-        self.done(cpu, done)
-    }
-
-    fn memory_supply(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
-        let to = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
-        let from = self.memory_cap(args, Handle(args.word(1)), Rights::READ.or(Rights::WRITE))?;
-        let (offset, source) = (args.word(0), args.word(2));
-        let what =
-            self.in_state(cpu, |s| s.vm.supply(&mut s.budgets, (to, offset), (from, source), SupplyMode::Move))?;
-        self.after_shot(cpu, Answer::default(), what, None)
-    }
-
-    fn memory_refuse(&self, args: &Args) -> Result<After, Error> {
-        let memory = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
-        let mut registry = self.registry.lock();
-        let state = &mut registry.vm;
-        state.vm.refuse(&mut state.budgets, memory, args.word(0))?;
-        give(Answer::default())
+    fn space_info(&self, args: &Args) -> Result<After, Error> {
+        let space = self.space_cap(args, args.handle(), Rights::READ)?;
+        self.registry.lock().vm.space(space).map(|space| After::words(space.info())).ok_or(Error::BadHandle)
     }
 
     fn memory_info(&self, args: &Args) -> Result<After, Error> {
         let memory = self.memory_cap(args, args.handle(), Rights::NONE)?;
-        let registry = self.registry.lock();
-        let info = registry.vm.vm.memory(memory).ok_or(Error::BadHandle)?.info();
-        give(Answer::words([info.length, info.present]))
+        self.registry.lock().vm.memory(memory).map(|memory| After::words(memory.info())).ok_or(Error::BadHandle)
+    }
+
+    /// Status 1: call again for the rest.
+    fn memory_resize(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let memory = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
+        let over = self.in_vm(cpu, |vm| vm.resize(memory, args.word(0)))?;
+        Ok(After::status(u64::from(!over)))
+    }
+
+    fn memory_clone(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let [offset, length, to, at, ..] = args.words;
+        let from = self.memory_cap(args, args.handle(), Rights::READ)?;
+        let to = self.memory_cap(args, Handle(to), Rights::WRITE)?;
+        self.in_vm(cpu, |vm| vm.clone_range((from, offset), length, (to, at))).map(After::status)
+    }
+
+    fn memory_discard(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let memory = self.memory_cap(args, args.handle(), Rights::WRITE)?;
+        self.in_vm(cpu, |vm| vm.discard(memory, args.word(0), args.word(1))).map(After::status)
+    }
+
+    fn memory_supply(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let [offset, from, source, ..] = args.words;
+        let to = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
+        let from = self.memory_cap(args, Handle(from), Rights::READ.or(Rights::WRITE))?;
+        self.in_vm(cpu, |vm| vm.supply((to, offset), (from, source)))?;
+        Ok(After::OK)
+    }
+
+    fn memory_refuse(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let memory = self.memory_cap(args, args.handle(), Rights::MANAGE)?;
+        self.in_vm(cpu, |vm| vm.refuse(memory, args.word(0)))?;
+        Ok(After::OK)
     }
 
     /// The ports of a capability, if it has those asked for.
     fn ports(&self, args: &Args, rights: Rights, port: u64, width: u64) -> Result<u16, Error> {
-        let Cap { object, .. } = self.need(args.process, args.handle(), Kind::IoPorts, rights)?;
-        let (first, end) = (object & 0xffff_ffff, (object & 0xffff_ffff) + (object >> 32));
-        if port < first || port.checked_add(width).is_none_or(|last| last > end) {
+        let cap = self.need(args.process, args.handle(), Kind::IoPorts, rights)?;
+        if !cap.covers(port, width) {
             return Err(Error::BadArgument);
         }
         u16::try_from(port).map_err(|_| Error::BadArgument)
@@ -246,13 +185,13 @@ impl<H: MemoryHardware> Kernel<H> {
     fn port_in(&self, args: &Args) -> Result<After, Error> {
         let port = self.ports(args, Rights::READ, args.word(0), args.word(1))?;
         let value = self.hw.port_in(port, args.word(1)).ok_or(Error::BadArgument)?;
-        give(Answer::words([value]))
+        Ok(After::words([value]))
     }
 
     fn port_out(&self, args: &Args) -> Result<After, Error> {
         let port = self.ports(args, Rights::WRITE, args.word(0), args.word(1))?;
         self.hw.port_out(port, args.word(1), args.word(2)).ok_or(Error::BadArgument)?;
-        give(Answer::default())
+        Ok(After::OK)
     }
 
     fn port_out_string(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
@@ -262,7 +201,7 @@ impl<H: MemoryHardware> Kernel<H> {
         for byte in bytes.iter().take(count) {
             self.hw.port_out(port, 1, *byte as u64).ok_or(Error::BadArgument)?;
         }
-        give(Answer::status(count as u64))
+        Ok(After::status(count as u64))
     }
 
     fn log_write(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
@@ -270,7 +209,7 @@ impl<H: MemoryHardware> Kernel<H> {
         let mut bytes = [0; BYTES];
         let count = self.read_own(cpu, args, (args.word(0), args.word(1)), &mut bytes)?;
         self.hw.log(bytes.get(..count).unwrap_or_default());
-        give(Answer::status(count as u64))
+        Ok(After::status(count as u64))
     }
 
     fn log_read(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
@@ -279,7 +218,7 @@ impl<H: MemoryHardware> Kernel<H> {
         let most = (args.word(1) as usize).min(BYTES);
         let (count, next) = self.hw.log_read(args.word(2), bytes.get_mut(..most).unwrap_or_default());
         self.write_own(cpu, args, args.word(0), bytes.get(..count).unwrap_or_default())?;
-        give(Answer { status: count as u64, ..Answer::words([next]) })
+        Ok(After::Return(Answer { status: count as u64, ..Answer::words([next]) }))
     }
 
     fn power_off(&self, args: &Args) -> Result<After, Error> {
@@ -290,10 +229,10 @@ impl<H: MemoryHardware> Kernel<H> {
     fn machine_info(&self, args: &Args) -> Result<After, Error> {
         self.need(args.process, args.handle(), Kind::Log, Rights::READ)?;
         let registry = self.registry.lock();
-        let frames = registry.vm.vm.frames();
-        let cpus = self.posts.iter().filter(|p| p.up.load(core::sync::atomic::Ordering::Relaxed)).count();
+        let frames = registry.vm.frames();
+        let cpus = self.posts.iter().filter(|p| p.up.load(Ordering::Relaxed)).count();
         let (ticks, _) = self.hw.ticks();
-        give(Answer::words([frames.available() + frames.quarantined(), frames.total(), cpus as u64, ticks]))
+        Ok(After::words([frames.available() + frames.quarantined(), frames.total(), cpus as u64, ticks]))
     }
 }
 

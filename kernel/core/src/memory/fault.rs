@@ -3,15 +3,20 @@
 use super::MemoryHardware;
 use crate::cpu::Cpu;
 use crate::hw::Frame;
-use crate::id::Id;
 use crate::kernel::Kernel;
+use crate::object::Args;
 use crate::page;
 use crate::thread::Wait;
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 use sal_abi::Error;
 use sal_abi::boot::DeathKind;
 use sal_abi::x86_64::{Exit, GUEST_END};
-use sal_kernel_mem::{Access, Outcome, PagerAsk, Shootdown, SpaceId};
+use sal_kernel_mem::Id;
+use sal_kernel_mem::{Access, Frame as Page, Outcome, PagerAsk, Ram, SpaceId};
+
+/// A place in physical memory: frame and byte offset.
+pub(super) type Place = (Page, usize);
 
 /// A fault or exception of user code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,32 +57,26 @@ impl<H: MemoryHardware> Kernel<H> {
             SpaceId::from_word(raw)
         };
         let mut registry = self.registry.lock();
-        let state = &mut registry.vm;
-        let mut outcome = state.vm.fault(&mut state.budgets, space, address, access);
-        if outcome == Outcome::NoFrames {
+        let mut outcome = registry.vm.fault(space, address, access);
+        if outcome == Err(Outcome::NoFrames) {
             // Twice: what was freed before the last advance, then what was freed since.
             self.leave_quarantine(cpu, &mut registry);
             self.leave_quarantine(cpu, &mut registry);
-            let state = &mut registry.vm;
-            outcome = state.vm.fault(&mut state.budgets, space, address, access);
+            outcome = registry.vm.fault(space, address, access);
         }
-        let roots = registry.vm.vm.space(space).map(|s| [s.root().0 as u64, s.attached_root().0 as u64]);
+        let roots = registry.vm.space(space).map(|s| [s.root().0 as u64, s.attached_root().0 as u64]);
+        let changed = registry.vm.take_shootdown();
         drop(registry);
+        self.shoot(cpu, changed, roots.filter(|_| address < GUEST_END));
         match outcome {
-            Outcome::Mapped(what) => self.mapped(cpu, what, roots.filter(|_| address < GUEST_END)),
-            Outcome::NeedsPager(ask) => self.ask_pager(cpu, &ask, access, (address, code)),
+            Ok(()) => self.wait_for_acknowledgement(cpu),
+            Err(Outcome::NeedsPager(ask)) => self.ask_pager(cpu, &ask, access, (address, code)),
             // Other CPUs have been asked to let frames go: the access is repeated until they have.
-            Outcome::NoFrames => {}
-            Outcome::NoBudget => self.unrepaired(cpu, address, code, DeathKind::NoBudget),
-            Outcome::NotMapped | Outcome::Denied | Outcome::PastEnd => {
+            Err(Outcome::NoFrames) => {}
+            Err(Outcome::NoBudget) => self.unrepaired(cpu, address, code, DeathKind::NoBudget),
+            Err(Outcome::NotMapped | Outcome::Denied | Outcome::PastEnd) => {
                 self.unrepaired(cpu, address, code, DeathKind::PageFault);
             }
-        }
-    }
-
-    fn mapped(&self, cpu: &mut Cpu<H>, what: Shootdown, roots: Option<[u64; 2]>) {
-        if let Some(shot) = self.shoot(cpu, what, roots) {
-            self.wait_for_acknowledgement(cpu, shot);
         }
     }
 
@@ -89,7 +88,7 @@ impl<H: MemoryHardware> Kernel<H> {
         t.fault = [ask.offset, access.right().0 as u64];
         t.sequence = t.sequence.wrapping_add(1);
         (t.loan_count, t.cap_count, t.accept) = (0, 0, 0);
-        if self.send(cpu, me, Id::from_raw(ask.endpoint)).is_err() {
+        if self.send(cpu, me, Id::from_word(ask.endpoint)).is_err() {
             if let Ok(t) = self.current(cpu) {
                 t.wait = Wait::None;
             }
@@ -113,69 +112,56 @@ impl<H: MemoryHardware> Kernel<H> {
         self.die(cpu, kind, 0, address);
     }
 
-    /// The address of a place in the calling process's own half, made present.
+    /// Where an address in the calling process's own half lies, made present.
     pub(super) fn own_place(
         &self,
-        cpu: &Cpu<H>,
-        args: &crate::object::Args,
+        cpu: &mut Cpu<H>,
+        args: &Args,
         address: u64,
         access: Access,
-    ) -> Result<(u32, usize), Error> {
+    ) -> Result<Place, Error> {
         let space = self.own_space(args)?;
-        let (frame, at) = self.in_state(cpu, |s| {
-            let (frame, at, what) = s.vm.resolve(&mut s.budgets, space, address, access).map_err(fault_error)?;
-            self.hw.flush(what);
-            Ok((frame, at))
-        })?;
-        Ok((frame.0, at))
+        self.in_vm(cpu, |vm| vm.resolve(space, address, access).map_err(sal_kernel_mem::Error::from))
     }
 
-    /// Reads bytes of the calling process; fewer than asked for where they end.
+    /// Goes through `length` bytes of the calling process from `address` on, page by page: place, and which of the bytes.
+    fn each_own(
+        &self,
+        cpu: &mut Cpu<H>,
+        args: &Args,
+        (address, length, access): (u64, usize, Access),
+        mut piece: impl FnMut(Place, Range<usize>),
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < length {
+            let at = address.checked_add(done as u64).ok_or(Error::BadAddress)?;
+            let place = self.own_place(cpu, args, at, access)?;
+            let end = length.min(done + sal_abi::PAGE as usize - place.1);
+            piece(place, done..end);
+            done = end;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes of the calling process: as many as there is room for.
     pub(super) fn read_own(
         &self,
-        cpu: &Cpu<H>,
-        args: &crate::object::Args,
+        cpu: &mut Cpu<H>,
+        args: &Args,
         (address, length): (u64, u64),
         bytes: &mut [u8],
     ) -> Result<usize, Error> {
         let count = bytes.len().min(length as usize);
-        let mut done = 0;
-        while done < count {
-            let from = address.checked_add(done as u64).ok_or(Error::BadAddress)?;
-            let (frame, at) = self.own_place(cpu, args, from, Access::Read)?;
-            let n = (sal_abi::PAGE as usize - at).min(count - done);
-            self.hw.read_bytes((frame, at), bytes.get_mut(done..done + n).unwrap_or_default());
-            done += n;
-        }
+        self.each_own(cpu, args, (address, count, Access::Read), |(frame, at), piece| {
+            self.hw.ram().load(frame, at, bytes.get_mut(piece).unwrap_or_default());
+        })?;
         Ok(count)
     }
 
     /// Writes bytes of the calling process.
-    pub(super) fn write_own(
-        &self,
-        cpu: &Cpu<H>,
-        args: &crate::object::Args,
-        address: u64,
-        bytes: &[u8],
-    ) -> Result<(), Error> {
-        let mut done = 0;
-        while done < bytes.len() {
-            let to = address.checked_add(done as u64).ok_or(Error::BadAddress)?;
-            let (frame, at) = self.own_place(cpu, args, to, Access::Write)?;
-            let n = (sal_abi::PAGE as usize - at).min(bytes.len() - done);
-            self.hw.write_bytes((frame, at), bytes.get(done..done + n).unwrap_or_default());
-            done += n;
-        }
-        Ok(())
-    }
-}
-
-/// The error that stands for a fault's outcome.
-pub(super) fn fault_error(outcome: Outcome) -> sal_kernel_mem::Error {
-    match outcome {
-        Outcome::NoBudget => sal_kernel_mem::Error::NoBudget,
-        Outcome::NoFrames => sal_kernel_mem::Error::NoFrames,
-        Outcome::NeedsPager(_) => sal_kernel_mem::Error::Absent,
-        _ => sal_kernel_mem::Error::BadAddress,
+    pub(super) fn write_own(&self, cpu: &mut Cpu<H>, args: &Args, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.each_own(cpu, args, (address, bytes.len(), Access::Write), |(frame, at), piece| {
+            self.hw.ram().store(frame, at, bytes.get(piece).unwrap_or_default());
+        })
     }
 }

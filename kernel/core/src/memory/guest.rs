@@ -3,9 +3,10 @@
 use super::MemoryHardware;
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;
-use crate::object::{After, Answer, Args};
+use crate::object::{After, Args};
+use crate::table::Kind;
 use sal_abi::{Error, Rights};
-use sal_kernel_mem::SpaceId;
+use sal_kernel_mem::Object;
 
 impl<H: MemoryHardware> Kernel<H> {
     /// `GuestAttach`: from now on the calling thread sees that guest's half, or none.
@@ -19,27 +20,23 @@ impl<H: MemoryHardware> Kernel<H> {
             _ => Some(self.space_cap(args, args.handle(), Rights::MANAGE)?),
         };
         let mut registry = self.registry.lock();
-        let state = &mut registry.vm;
+        let vm = &mut registry.vm;
         let (root, guest_root) = match guest {
             Some(id) => {
-                state.vm.attach(id, Some(native))?;
-                let space = state.vm.space(id).ok_or(Error::BadHandle)?;
+                vm.attach(id, Some(native))?;
+                let space = vm.space(id).ok_or(Error::BadHandle)?;
                 (space.attached_root().0 as u64, space.root().0 as u64)
             }
-            None => (state.vm.space(native).ok_or(Error::BadHandle)?.root().0 as u64, 0),
+            None => (vm.space(native).ok_or(Error::BadHandle)?.root().0 as u64, 0),
         };
         if let Some(id) = guest {
-            state.add_space(id);
+            vm.add_name(Object::Space(id));
         }
         let t = self.current(cpu)?;
         let old = core::mem::replace(&mut t.guest_space, guest.map_or(0, |g| g.word()));
         (t.root, t.guest_root) = (root, guest_root);
-        if old != 0 {
-            state.leave_space(SpaceId::from_word(old));
-        }
-        drop(registry);
-        self.reap_later(cpu);
-        Ok(After::Return(Answer::default()))
+        self.drop_memory(&mut registry, Kind::Space, old);
+        Ok(After::OK)
     }
 
     /// `GuestFpu`.
@@ -49,6 +46,6 @@ impl<H: MemoryHardware> Kernel<H> {
             return Err(Error::NotSupported);
         }
         self.hw.fpu(t.page, t.fpu_page, args.word(0) == 1);
-        Ok(After::Return(Answer::default()))
+        Ok(After::OK)
     }
 }

@@ -4,15 +4,14 @@
 //! no page of the caller's is brought in (a missing one ends the copy: `Absent`); no lock is taken for pages that are present.
 
 use super::MemoryHardware;
+use super::fault::Place;
 use crate::cell::{Cell, Held};
 use crate::cpu::Cpu;
-use crate::id::Id;
 use crate::kernel::Kernel;
-use crate::object::{After, Answer, Args};
-use crate::table::Kind;
+use crate::object::{After, Args};
 use sal_abi::x86_64::GUEST_END;
-use sal_abi::{Error, Handle, Loan, PAGE, Rights};
-use sal_kernel_mem::Access;
+use sal_abi::{Error, Loan, PAGE, Rights};
+use sal_kernel_mem::{Access, Frame, Machine, Ram, walk};
 
 /// Most bytes that one call copies.
 const COPY: u64 = 16 * PAGE;
@@ -27,7 +26,7 @@ impl<H: MemoryHardware> Kernel<H> {
             let error = Error::from_number(why as i64).unwrap_or(Error::Interrupted);
             self.finish_won(cpu, won, error);
         }
-        copied.map(|n| After::Return(Answer::status(n)))
+        copied.map(After::status)
     }
 
     /// The cell that the call names: the built-in one, or a Reply object's.
@@ -35,16 +34,15 @@ impl<H: MemoryHardware> Kernel<H> {
         if args.first == 0 {
             return Ok(&self.threads.slot(cpu.current).ok_or(Error::BadCall)?.cell);
         }
-        let cap = self.need(args.process, Handle(args.first), Kind::Reply, Rights::SEND)?;
-        Ok(&self.replies.get(Id::from_raw(cap.object)).ok_or(Error::BadHandle)?.cell)
+        Ok(&self.reply_slot(args.process, args.handle())?.1.cell)
     }
 
-    fn copy_held(&self, cpu: &Cpu<H>, args: &Args, held: &mut Held, rights: Rights) -> Result<u64, Error> {
-        let (n, offset, own, length) = (args.word(0), args.word(1), args.word(2), args.word(3));
+    fn copy_held(&self, cpu: &mut Cpu<H>, args: &Args, held: &mut Held, rights: Rights) -> Result<u64, Error> {
+        let [n, offset, own, length, ..] = args.words;
         let t = self.threads.held(held).ok_or(Error::LoanEnded)?;
         let count = t.loan_count as usize;
         let loan = *t.loans.get(n as usize).filter(|_| (n as usize) < count).ok_or(Error::OutOfLoan)?;
-        let root = t.root as u32;
+        let root = Frame(t.root as u32);
         check(&loan, offset, length, rights)?;
         let (client, length) = (loan.address + offset, length.min(COPY));
         let mut done = 0;
@@ -61,9 +59,9 @@ impl<H: MemoryHardware> Kernel<H> {
     /// Copies within one page on either side.
     fn copy_piece(
         &self,
-        cpu: &Cpu<H>,
+        cpu: &mut Cpu<H>,
         args: &Args,
-        (root, client): (u32, u64),
+        (root, client): (Frame, u64),
         own: u64,
         most: u64,
         rights: Rights,
@@ -75,21 +73,23 @@ impl<H: MemoryHardware> Kernel<H> {
         if own < GUEST_END {
             return Err(Error::BadAddress);
         }
-        let far = self.hw.walk(root, client, theirs).ok_or(Error::Absent)?;
-        let near = match self.own_root(cpu).and_then(|root| self.hw.walk(root, own, mine)) {
+        let far = self.translate(root, client, theirs).ok_or(Error::Absent)?;
+        let own_root = Frame(self.current(cpu)?.root as u32);
+        let near = match self.translate(own_root, own, mine) {
             Some(place) => place,
             None => self.own_place(cpu, args, own, mine)?,
         };
         let n = most.min(PAGE - far.1 as u64).min(PAGE - near.1 as u64);
         match rights {
-            Rights::READ => self.hw.copy(far, near, n as usize),
-            _ => self.hw.copy(near, far, n as usize),
+            Rights::READ => self.hw.ram().copy(far, near, n as usize),
+            _ => self.hw.ram().copy(near, far, n as usize),
         }
         Ok(n)
     }
 
-    fn own_root(&self, cpu: &Cpu<H>) -> Option<u32> {
-        Some(self.threads.own_ref(&cpu.hold, cpu.current)?.root as u32)
+    /// Where an access of user code would go, by the page tables as they are.
+    fn translate(&self, root: Frame, address: u64, access: Access) -> Option<Place> {
+        walk::translate::<_, <H::Pages as Machine>::Format>(self.hw.ram(), root, address, access)
     }
 }
 

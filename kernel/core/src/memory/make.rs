@@ -3,47 +3,40 @@
 use super::MemoryHardware;
 use crate::cpu::Cpu;
 use crate::create::NewThread;
+use crate::hw::Backing;
 use crate::kernel::Kernel;
-use crate::object::{After, Answer, Args};
+use crate::object::{After, Args};
 use crate::registry::Registry;
-use crate::table::{Cap, Kind};
+use crate::table::Kind;
 use core::sync::atomic::Ordering;
 use sal_abi::op::thread;
 use sal_abi::{Error, Handle, Rights};
-use sal_kernel_mem::{BudgetId, Kind as MemoryKind, SpaceKind};
+use sal_kernel_mem::{BudgetId, Frame, Id, Kind as MemoryKind, SpaceId, SpaceKind};
 
 impl<H: MemoryHardware> Kernel<H> {
     fn spend(&self, args: &Args) -> Result<BudgetId, Error> {
-        Ok(BudgetId(self.need(args.process, args.handle(), Kind::Budget, Rights::SPEND)?.object))
+        Ok(BudgetId::from_word(self.may_spend(args)?))
     }
 
-    fn made(&self, registry: &mut Registry<H::Vm>, args: &Args, kind: Kind, object: u64) -> Result<After, Error> {
-        let cap = Cap { kind, rights: Rights::ALL, object, badge: 0 };
-        self.endow(registry, args.process, cap).map(|h| After::Return(Answer::handle(h)))
-    }
-
-    pub(super) fn budget_create(&self, args: &Args) -> Result<After, Error> {
+    pub(super) fn budget_create(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let parent = self.spend(args)?;
-        let mut registry = self.registry.lock();
-        let budget = registry.vm.budgets.create(parent.0, args.word(0))?;
-        let made = self.made(&mut registry, args, Kind::Budget, budget);
-        if made.is_err() {
-            registry.vm.budgets.drop_ref(budget);
-        }
-        made
+        self.create(args, Kind::Budget, |registry| {
+            Ok(self.with_frames(cpu, registry, |vm| vm.budget_create(parent, args.word(0)))?.word())
+        })
     }
 
     pub(super) fn budget_info(&self, args: &Args) -> Result<After, Error> {
         let cap = self.need(args.process, args.handle(), Kind::Budget, Rights::NONE)?;
-        let (left, given) = self.registry.lock().vm.budgets.info(cap.object)?;
-        Ok(After::Return(Answer::words([left, given])))
+        let registry = self.registry.lock();
+        let budget = registry.vm.budget(BudgetId::from_word(cap.object)).ok_or(Error::BadHandle)?;
+        Ok(After::words([budget.left(), budget.limit, budget.objects]))
     }
 
     pub(super) fn budget_transfer(&self, args: &Args) -> Result<After, Error> {
         let from = self.spend(args)?;
         let to = self.need(args.process, Handle(args.word(0)), Kind::Budget, Rights::MANAGE)?;
-        self.registry.lock().vm.budgets.transfer(from.0, to.object, args.word(1))?;
-        Ok(After::Return(Answer::default()))
+        self.registry.lock().vm.budget_transfer(from, BudgetId::from_word(to.object), args.word(1))?;
+        Ok(After::OK)
     }
 
     pub(super) fn space_create(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
@@ -53,108 +46,86 @@ impl<H: MemoryHardware> Kernel<H> {
             1 => SpaceKind::Guest,
             _ => return Err(Error::BadArgument),
         };
-        let id = self.in_state(cpu, |s| s.vm.space_create(&mut s.budgets, budget, kind))?;
-        let mut registry = self.registry.lock();
-        let made = self.made(&mut registry, args, Kind::Space, id.word());
-        if made.is_err() {
-            registry.vm.leave_space(id);
-        }
-        made
+        self.create(args, Kind::Space, |registry| {
+            Ok(self.with_frames(cpu, registry, |vm| vm.space_create(budget, kind))?.word())
+        })
     }
 
     pub(super) fn process_create(&self, args: &Args) -> Result<After, Error> {
         self.spend(args)?;
         let vault = args.word(3) == 1;
-        let space = if vault { None } else { Some(self.space_cap(args, Handle(args.word(0)), Rights::MANAGE)?) };
-        let death = match args.word(1) {
-            0 => [0, 0],
-            n => {
-                let cap = self.need(args.process, Handle(n), Kind::Notification, Rights::SEND)?;
-                [cap.object, args.word(2)]
-            }
-        };
-        let mut registry = self.registry.lock();
-        let id = self.new_process(&mut registry, space.map_or(0, |s| s.word()), death)?;
-        if let Some(space) = space {
-            registry.vm.add_space(space);
-        }
-        self.made(&mut registry, args, Kind::Process, id.raw())
+        let space = if vault { SpaceId::NONE } else { self.space_cap(args, Handle(args.word(0)), Rights::MANAGE)? };
+        let death = self.death_argument(args)?;
+        self.create(args, Kind::Process, |registry| Ok(self.new_process(registry, space.word(), death)?.word()))
     }
 
     pub(super) fn thread_create(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        let [entry, stack, argument, page_address, priority, on, flags, _] = args.words;
         let cap = self.need(args.process, args.handle(), Kind::Process, Rights::MANAGE)?;
-        let process = self.processes.get(crate::id::Id::from_raw(cap.object)).ok_or(Error::BadHandle)?;
-        let space = sal_kernel_mem::SpaceId::from_word(process.space.load(Ordering::Relaxed));
-        let priority = u8::try_from(args.word(4)).map_err(|_| Error::BadArgument)?;
-        let on = self.cpu_argument(args.word(5))?;
-        if args.word(6) & !thread::VALID != 0 {
+        let priority = u8::try_from(priority).map_err(|_| Error::BadArgument)?;
+        let on = self.cpu_argument(on)?;
+        if flags & !thread::VALID != 0 || !page_address.is_multiple_of(sal_abi::PAGE) {
             return Err(Error::BadArgument);
         }
-        let page_address = args.word(3);
-        if !page_address.is_multiple_of(sal_abi::PAGE) {
-            return Err(Error::BadArgument);
-        }
-        let (page, root, fpu_page) = self.in_state(cpu, |s| {
-            let budget = s.space_budget(space).ok_or(sal_kernel_mem::Error::Stale)?;
-            let root = s.vm.space(space).ok_or(sal_kernel_mem::Error::Stale)?.root();
-            let (frame, _) = s.vm.pin(&mut s.budgets, budget, space, page_address)?;
-            if args.word(6) & thread::FPU == 0 {
-                return Ok((frame.0, root.0, 0));
+        let (fpu, own_priority) = (flags & thread::FPU != 0, flags & thread::OWN_PRIORITY != 0);
+        self.create(args, Kind::Thread, |registry| {
+            let process = self.processes.get(Id::from_word(cap.object)).ok_or(Error::BadHandle)?;
+            let space = SpaceId::from_word(process.space.load(Ordering::Relaxed));
+            let (page, root, fpu_page) = self.thread_frames(cpu, registry, (space, page_address), fpu)?;
+            let new = NewThread {
+                process: cap.object as u32,
+                entry,
+                stack,
+                argument,
+                page_address,
+                page,
+                root,
+                priority,
+                cpu: on,
+                fpu_page,
+                own_priority,
+            };
+            let made = self.new_thread(registry, &new, cpu.number());
+            Ok(made.inspect_err(|_| Backing::unpin(&mut registry.vm, page, fpu_page, space.word()))?.word())
+        })
+    }
+
+    /// The frames that a thread needs: its message page, pinned; its space's root; one for its FPU state if it has one, or 0.
+    fn thread_frames(
+        &self,
+        cpu: &mut Cpu<H>,
+        registry: &mut Registry<H::Vm>,
+        (space, page_address): (SpaceId, u64),
+        fpu: bool,
+    ) -> Result<(u32, u64, u32), Error> {
+        let (page, root, state) = self.with_frames(cpu, registry, |vm| {
+            let (budget, root) = vm.space(space).map(|s| (s.budget(), s.root())).ok_or(sal_kernel_mem::Error::Stale)?;
+            let page = vm.pin(budget, space, page_address)?;
+            if !fpu {
+                return Ok((page, root, Frame::NONE));
             }
-            match s.vm.take_frame(&mut s.budgets, budget) {
-                Ok(state) => Ok((frame.0, root.0, state.0)),
-                Err(error) => {
-                    let _ = s.vm.unpin(&mut s.budgets, budget, frame);
-                    Err(error)
-                }
-            }
+            let state = vm.take_frame(budget);
+            Ok((page, root, state.inspect_err(|_| _ = vm.unpin(budget, page))?))
         })?;
-        if fpu_page != 0 {
-            self.hw.fpu_start(fpu_page);
+        if !state.is_none() {
+            self.hw.fpu_start(state.0);
         }
-        let new = NewThread {
-            process: cap.object as u32,
-            entry: args.word(0),
-            stack: args.word(1),
-            argument: args.word(2),
-            page_address,
-            page,
-            root: root as u64,
-            priority,
-            cpu: on,
-            fpu_page,
-            own_priority: args.word(6) & thread::OWN_PRIORITY != 0,
-        };
-        let mut registry = self.registry.lock();
-        let made = self.new_thread(&mut registry, &new, cpu.number());
-        match made {
-            Ok(id) => self.made(&mut registry, args, Kind::Thread, id.raw()),
-            Err(error) => {
-                crate::hw::Backing::unpin(&mut registry.vm, page, fpu_page, space.word());
-                Err(error)
-            }
-        }
+        Ok((page.0, root.0 as u64, state.0))
     }
 
-    pub(super) fn memory_create(&self, args: &Args) -> Result<After, Error> {
-        let budget = self.spend(args)?;
-        self.make_memory(args, budget, MemoryKind::ZeroFill)
+    pub(super) fn memory_create(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
+        self.make_memory(cpu, args, MemoryKind::ZeroFill)
     }
 
-    pub(super) fn memory_paged(&self, args: &Args) -> Result<After, Error> {
-        let budget = self.spend(args)?;
+    pub(super) fn memory_paged(&self, cpu: &mut Cpu<H>, args: &Args) -> Result<After, Error> {
         let pager = self.need(args.process, Handle(args.word(1)), Kind::Endpoint, Rights::SEND)?;
-        self.make_memory(args, budget, MemoryKind::Paged { endpoint: pager.object, badge: args.word(2) })
+        self.make_memory(cpu, args, MemoryKind::Paged { endpoint: pager.object, badge: args.word(2) })
     }
 
-    fn make_memory(&self, args: &Args, budget: BudgetId, kind: MemoryKind) -> Result<After, Error> {
-        let mut registry = self.registry.lock();
-        let id = registry.vm.vm.memory_create(budget, kind, args.word(0))?;
-        let made = self.made(&mut registry, args, Kind::Memory, id.word());
-        if made.is_err() {
-            // It was made just now: it can't be stale.
-            let _ = registry.vm.vm.memory_close(id);
-        }
-        made
+    fn make_memory(&self, cpu: &mut Cpu<H>, args: &Args, kind: MemoryKind) -> Result<After, Error> {
+        let budget = self.spend(args)?;
+        self.create(args, Kind::Memory, |registry| {
+            Ok(self.with_frames(cpu, registry, |vm| vm.memory_create(budget, kind, args.word(0)))?.word())
+        })
     }
 }

@@ -13,20 +13,16 @@ type Object = [u64; 24];
 pub(super) fn regions_grow_by_frames(world: &mut World, found: &Machine) {
     // SAFETY: the tests use frames of their own alone.
     let memory = unsafe { PhysicalMemory::new(found) };
-    let mut regions =
-        [0; 2].map(|_| Region::<Object>::reserve(&mut world.frames, memory, found.root, 3 * PAGE).expect("room"));
+    let mut regions = [0; 2].map(|_| Region::<Object>::reserve(&mut world.frames, found.root, 3 * PAGE).expect("room"));
     for region in &mut regions {
-        while !region.is_full() || grow(world, region) {
-            let n = u64::from(region.len());
-            assert!(region.push([n; 24]));
-        }
-        assert_eq!(region.len(), 3 * 21, "three pages of whole objects, and no more");
+        while region.push([u64::from(region.count()); 24]) || grow(world, region) {}
+        assert_eq!(region.count(), 3 * 21, "three pages of whole objects, and no more");
     }
     for region in &mut regions {
-        for i in 0..region.len() {
+        for i in 0..region.count() {
             assert_eq!(region.get(i), Some(&[u64::from(i); 24]));
         }
-        assert_eq!(region.get(region.len()), None);
+        assert_eq!(region.get(region.count()), None);
     }
     let frame = frame(world);
     memory.store(frame, 4089, b"1234567");

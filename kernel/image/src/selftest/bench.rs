@@ -20,7 +20,7 @@ static ROOTS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
 /// The least handler there can be: a guest's system call goes to the thread, the thread's goes into the guest. Says if it was one.
 #[inline(always)]
-pub(crate) fn handled(event: u64) -> bool {
+pub(super) fn handled(event: u64) -> bool {
     let [native, root, block] = ROOTS.each_ref().map(|w| w.load(Ordering::Relaxed));
     if native == 0 || event != trap::SYSCALL {
         return false;

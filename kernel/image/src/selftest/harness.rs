@@ -54,7 +54,7 @@ pub(super) fn go() -> Event {
 }
 
 /// The boot CPU's part of `kernel_entry`: back to the test that runs, if one does.
-pub(crate) fn trapped(event: u64, error: u64, address: u64) {
+pub(super) fn trapped(event: u64, error: u64, address: u64) {
     if percpu::index() != 0 || !RUNNING.swap(false, Ordering::Relaxed) {
         return;
     }

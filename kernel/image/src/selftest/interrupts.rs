@@ -16,7 +16,7 @@ const TRANSMITTER_EMPTY: u8 = 2;
 static KICKS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// What other CPUs do with an event: count a kick and kick the boot CPU back.
-pub(crate) fn count(found: &Machine, event: u64) {
+pub(super) fn count(found: &Machine, event: u64) {
     if irq::accept(found, event) == Interrupt::Kick
         && let Some(kicks) = KICKS.get(percpu::index())
     {
@@ -62,17 +62,16 @@ pub(super) fn every_cpu_answers_a_kick(found: &Machine, cpus: usize) {
 }
 
 pub(super) fn the_uart_line_arrives(found: &Machine) {
-    irq::route(found, COM1_LINE, apic::id()).expect("COM1 has a line");
     for _ in 0..2 {
-        irq::unmask(found, COM1_LINE).expect("COM1 has a line");
-        port::out8(COM1_INTERRUPTS, TRANSMITTER_EMPTY);
+        irq::unmask(found, COM1_LINE, apic::id()).expect("COM1 has a line");
+        port::write::<u8>(COM1_INTERRUPTS, TRANSMITTER_EMPTY);
         assert_eq!(next_interrupt(found), Interrupt::Line(COM1_LINE));
-        port::out8(COM1_INTERRUPTS, 0);
-        port::in8(COM1_IDENTIFY);
+        port::write::<u8>(COM1_INTERRUPTS, 0);
+        port::read::<u8>(COM1_IDENTIFY);
     }
     time::set_timer(Some(time::now_ns() + MS));
-    port::out8(COM1_INTERRUPTS, TRANSMITTER_EMPTY);
+    port::write::<u8>(COM1_INTERRUPTS, TRANSMITTER_EMPTY);
     assert_eq!(next_interrupt(found), Interrupt::Timer, "a line stays masked until it is unmasked");
-    port::out8(COM1_INTERRUPTS, 0);
+    port::write::<u8>(COM1_INTERRUPTS, 0);
     log!("selftest: line {COM1_LINE} arrives, and is masked until answered");
 }

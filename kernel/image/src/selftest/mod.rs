@@ -13,12 +13,19 @@ mod stacks;
 mod user;
 mod world;
 
-pub(crate) use bench::handled;
-pub(crate) use harness::trapped;
-pub(crate) use interrupts::count;
-
-use sal_arch_x86_64::{Machine, log, machine};
+use sal_arch_x86_64::{Machine, log, machine, percpu, start};
 use world::World;
+
+/// Every trap and interrupt until the core stands; with what `kernel_entry` is called.
+pub(crate) fn entered(event: u64, error: u64, address: u64) {
+    if bench::handled(event) {
+        return;
+    }
+    if percpu::index() == 0 {
+        harness::trapped(event, error, address);
+    }
+    interrupts::count(start::machine(), event);
+}
 
 /// Runs what the command line asks for, and ends the machine; returns if it asks for nothing.
 pub(crate) fn run_if_asked(found: &'static Machine, cpus: usize) {

@@ -1,17 +1,23 @@
 //! The kernel's own mappings: guard pages under its stacks, rights of its image.
 
 use super::world::World;
+use sal_abi::Rights;
 use sal_arch_x86_64::layout::{self, PAGE, STACK_PAGES};
 use sal_arch_x86_64::{Machine, log, paging, start};
+use sal_kernel_mem::{Decoded, Frame, Leaf};
 
 pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
     for cpu in 0..found.cpu_ids.len() {
         for which in 0..STACK_PAGES.len() {
             let (bottom, top) = layout::stack(cpu, which);
-            assert_eq!(world.entry(found.root, bottom - PAGE), 0, "guard below stack {which} of CPU {cpu}");
+            assert_eq!(
+                world.entry(found.root, bottom - PAGE),
+                Decoded::Absent,
+                "guard below stack {which} of CPU {cpu}"
+            );
             for page in (bottom..top).step_by(PAGE as usize) {
-                let (_, access) = paging::decode(world.entry(found.root, page)).expect("a stack page");
-                assert!(access.write && !access.execute && !access.user);
+                let Decoded::Leaf(leaf) = world.entry(found.root, page) else { panic!("no stack page") };
+                assert_eq!(Leaf { frame: Frame::NONE, ..leaf }, paging::DATA);
             }
         }
     }
@@ -20,13 +26,12 @@ pub(super) fn guards_are_unmapped(world: &mut World, found: &Machine) {
 
 /// Each part of the image has its rights, and no other mapping gives more.
 pub(super) fn the_image_is_never_writable_and_executable(world: &mut World, found: &Machine) {
-    let expected = [(false, true), (false, false), (true, false)];
-    for (span, rights) in start::image().into_iter().zip(expected) {
+    for (span, leaf) in start::image().into_iter().zip([paging::CODE, paging::CONSTANT, paging::DATA]) {
         for page in (span.start..span.end).step_by(PAGE as usize) {
-            let (at, access) = paging::decode(world.entry(found.root, layout::IMAGE + page)).expect("mapped");
-            assert_eq!((at, (access.write, access.execute), access.user), (page, rights, false));
-            let constant = !rights.0;
-            assert!(!constant || world.entry(found.root, layout::PHYSMAP + page) == 0, "{page:#x} twice");
+            let expected = Decoded::Leaf(Leaf { frame: paging::frame(page), ..leaf });
+            assert_eq!(world.entry(found.root, layout::IMAGE + page), expected);
+            let constant = !leaf.rights.has(Rights::WRITE);
+            assert!(!constant || world.entry(found.root, layout::PHYSMAP + page) == Decoded::Absent, "{page:#x} twice");
         }
     }
     log!("selftest: the image is never writable and executable");

@@ -37,7 +37,7 @@ pub(super) fn exceptions_are_caught(world: &mut World) {
     world.native(&raw const program_faults);
     assert_eq!(go().event, INVALID_OPCODE);
     let at = world.thread.rip;
-    world.thread.jump(at + 2);
+    world.thread.rip = at + 2;
     assert_eq!(go().event, trap::SYSCALL);
     assert_eq!(world.thread.rdi, 0x3333, "rcx and r11 survive an exception");
     for (address, error) in

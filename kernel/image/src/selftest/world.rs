@@ -2,11 +2,13 @@
 
 use core::arch::global_asm;
 use sal_abi::x86_64::{GUEST_END, GuestRegisters, NATIVE_START};
-use sal_arch_x86_64::frame::Frame;
-use sal_arch_x86_64::layout::{FIRST_SHARED_ROOT_ENTRY, PAGE, PHYSMAP};
-use sal_arch_x86_64::paging::{self, Access, TableMemory};
+use sal_arch_x86_64::bootinfo::Span;
+use sal_arch_x86_64::frame::{self, Frame};
+use sal_arch_x86_64::layout::{PAGE, PHYSMAP};
+use sal_arch_x86_64::paging::{self, Format, TableMemory};
 use sal_arch_x86_64::physmap::Carver;
 use sal_arch_x86_64::{Machine, tlb, trap};
+use sal_kernel_mem::{Decoded, Leaf, PageFormat, Who};
 
 global_asm!(include_str!("programs.s"));
 
@@ -15,6 +17,8 @@ unsafe extern "C" {
     static programs_end: u8;
 }
 
+/// First root entry that every root shares with the kernel (256 is the native window).
+const FIRST_SHARED_ROOT_ENTRY: usize = 257;
 /// Where the programs are, in the native window.
 pub(super) const NATIVE: u64 = NATIVE_START + 0x10_0000;
 /// And in the guest half.
@@ -71,19 +75,19 @@ impl World {
             core::ptr::copy_nonoverlapping(start, page, length);
             page.add(at).cast::<[u8; 2]>().write_unaligned([0x0f, 0x05]);
         }
-        let code = Access { execute: true, user: true, ..Access::default() };
-        paging::map(&mut self.frames, root, address, frame, PAGE, code, 0).expect("a mapping");
+        let code = Leaf { who: Who::User, ..paging::CODE };
+        paging::map(&mut self.frames, root, address, Span::sized(frame, PAGE), code, 0).expect("a mapping");
     }
 
-    /// The entry of the last level for `address` in `root`.
-    pub(super) fn entry(&mut self, root: u64, address: u64) -> u64 {
-        let slot = paging::descend(&mut self.frames, root, address, 0, Access::default()).expect("tables");
-        self.frames.read(slot)
+    /// What the last level says of `address` in `root`.
+    pub(super) fn entry(&mut self, root: u64, address: u64) -> Decoded {
+        let slot = paging::descend(&mut self.frames, root, address, 0, Who::Kernel).expect("tables");
+        Format::decode(0, self.frames.read(slot))
     }
 
     /// Makes the thread current: native code at `program`.
     pub(super) fn native(&mut self, program: *const u8) {
-        self.thread = Frame::start(NATIVE + offset(program), 0, 0, 0);
+        self.thread = frame::start(NATIVE + offset(program), 0, 0, 0);
         // SAFETY: no guest runs; the world outlives the tests; the root has the kernel's entries.
         unsafe {
             trap::set_current(&raw mut self.thread);

@@ -3,7 +3,7 @@
 //! After each step `check()` holds, budgets have paid for what there is, and every page of every memory is what the model says; an
 //! operation that ended with an error must have left it so. Budgets are small, so that they run out all the time.
 
-use crate::emulated::{Budgets, Emulated, machine};
+use crate::emulated::{Emulated, machine};
 use crate::radix::Entry;
 use crate::*;
 use proptest::prelude::*;
@@ -52,7 +52,6 @@ type Step = (u8, u16, u16, u16, u16);
 
 struct World {
     vm: Vm<Emulated>,
-    money: Budgets,
     memories: Vec<ModelMemory>,
     spaces: Vec<(SpaceId, SpaceKind)>,
     mappings: Vec<ModelMapping>,
@@ -67,7 +66,7 @@ fn pick(n: u16, bases: &[u64]) -> u64 {
 }
 
 fn budget(n: u16) -> BudgetId {
-    BudgetId(u64::from(n % 2))
+    BudgetId::new(1, u32::from(n % 2))
 }
 
 fn rights(n: u16) -> Rights {
@@ -77,9 +76,12 @@ fn rights(n: u16) -> Rights {
 impl World {
     fn new(frames: u32, limit: u64) -> World {
         let vm = machine(frames);
-        let money = Budgets(vec![Budget { limit, used: 0 }; 2]);
         let mut world =
-            World { vm, money, memories: vec![], spaces: vec![], mappings: vec![], pins: vec![], counter: 0, short: 0 };
+            World { vm, memories: vec![], spaces: vec![], mappings: vec![], pins: vec![], counter: 0, short: 0 };
+        for n in 0..2 {
+            assert_eq!(world.vm.budget_create(BudgetId::NONE, limit), Ok(budget(n)));
+            world.vm.add_name(Object::Budget(budget(n)));
+        }
         let kind = Kind::Fixed { first: Frame(2), cache: Cache::Normal };
         let id = world.vm.memory_create(budget(0), kind, 2 * PAGE).unwrap();
         let pages = (0..2).map(|p| (p, world.vm.ram().read(Frame(2 + p as u32), 0))).collect();
@@ -125,7 +127,7 @@ impl World {
             14 | 15 => self.clone_range(a, b, c, d),
             16 => self.discard(a, b, c),
             17 => self.resize(a, b),
-            18 => self.supply(a, b, c, d),
+            18 => self.supply(a, b, d),
             19 => self.refuse(a, b),
             20 => self.write_memory(a, b),
             21 => self.pin(a, b, c),
@@ -162,7 +164,7 @@ impl World {
             return;
         }
         let kind = if a.is_multiple_of(3) { SpaceKind::Native } else { SpaceKind::Guest };
-        match self.vm.space_create(&mut self.money, budget(b), kind) {
+        match self.vm.space_create(budget(b), kind) {
             Ok(id) => self.spaces.push((id, kind)),
             Err(e) => self.failed(e, false),
         }
@@ -183,7 +185,7 @@ impl World {
         let end = start + length;
         let taken = self.mappings.iter().any(|m| m.space == space && m.start < end && start < m.end);
         let bad = upper.is_some_and(|(u, _)| u == lower.0 || self.at(u).kind != Kind::ZeroFill);
-        match self.vm.map(&mut self.money, space, &request) {
+        match self.vm.map(space, &request) {
             Ok(()) => {
                 assert!(!taken && !bad);
                 self.mappings.push(ModelMapping { space, start, end, rights: request.rights, lower, upper });
@@ -216,9 +218,9 @@ impl World {
         };
         let start = World::address(kind, b);
         let length = (u64::from(c) % (2 * LONGEST)) * PAGE;
-        match self.vm.unmap(&mut self.money, space, start, length) {
+        match self.vm.unmap(space, start, length) {
             Ok(done) => {
-                let gone = self.cut(space, start, start + done.bytes);
+                let gone = self.cut(space, start, start + done);
                 let mut i = 0;
                 self.mappings.retain(|_| (!gone.contains(&i), i += 1).0);
                 self.sweep_closed();
@@ -233,9 +235,9 @@ impl World {
         };
         let start = World::address(kind, b);
         let length = (u64::from(c) % (2 * LONGEST)) * PAGE;
-        match self.vm.protect(&mut self.money, space, start, length, rights(d)) {
+        match self.vm.protect(space, start, length, rights(d)) {
             Ok(done) => {
-                for i in self.cut(space, start, start + done.bytes) {
+                for i in self.cut(space, start, start + done) {
                     self.mappings[i].rights = rights(d);
                 }
             }
@@ -298,9 +300,9 @@ impl World {
             m.start + u64::from(b) / 64 * PAGE % (m.end - m.start)
         };
         let expect = self.expect(space, address, access);
-        let result = self.vm.resolve(&mut self.money, space, address, access);
+        let result = self.vm.resolve(space, address, access);
         match (result, expect) {
-            (Ok((frame, _, _)), Expect::Page(id, page)) => {
+            (Ok((frame, _)), Expect::Page(id, page)) => {
                 let below = self.below(space, address);
                 let value = *self.at(id).pages.entry(page).or_insert(below);
                 assert_eq!(self.vm.ram().read(frame, 0), value, "{access:?} at {address:#x}");
@@ -332,11 +334,11 @@ impl World {
         let overlap = from == to && first < target + pages && target < first + pages;
         let destination = self.at(to).clone();
         let bad = overlap || target + pages > destination.length || matches!(destination.kind, Kind::Fixed { .. });
-        let result = self.vm.clone_range(&mut self.money, (from, first * PAGE), pages * PAGE, (to, target * PAGE));
+        let result = self.vm.clone_range((from, first * PAGE), pages * PAGE, (to, target * PAGE));
         match result {
             Ok(done) => {
                 assert!(!bad);
-                let range = first..first + done.bytes / PAGE;
+                let range = first..first + done / PAGE;
                 let copied: Vec<_> = self.at(from).pages.range(range).map(|(&p, &v)| (p, v)).collect();
                 for (page, value) in copied {
                     self.at(to).pages.insert(page - first + target, value);
@@ -352,9 +354,9 @@ impl World {
         let first = pick(b, &MEMORY_PAGES);
         let pages = if c.is_multiple_of(5) { 1 << 35 } else { u64::from(c) % 40 };
         let fixed = matches!(self.at(id).kind, Kind::Fixed { .. });
-        match self.vm.discard(&mut self.money, id, first * PAGE, pages * PAGE) {
+        match self.vm.discard(id, first * PAGE, pages * PAGE) {
             Ok(done) => {
-                let end = first + done.bytes / PAGE;
+                let end = first + done / PAGE;
                 self.at(id).pages.retain(|p, _| *p < first || *p >= end);
             }
             Err(e) => self.failed(e, fixed),
@@ -366,9 +368,9 @@ impl World {
         let length = pick(b, &MEMORY_PAGES) + 20;
         let fixed = matches!(self.at(id).kind, Kind::Fixed { .. });
         loop {
-            match self.vm.resize(&mut self.money, id, length * PAGE) {
-                Ok(Progress::More(_)) => {}
-                Ok(Progress::Done(_)) => {
+            match self.vm.resize(id, length * PAGE) {
+                Ok(false) => {}
+                Ok(true) => {
                     let memory = self.at(id);
                     memory.length = length;
                     memory.pages.retain(|p, _| *p < length);
@@ -380,7 +382,7 @@ impl World {
         }
     }
 
-    fn supply(&mut self, a: u16, b: u16, c: u16, d: u16) {
+    fn supply(&mut self, a: u16, b: u16, d: u16) {
         let (Some(to), Some(from)) = (self.open(a), self.open(a / 16)) else {
             return;
         };
@@ -388,21 +390,18 @@ impl World {
         let to_page = asked.filter(|_| !b.is_multiple_of(4)).unwrap_or_else(|| pick(b, &MEMORY_PAGES));
         let held = self.at(from).pages.keys().nth(d as usize % 5).copied();
         let from_page = held.unwrap_or_else(|| pick(d, &MEMORY_PAGES));
-        let mode = if c.is_multiple_of(2) { SupplyMode::Move } else { SupplyMode::Share };
         let value = self.at(from).pages.get(&from_page).copied();
-        let fixed = matches!(self.at(from).kind, Kind::Fixed { .. }) && mode == SupplyMode::Move;
+        let fixed = matches!(self.at(from).kind, Kind::Fixed { .. });
         let target = self.at(to);
         let bad = fixed
             || value.is_none()
             || target.pages.contains_key(&to_page)
             || to_page >= target.length
             || matches!(target.kind, Kind::Fixed { .. });
-        match self.vm.supply(&mut self.money, (to, to_page * PAGE), (from, from_page * PAGE), mode) {
+        match self.vm.supply((to, to_page * PAGE), (from, from_page * PAGE)) {
             Ok(_) => {
                 assert!(!bad);
-                if mode == SupplyMode::Move {
-                    self.at(from).pages.remove(&from_page);
-                }
+                self.at(from).pages.remove(&from_page);
                 self.at(to).pages.insert(to_page, value.unwrap());
                 self.at(to).asked.remove(&to_page);
             }
@@ -414,7 +413,7 @@ impl World {
         let Some(id) = self.open(a) else { return };
         let page = self.at(id).asked.iter().next().copied().unwrap_or(u64::from(b));
         let asked = self.at(id).asked.contains(&page);
-        match self.vm.refuse(&mut self.money, id, page * PAGE) {
+        match self.vm.refuse(id, page * PAGE) {
             Ok(()) => assert!(self.at(id).asked.remove(&page)),
             Err(e) => {
                 assert!(!asked && e == Error::Vacant, "{e:?}");
@@ -430,13 +429,12 @@ impl World {
         let value = self.counter;
         let memory = self.at(id).clone();
         let missing = matches!(memory.kind, Kind::Paged { .. }) && !memory.pages.contains_key(&page);
-        match self.vm.memory_write(&mut self.money, id, page * PAGE, &value.to_le_bytes()) {
-            Ok(done) if done.bytes == 0 => assert!(page >= memory.length),
+        match self.vm.memory_write(id, page * PAGE, &value.to_le_bytes()) {
+            Ok(0) => assert!(page >= memory.length),
             Ok(_) => {
                 self.at(id).pages.insert(page, value);
-                let mut back = [0; 8];
-                assert_eq!(self.vm.memory_read(&mut self.money, id, page * PAGE, &mut back), Ok(8));
-                assert_eq!(u64::from_le_bytes(back), value);
+                let (frame, at) = self.vm.place(Side::Memory(id, page * PAGE), 0, Access::Read).unwrap();
+                assert_eq!(self.vm.ram().read(frame, at / 8), value);
             }
             Err(Error::Absent) => {
                 assert!(missing);
@@ -450,7 +448,7 @@ impl World {
     fn pin(&mut self, a: u16, b: u16, c: u16) {
         if c.is_multiple_of(3) && !self.pins.is_empty() {
             let (frame, payer) = self.pins.swap_remove(c as usize % self.pins.len());
-            return self.vm.unpin(&mut self.money, payer, frame).unwrap();
+            return self.vm.unpin(payer, frame).unwrap();
         }
         let Some((space, _)) = self.space(a) else { return };
         let mapped: Vec<_> = self.mappings.iter().filter(|m| m.space == space).collect();
@@ -458,8 +456,8 @@ impl World {
             return;
         };
         let expect = self.expect(space, address, Access::Write);
-        match self.vm.pin(&mut self.money, budget(c), space, address) {
-            Ok((frame, _)) => {
+        match self.vm.pin(budget(c), space, address) {
+            Ok(frame) => {
                 let below = self.below(space, address);
                 let Expect::Page(id, page) = expect else { panic!("pinned, not {expect:?}") };
                 self.at(id).pages.entry(page).or_insert(below);
@@ -484,7 +482,8 @@ impl World {
             }
             1 => {
                 let Some((id, _)) = self.space(b) else { return };
-                while let Progress::More(_) = self.vm.space_destroy(&mut self.money, id).unwrap() {
+                self.vm.space_close(id);
+                while self.vm.reap() {
                     self.vm.check().unwrap();
                 }
                 self.spaces.retain(|s| s.0 != id);
@@ -492,7 +491,7 @@ impl World {
                 self.sweep_closed();
             }
             _ => {
-                self.vm.reap(&mut self.money);
+                self.vm.reap();
             }
         }
     }
@@ -510,7 +509,7 @@ impl World {
         for memory in &self.memories {
             let object = self.vm.memory(memory.id).unwrap();
             let (mut pages, mut asked) = (BTreeMap::new(), BTreeSet::new());
-            object.tree.walk(&self.vm.ram, &mut |_, _| (), &mut |page, entry| match entry {
+            object.tree.walk(&self.vm.pool.ram, &mut |_, _| (), &mut |page, entry| match entry {
                 Entry::Present(frame) => {
                     pages.insert(page, self.vm.ram().read(frame, 0));
                 }
@@ -524,10 +523,9 @@ impl World {
             assert_eq!(pages, memory.pages, "{:?}", memory.id);
             assert_eq!(asked, memory.asked, "{:?}", memory.id);
         }
-        for (i, account) in self.money.0.iter().enumerate() {
-            let id = BudgetId(i as u64);
+        for id in [0, 1].map(budget) {
             let pins = self.pins.iter().filter(|p| p.1 == id).count() as u64;
-            assert_eq!(account.used, self.vm.charged(id) + pins, "budget {i}");
+            assert_eq!(self.vm.budget(id).unwrap().used, self.vm.charged(id) + pins, "budget {id:?}");
         }
         for &(frame, _) in &self.pins {
             assert_eq!(self.vm.frames().usage(self.vm.ram(), frame), Use::Data);
@@ -537,17 +535,20 @@ impl World {
     /// Ends everything: nothing may stay in use.
     fn end(mut self) {
         while let Some((frame, payer)) = self.pins.pop() {
-            self.vm.unpin(&mut self.money, payer, frame).unwrap();
+            self.vm.unpin(payer, frame).unwrap();
         }
         for (id, _) in self.spaces.clone() {
-            while let Progress::More(_) = self.vm.space_destroy(&mut self.money, id).unwrap() {}
+            self.vm.space_close(id);
         }
         for memory in self.memories.clone().iter().filter(|m| !m.closed) {
             self.vm.memory_close(memory.id).unwrap();
         }
-        while let Progress::More(_) = self.vm.reap(&mut self.money) {}
+        while self.vm.reap() {}
         self.vm.check().unwrap();
-        assert!(self.money.0.iter().all(|b| b.used == 0), "{:?}", self.money);
+        for id in [0, 1].map(budget) {
+            let budget = self.vm.budget(id).unwrap();
+            assert_eq!((budget.used, budget.objects), (0, 0));
+        }
         let arenas = (0..self.vm.frames().covered())
             .filter(|&f| self.vm.frames().usage(self.vm.ram(), Frame(f)) == Use::Kernel)
             .count() as u64;

@@ -76,7 +76,7 @@ pub(super) fn unit(ctx: &mut Ctx, ask: impl FnOnce(&mut Vfs<Store>, &sal_vfs::Ct
 }
 
 /// A call that neither waits nor asks.
-fn at_once<T>(
+pub(super) fn at_once<T>(
     ctx: &mut Ctx,
     ask: impl FnOnce(&mut Vfs<Store>, &sal_vfs::Ctx) -> Result<T, sal_vfs::Errno>,
 ) -> Result<T, Errno> {
@@ -86,7 +86,7 @@ fn at_once<T>(
 /// Bytes of one call at most (`MAX_RW_COUNT`).
 const MAX_RW: u64 = 0x7fff_f000;
 
-fn one(address: u64, length: u64) -> Result<[GuestBuffer; 1], Errno> {
+pub(super) fn one(address: u64, length: u64) -> Result<[GuestBuffer; 1], Errno> {
     if length != 0 && address.checked_add(length.min(MAX_RW)).is_none_or(|end| end > crate::mm::USER_END) {
         return Err(Errno::EFAULT);
     }
@@ -96,7 +96,7 @@ fn one(address: u64, length: u64) -> Result<[GuestBuffer; 1], Errno> {
 /// `IOV_MAX`
 const IOV_MAX: u64 = 1024;
 
-fn vectors(ctx: &mut Ctx, at: u64, count: u64) -> Result<Vec<GuestBuffer>, Errno> {
+pub(super) fn vectors(ctx: &mut Ctx, at: u64, count: u64) -> Result<Vec<GuestBuffer>, Errno> {
     if count > IOV_MAX {
         return Err(Errno::EINVAL);
     }
@@ -119,38 +119,46 @@ fn read_into(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer]) -> Answer {
     number(ctx, buffers, |vfs, c, user| vfs.read(c, fd, user), |n| n as u64)
 }
 
-/// write(2), with what was written before a wait kept.
-fn write_from(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer]) -> Answer {
-    let mut progress = match ctx.take_progress() {
-        Progress::Write(progress) => progress,
+/// How far a call that waited had come; other progress stays where it is.
+pub(super) fn kept_progress(ctx: &mut Ctx) -> Result<sal_vfs::Progress, Errno> {
+    match ctx.take_progress() {
+        Progress::Write(progress) => Ok(progress),
         other => {
             ctx.me_mut()?.progress = other;
-            sal_vfs::Progress::default()
+            Ok(sal_vfs::Progress::default())
         }
-    };
+    }
+}
+
+/// Waits to move the rest. A signal ends it with what was moved, if that is something.
+pub(super) fn moved_later(ctx: &mut Ctx, on: sal_vfs::WaitOn, progress: sal_vfs::Progress) -> Answer {
+    match later(ctx, on, Progress::Write(progress), Errno::RESTART_SYS) {
+        Err(error) if error.is_restart() && progress.done > 0 => Ok(Outcome::Value(progress.done as u64)),
+        answer => answer,
+    }
+}
+
+/// write(2), with what was written before a wait kept.
+fn write_from(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer]) -> Answer {
+    let mut progress = kept_progress(ctx)?;
     if matches!(ctx.me()?.progress, Progress::Answered(..)) {
         let answer = number(ctx, buffers, |_, _, _| Err::<FileOutcome<usize>, _>(sal_vfs::Errno::EIO), |n| n as u64);
-        return with_signals(ctx, answer);
+        return with_signals(ctx, fd, answer);
     }
     let outcome = ctx.files(buffers, progress.done as u64, |vfs, c, user| vfs.write(c, fd, user, &mut progress))?;
     let answer = match outcome {
         Ok(FileOutcome::Done(n)) => Ok(Outcome::Value(n as u64)),
-        Ok(FileOutcome::Block(on)) => {
-            let keep = Progress::Write(progress);
-            match later(ctx, on, keep, Errno::RESTART_SYS) {
-                Err(error) if error.is_restart() && progress.done > 0 => Ok(Outcome::Value(progress.done as u64)),
-                answer => answer,
-            }
-        }
+        Ok(FileOutcome::Block(on)) => moved_later(ctx, on, progress),
         Ok(FileOutcome::Remote(op)) => ctx.ask(op, buffers),
         Err(error) => Err(error.into()),
     };
-    with_signals(ctx, answer)
+    with_signals(ctx, fd, answer)
 }
 
-/// `EPIPE` and `EFBIG` come with a signal.
-fn with_signals(ctx: &mut Ctx, answer: Answer) -> Answer {
+/// `EPIPE` and `EFBIG` come with a signal, `EPIPE` of a socket with packets does not.
+pub(super) fn with_signals(ctx: &mut Ctx, fd: i32, answer: Answer) -> Answer {
     let signal = match answer {
+        Err(Errno::EPIPE) if !at_once(ctx, |vfs, c| Ok(vfs.broken_pipe_signals(c, fd)))? => return answer,
         Err(Errno::EPIPE) => SIGPIPE,
         Err(Errno::EFBIG) => SIGXFSZ,
         answer => return answer,
@@ -185,7 +193,7 @@ fn pread_into(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer], offset: i64) -> A
 
 fn pwrite_from(ctx: &mut Ctx, fd: i32, buffers: &[GuestBuffer], offset: i64) -> Answer {
     let answer = number(ctx, buffers, |vfs, c, user| vfs.pwrite(c, fd, user, offset), |n| n as u64);
-    with_signals(ctx, answer)
+    with_signals(ctx, fd, answer)
 }
 
 pub(super) fn pread64(ctx: &mut Ctx, [fd, at, length, offset, ..]: Args) -> Answer {
@@ -397,12 +405,12 @@ pub(super) fn flock(ctx: &mut Ctx, [fd, operation, ..]: Args) -> Answer {
 
 pub(super) fn ftruncate(ctx: &mut Ctx, [fd, size, ..]: Args) -> Answer {
     let answer = unit(ctx, |vfs, c| vfs.ftruncate(c, fd as i32, size as i64));
-    with_signals(ctx, answer)
+    with_signals(ctx, fd as i32, answer)
 }
 
 pub(super) fn fallocate(ctx: &mut Ctx, [fd, mode, offset, length, ..]: Args) -> Answer {
     let answer = unit(ctx, |vfs, c| vfs.fallocate(c, fd as i32, mode as u32, offset as i64, length as i64));
-    with_signals(ctx, answer)
+    with_signals(ctx, fd as i32, answer)
 }
 
 pub(super) fn fsync(ctx: &mut Ctx, [fd, ..]: Args) -> Answer {
@@ -468,7 +476,7 @@ pub(super) fn sendfile(ctx: &mut Ctx, [output, input, offset, count, ..]: Args) 
     if let Ok(Outcome::Value(_)) = answer {
         put_offset(ctx, offset, from)?;
     }
-    with_signals(ctx, answer)
+    with_signals(ctx, output, answer)
 }
 
 pub(super) fn copy_file_range(ctx: &mut Ctx, [input, from, output, to, length, flags]: Args) -> Answer {

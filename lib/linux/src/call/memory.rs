@@ -77,7 +77,7 @@ fn file(ctx: &mut Ctx, fd: i32, prot: u32, shared: bool, (offset, length): (u64,
             _ => None,
         };
         let path: Vec<u8> = match target {
-            MapTarget::Contents { place, .. } => vfs.path_of(c, place).unwrap_or_default(),
+            MapTarget::Contents { place } => vfs.path_of(c, place).unwrap_or_default(),
             MapTarget::Zero => Vec::new(),
         };
         Ok((target, writable, stat, path))
@@ -85,7 +85,7 @@ fn file(ctx: &mut Ctx, fd: i32, prot: u32, shared: bool, (offset, length): (u64,
     let (target, writable, stat, path) = found.map_err(|e: sal_vfs::Errno| Errno::from(e))?;
     let place = match target {
         MapTarget::Zero => return anonymous(ctx, shared, length),
-        MapTarget::Contents { place, .. } => place,
+        MapTarget::Contents { place } => place,
     };
     let (object, _) = object_of(ctx.os, ctx.vfs, place, path, stat)?;
     let id = object.id;

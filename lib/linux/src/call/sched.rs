@@ -15,9 +15,9 @@ fn thread(ctx: &Ctx, tid: u64) -> Result<TaskId, Errno> {
     if tid == 0 { Ok(ctx.task) } else { ctx.os.tids.get(&(tid as u32)).copied().ok_or(Errno::ESRCH) }
 }
 
-/// The shell's native thread gives way whenever it waits for the lock; nothing more is promised.
+/// Not under the lock, for which others may wait: the shell's native thread yields when it has let go of it.
 pub(super) fn sched_yield(_: &mut Ctx, _: Args) -> Answer {
-    DONE
+    Ok(Outcome::Yield)
 }
 
 fn all_cpus(ctx: &mut Ctx) -> u64 {
@@ -51,7 +51,7 @@ pub(super) fn sched_setaffinity(ctx: &mut Ctx, [tid, size, at, ..]: Args) -> Ans
 }
 
 pub(super) fn getcpu(ctx: &mut Ctx, [cpu, node, ..]: Args) -> Answer {
-    let number = ctx.platform.cpu();
+    let number = ctx.platform.cpu(ctx.task);
     if cpu != 0 {
         ctx.mem.put_u32(cpu, number)?;
     }

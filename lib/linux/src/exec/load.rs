@@ -311,7 +311,7 @@ pub(crate) fn object_of(
     path: Vec<u8>,
     stat: Option<sal_vfs::Stat>,
 ) -> Result<(Arc<Object>, u64), Errno> {
-    let (content, size) = match vfs.content_of(place) {
+    let (content, size) = match vfs.object_of(place) {
         Ok(found) => found,
         Err(error) => {
             vfs.unpin(place);

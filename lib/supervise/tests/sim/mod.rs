@@ -5,9 +5,9 @@
 use sal_abi::Error;
 use sal_abi::boot::DeathKind;
 use sal_manifest::{Manifest, text};
-use sal_supervise::state::Request;
+use sal_supervise::state::{Landing, Request};
 use sal_supervise::world::Report;
-use sal_supervise::{Event, State, Supervisor, TICK_NS, World, signal};
+use sal_supervise::{Event, Predecessor, Signal, State, Supervisor, TICK_NS, World};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -31,6 +31,8 @@ pub enum Mood {
     Well,
     /// Uses CPU and answers nothing.
     Spins,
+    /// Its clock says that it has used a second since it was last looked at.
+    StoodStill,
     /// Gets no CPU.
     Starved,
     /// Blocked in a call, callers waiting.
@@ -191,6 +193,9 @@ impl World for Sim {
         if entry.report.alive && entry.mood == Mood::Spins {
             entry.report.cpu_ns += TICK_NS;
         }
+        if entry.report.alive && entry.mood == Mood::StoodStill {
+            entry.report.cpu_ns += 1_000_000_000;
+        }
         let blocked = entry.mood == Mood::Blocked;
         (entry.report.blocked, entry.report.receiving, entry.report.queued) =
             (blocked, u32::from(!blocked), u32::from(blocked));
@@ -216,16 +221,16 @@ impl World for Sim {
         Ok(())
     }
 
-    fn signal(&mut self, i: usize, bits: u64) {
+    fn signal(&mut self, i: usize, signal: Signal) {
         self.point();
         let entry = &mut self.entries[i];
-        if bits & signal::PING != 0 {
+        if signal == Signal::Ping {
             self.pings += 1;
             if entry.report.alive && entry.mood == Mood::Well {
                 self.events.push_back(Event::Beat(i));
             }
         }
-        if bits & signal::HANG != 0 {
+        if signal == Signal::Hang {
             entry.mood = Mood::Spins;
         }
         self.point();
@@ -248,6 +253,8 @@ pub struct Run<'m> {
     pub deaths: u32,
     /// Points after each death at which the successor dies in its turn.
     pub dies_again: Vec<u64>,
+    /// What the root task tells the next one.
+    pub predecessor: Option<Predecessor>,
 }
 
 impl<'m> Run<'m> {
@@ -258,8 +265,9 @@ impl<'m> Run<'m> {
     pub fn dying(manifest: &'m Manifest, dies_at: u64, dies_again: Vec<u64>) -> Run<'m> {
         let mut sim = Sim::new(manifest);
         sim.dies_at = dies_at;
-        let mut run = Run { manifest, sim, supervisor: Supervisor::new(manifest, State::new()), deaths: 0, dies_again };
-        run.alive(|s, w, now| s.start(w, now, 1));
+        let supervisor = Supervisor::new(manifest, State::new());
+        let mut run = Run { manifest, sim, supervisor, deaths: 0, dies_again, predecessor: None };
+        run.alive(|s, w, now| s.start(w, now, 1, None));
         run
     }
 
@@ -279,6 +287,16 @@ impl<'m> Run<'m> {
         }
     }
 
+    /// The supervisor dies by its own fault.
+    pub fn supervisor_crashes(&mut self, landing: Landing) {
+        self.sim.now += 1000;
+        let at = self.sim.now;
+        self.predecessor = Some(Predecessor { reason: DeathKind::PageFault as u64, at, landing, offset: 0x450 });
+        self.sim.now += 2000;
+        self.successor();
+        self.predecessor = None;
+    }
+
     /// The root task starts the next supervisor, which may be killed while it adopts, too.
     fn successor(&mut self) {
         loop {
@@ -288,8 +306,8 @@ impl<'m> Run<'m> {
                 if self.dies_again.is_empty() { u64::MAX } else { self.sim.points + self.dies_again.remove(0) };
             self.supervisor = Supervisor::new(self.manifest, self.sim.vault.clone());
             let (now, incarnation) = (self.sim.now, self.sim.incarnation);
-            let (supervisor, sim) = (&mut self.supervisor, &mut self.sim);
-            let result = catch_unwind(AssertUnwindSafe(|| supervisor.start(sim, now, incarnation)));
+            let (supervisor, sim, predecessor) = (&mut self.supervisor, &mut self.sim, self.predecessor);
+            let result = catch_unwind(AssertUnwindSafe(|| supervisor.start(sim, now, incarnation, predecessor)));
             self.sim.check();
             match result {
                 Ok(()) => return,

@@ -68,7 +68,7 @@ impl<C: Contents> Vfs<C> {
         };
         desc.offset = last;
         if let Some(inode) = desc.place.inode().and_then(|i| self.inodes.get_mut(i)) {
-            inode.accessed(ctx.now);
+            inode.accessed(ctx, self.lately);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::file::{DescId, What};
 use crate::node::{Body, InodeId, Node, Place};
 use crate::ops::remote::Then;
+use crate::ops::socket::waiting;
 use crate::pipe::{PIPE_BUF, PipeId};
 use crate::remote::{RemoteFile, RemoteOp, Request, Target};
 use crate::types::{Ctx, Fd, Outcome, Progress, Try};
@@ -68,7 +69,7 @@ impl<C: Contents> Vfs<C> {
     pub fn pread(&mut self, ctx: &Ctx, fd: Fd, to: &mut dyn Dest, offset: i64) -> Try {
         let offset = position(offset)?;
         let (id, desc) = self.file(ctx, fd)?;
-        if matches!(desc.what, What::Pipe(_) | What::Terminal { .. }) {
+        if matches!(desc.what, What::Pipe(_) | What::Socket { .. } | What::Terminal { .. }) {
             return Err(Errno::ESPIPE);
         }
         if !readable(desc.flags) {
@@ -89,6 +90,10 @@ impl<C: Contents> Vfs<C> {
             What::Pipe(pipe) => {
                 let pipe = *pipe;
                 return self.read_pipe(pipe, flags, to);
+            }
+            What::Socket { pair, side } => {
+                let end = (*pair, *side);
+                return self.read_socket(end, flags, to);
             }
             What::Device(device) => {
                 let device = *device;
@@ -130,7 +135,7 @@ impl<C: Contents> Vfs<C> {
         };
         let want = (inode.size.saturating_sub(offset)).min(to.room() as u64) as usize;
         if flags & sys::O_NOATIME == 0 {
-            inode.accessed(ctx.now);
+            inode.accessed(ctx, self.lately);
         }
         if want == 0 {
             return Ok(0);
@@ -218,7 +223,7 @@ impl<C: Contents> Vfs<C> {
     pub fn pwrite(&mut self, ctx: &Ctx, fd: Fd, from: &mut dyn Source, offset: i64) -> Try {
         let offset = position(offset)?;
         let (id, desc) = self.file(ctx, fd)?;
-        if matches!(desc.what, What::Pipe(_) | What::Terminal { .. }) {
+        if matches!(desc.what, What::Pipe(_) | What::Socket { .. } | What::Terminal { .. }) {
             return Err(Errno::ESPIPE);
         }
         if !writable(desc.flags) {
@@ -243,6 +248,10 @@ impl<C: Contents> Vfs<C> {
             What::Pipe(pipe) => {
                 let pipe = *pipe;
                 self.write_pipe(pipe, flags, from, progress)
+            }
+            What::Socket { pair, side } => {
+                let end = (*pair, *side);
+                self.write_socket(end, waiting(flags), from, progress)
             }
             What::Device(device) => {
                 let device = *device;
@@ -276,7 +285,8 @@ impl<C: Contents> Vfs<C> {
         let want = (want as u64).min(room) as usize;
         let done = self.contents.write(content, offset, want, from)?;
         inode.size = inode.size.max(offset + done as u64);
-        inode.written(ctx.cred, ctx.now);
+        self.lately = ctx.now();
+        inode.written(ctx.cred, self.lately);
         Ok((offset, done))
     }
 
@@ -331,7 +341,7 @@ impl<C: Contents> Vfs<C> {
         let (id, desc) = self.file(ctx, fd)?;
         let (current, place) = (desc.offset, desc.place);
         match desc.what {
-            What::Pipe(_) | What::Terminal { .. } => return Err(Errno::ESPIPE),
+            What::Pipe(_) | What::Socket { .. } | What::Terminal { .. } => return Err(Errno::ESPIPE),
             What::Device(_) => return Ok(Outcome::Done(0)),
             What::Remote { file, .. } if whence == sys::SEEK_END => {
                 return self.ask(id, Request::StatFile { file }, Then::SeekEnd { desc: id, delta: offset });
@@ -390,7 +400,7 @@ impl<C: Contents> Vfs<C> {
         if size > ctx.fsize.min(i64::MAX as u64) && size > self.inode(inode)?.size {
             return Err(Errno::EFBIG);
         }
-        self.set_size(inode, size, ctx.cred, ctx.now)
+        self.set_size(inode, size, ctx.cred, ctx.now())
     }
 
     /// fallocate(2): mode 0, `FALLOC_FL_KEEP_SIZE`, `FALLOC_FL_PUNCH_HOLE`, `FALLOC_FL_ZERO_RANGE`.
@@ -424,7 +434,7 @@ impl<C: Contents> Vfs<C> {
         if mode & sys::FALLOC_FL_KEEP_SIZE == 0 {
             inode.size = inode.size.max(end);
         }
-        inode.written(ctx.cred, ctx.now);
+        inode.written(ctx.cred, ctx.now());
         Ok(Outcome::Done(()))
     }
 
@@ -457,6 +467,7 @@ impl<C: Contents> Vfs<C> {
         let (_, desc) = self.file(ctx, fd)?;
         match desc.what {
             What::Pipe(pipe) => Ok(self.pipes.get(pipe).ok_or(Errno::EBADF)?.len()),
+            What::Socket { pair, side } => self.socket_available(pair, side),
             What::File => Ok(self.size_of(desc.place)?.saturating_sub(desc.offset) as usize),
             _ => Err(Errno::ENOTTY),
         }

@@ -13,12 +13,8 @@ use linux_raw_sys::general as sys;
 /// What stands behind a mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MapTarget {
-    /// A file's bytes. `place` is pinned: give it to [`Vfs::unpin`] when the mapping is gone.
+    /// A file's bytes: see [`Vfs::object_of`]. `place` is pinned: give it to [`Vfs::unpin`] when the mapping is gone.
     Contents {
-        /// The bytes.
-        content: ContentId,
-        /// Bytes of the file now; pages wholly behind it are SIGBUS.
-        size: u64,
         /// The file.
         place: Place,
     },
@@ -37,9 +33,8 @@ impl<C: Contents> Vfs<C> {
         let place = desc.place;
         match desc.what {
             What::File => {
-                let (content, size) = self.content_of(place)?;
                 self.pin(place)?;
-                Ok(MapTarget::Contents { content, size, place })
+                Ok(MapTarget::Contents { place })
             }
             What::Device(Device::Zero) => Ok(MapTarget::Zero),
             _ => Err(Errno::ENODEV),
@@ -70,8 +65,14 @@ impl<C: Contents> Vfs<C> {
         if want == 0 { Ok(0) } else { self.contents.read(content, offset, want, to) }
     }
 
+    /// What a mapping of a pinned regular file maps, and the file's size; pages wholly behind it are SIGBUS.
+    pub fn object_of(&mut self, place: Place) -> Result<(ContentId, u64), Errno> {
+        let (content, size) = self.content_of(place)?;
+        Ok((self.contents.object(content, size)?, size))
+    }
+
     /// The bytes of a pinned regular file, and its size.
-    pub fn content_of(&self, place: Place) -> Result<(ContentId, u64), Errno> {
+    pub(crate) fn content_of(&self, place: Place) -> Result<(ContentId, u64), Errno> {
         let inode = self.inode(place.inode().ok_or(Errno::ENODEV)?)?;
         match inode.body {
             Body::File(content) => Ok((content, inode.size)),

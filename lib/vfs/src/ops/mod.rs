@@ -10,4 +10,5 @@ pub(crate) mod path;
 pub(crate) mod poll;
 pub(crate) mod remote;
 pub(crate) mod rename;
+pub(crate) mod socket;
 pub(crate) mod stat;

@@ -26,7 +26,7 @@ impl<C: Contents> Vfs<C> {
             return Err(Errno::ENOTDIR);
         }
         place.inode().ok_or(Errno::EINVAL)?;
-        self.new_mount(source, kind, Some(place), ctx.cred, ctx.now)?;
+        self.new_mount(source, kind, Some(place), ctx.cred, ctx.now())?;
         Ok(Outcome::Done(()))
     }
 

@@ -98,7 +98,7 @@ impl<C: Contents> Vfs<C> {
         }
     }
 
-    fn check_free_fd(&self, ctx: &Ctx, count: usize) -> Result<(), Errno> {
+    pub(crate) fn check_free_fd(&self, ctx: &Ctx, count: usize) -> Result<(), Errno> {
         let table = self.tables.get(ctx.files).ok_or(Errno::EBADF)?;
         let first = table.lowest_free(0, ctx.nofile)?;
         if count > 1 {
@@ -130,6 +130,7 @@ impl<C: Contents> Vfs<C> {
         let Some(gone) = self.descs.remove(id) else { return };
         match gone.what {
             What::Pipe(pipe) => self.leave_pipe(pipe, gone.flags, gone.place),
+            What::Socket { pair, side } => self.leave_socket(pair, side),
             What::Remote { server, file } => self.closes.push(RemoteOp {
                 target: Target::Server(server),
                 request: Request::Close { file },
@@ -235,6 +236,7 @@ impl<C: Contents> Vfs<C> {
     }
 
     fn open_inode(&mut self, ctx: &Ctx, place: Place, id: InodeId, dir: Option<InodeId>, flags: u32) -> Try<Fd> {
+        self.lately = ctx.now();
         let inode = self.inode(id)?;
         let kind = inode.kind();
         check_kind(kind, flags)?;
@@ -257,7 +259,7 @@ impl<C: Contents> Vfs<C> {
             Body::Socket => return Err(Errno::ENXIO),
         };
         if flags & sys::O_TRUNC != 0 && kind == FileType::Regular {
-            self.set_size(id, 0, ctx.cred, ctx.now)?;
+            self.set_size(id, 0, ctx.cred, ctx.now())?;
         }
         let desc = self.new_desc(place, dir, flags, what)?;
         self.install(ctx, desc, flags & sys::O_CLOEXEC != 0).map(Outcome::Done)
@@ -490,7 +492,7 @@ impl<C: Contents> Vfs<C> {
         (pipe.readers, pipe.writers, pipe.reader_opens, pipe.writer_opens) = (1, 1, 1, 1);
         let pipe = self.pipes.insert(pipe);
         let owner = (ctx.cred.uid, ctx.cred.gid);
-        let inode = self.new_inode(self.pipe_super, Body::Fifo(Some(pipe)), 0o600, owner, ctx.now)?;
+        let inode = self.new_inode(self.pipe_super, Body::Fifo(Some(pipe)), 0o600, owner, ctx.now())?;
         let place = Place { mount: self.pipe_mount, node: Node::Inode(inode) };
         let nonblock = flags & sys::O_NONBLOCK;
         let reader = self.new_desc(place, None, sys::O_RDONLY | nonblock, What::Pipe(pipe))?;
@@ -509,7 +511,7 @@ impl<C: Contents> Vfs<C> {
 
     /// fcntl `F_GETPIPE_SZ`.
     pub fn get_pipe_size(&mut self, ctx: &Ctx, fd: Fd) -> Result<u32, Errno> {
-        Ok(self.pipe_at(ctx, fd)?.capacity as u32)
+        Ok(self.pipe_at(ctx, fd)?.capacity() as u32)
     }
 
     /// fcntl `F_SETPIPE_SZ`: gives the size set, a power of two of pages. `EPERM` over 1 MiB.

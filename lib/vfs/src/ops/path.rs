@@ -171,10 +171,12 @@ impl<C: Contents> Vfs<C> {
         if inode.nlink == u32::MAX {
             return Err(Errno::EMLINK);
         }
+        self.room.check(crate::room::of_name(&name))?;
+        let inode = self.inode_mut(id)?;
         inode.nlink += 1;
         inode.linkable = false;
-        inode.ctime = ctx.now;
-        self.add_name(dir, name, id, ctx.now)
+        inode.ctime = ctx.now();
+        self.add_name(dir, name, id, ctx.now())
     }
 
     /// unlinkat(2); `AT_REMOVEDIR`: rmdir(2).
@@ -208,9 +210,9 @@ impl<C: Contents> Vfs<C> {
         if self.inode(id)?.is_dir() {
             return Err(Errno::EISDIR);
         }
-        self.entries_mut(dir)?.remove(name.bytes());
-        self.touch_dir(dir, ctx.now)?;
-        self.lost_name(dir, id, ctx.now)
+        self.remove_name(dir, name)?;
+        self.touch_dir(dir, ctx.now())?;
+        self.lost_name(dir, id, ctx.now())
     }
 
     fn remove_directory(&mut self, ctx: &Ctx, spot: &Spot) -> Result<(), Errno> {
@@ -234,9 +236,9 @@ impl<C: Contents> Vfs<C> {
         if self.entries(id)?.len() > 0 {
             return Err(Errno::ENOTEMPTY);
         }
-        self.entries_mut(dir)?.remove(name.bytes());
-        self.touch_dir(dir, ctx.now)?;
-        self.lost_name(dir, id, ctx.now)
+        self.remove_name(dir, name)?;
+        self.touch_dir(dir, ctx.now())?;
+        self.lost_name(dir, id, ctx.now())
     }
 
     /// truncate(2).
@@ -325,7 +327,9 @@ impl<C: Contents> Vfs<C> {
     pub(crate) fn path_from(&self, ctx: &Ctx, place: Place, dir: Option<InodeId>) -> Result<Vec<u8>, Errno> {
         let root = self.contexts.get(ctx.fs).ok_or(Errno::ENOENT)?.root;
         if place.mount == self.pipe_mount {
-            return Ok(alloc::format!("pipe:[{}]", self.inode(place.inode().ok_or(Errno::EIO)?)?.ino).into_bytes());
+            let inode = self.inode(place.inode().ok_or(Errno::EIO)?)?;
+            let what = if inode.kind() == FileType::Socket { "socket" } else { "pipe" };
+            return Ok(alloc::format!("{what}:[{}]", inode.ino).into_bytes());
         }
         let mut parts: Vec<Vec<u8>> = Vec::new();
         let mut deleted = false;

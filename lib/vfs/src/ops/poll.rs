@@ -45,6 +45,10 @@ impl<C: Contents> Vfs<C> {
                 let wait = Some(WaitOn { queue: pipe.queue, events: wants });
                 Ok(Readiness { ready: ready & wants, wait, ask: None })
             }
+            What::Socket { pair, side } => {
+                let (ready, queue) = self.socket_ready(*pair, *side)?;
+                Ok(Readiness { ready: ready & wants, wait: Some(WaitOn { queue, events: wants }), ask: None })
+            }
             What::Terminal { rdev } => Ok(self.ask_readiness(Target::Terminal { rdev: *rdev }, wants)),
             _ => Ok(Readiness { ready: ALWAYS & wants, wait: None, ask: None }),
         }

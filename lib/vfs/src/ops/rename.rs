@@ -6,6 +6,7 @@ use crate::name::Name;
 use crate::node::{Body, InodeId};
 use crate::ops::remote::Then;
 use crate::remote::Request;
+use crate::room;
 use crate::tmpfs::WRITE;
 use crate::types::{Ctx, Fd, Outcome, Try};
 use crate::vfs::Vfs;
@@ -146,22 +147,23 @@ impl<C: Contents> Vfs<C> {
     }
 
     fn move_to(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId) -> Result<(), Errno> {
-        self.add_name(to.dir, to.name, moving, ctx.now)?;
+        self.room.check(room::of_name(&to.name).saturating_sub(room::of_name(&from.name)))?;
+        self.add_name(to.dir, to.name, moving, ctx.now())?;
         self.left(ctx, from, to.dir, moving)
     }
 
     fn move_over(&mut self, ctx: &Ctx, from: &Side, to: Side, moving: InodeId, victim: InodeId) -> Result<(), Errno> {
         self.entries_mut(to.dir)?.replace(to.name.bytes(), moving).ok_or(Errno::ENOENT)?;
-        self.touch_dir(to.dir, ctx.now)?;
+        self.touch_dir(to.dir, ctx.now())?;
         self.left(ctx, from, to.dir, moving)?;
-        self.lost_name(to.dir, victim, ctx.now)
+        self.lost_name(to.dir, victim, ctx.now())
     }
 
     /// The new name is there; the old one goes, and a directory learns its new parent.
     fn left(&mut self, ctx: &Ctx, from: &Side, to: InodeId, moving: InodeId) -> Result<(), Errno> {
-        self.entries_mut(from.dir)?.remove(from.name.bytes());
-        self.touch_dir(from.dir, ctx.now)?;
-        self.inode_mut(moving)?.ctime = ctx.now;
+        self.remove_name(from.dir, &from.name)?;
+        self.touch_dir(from.dir, ctx.now())?;
+        self.inode_mut(moving)?.ctime = ctx.now();
         self.reparent(moving, from.dir, to)
     }
 
@@ -180,12 +182,12 @@ impl<C: Contents> Vfs<C> {
     fn exchange(&mut self, ctx: &Ctx, from: &Side, to: &Side, moving: InodeId, other: InodeId) -> Result<(), Errno> {
         self.entries_mut(to.dir)?.replace(to.name.bytes(), moving);
         self.entries_mut(from.dir)?.replace(from.name.bytes(), other);
-        self.touch_dir(from.dir, ctx.now)?;
-        self.touch_dir(to.dir, ctx.now)?;
+        self.touch_dir(from.dir, ctx.now())?;
+        self.touch_dir(to.dir, ctx.now())?;
         self.reparent(moving, from.dir, to.dir)?;
         self.reparent(other, to.dir, from.dir)?;
-        self.inode_mut(moving)?.ctime = ctx.now;
-        self.inode_mut(other)?.ctime = ctx.now;
+        self.inode_mut(moving)?.ctime = ctx.now();
+        self.inode_mut(other)?.ctime = ctx.now();
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::What;
 use crate::mount::MountKind;
 use crate::name::NAME_MAX;
-use crate::node::{Body, FileType, InodeId, Node, Place};
+use crate::node::{Body, FileType, Inode, InodeId, Node, Place};
 use crate::ops::remote::Then;
 use crate::remote::Request;
 use crate::tmpfs::WRITE;
@@ -31,6 +31,7 @@ const BLOCK: u64 = 4096;
 const PROC_MAGIC: u64 = 0x9fa0;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
+const SOCKFS_MAGIC: u64 = 0x534f_434b;
 
 impl<C: Contents> Vfs<C> {
     /// newfstatat(2), statx(2): `AT_EMPTY_PATH`, `AT_SYMLINK_NOFOLLOW`.
@@ -118,15 +119,19 @@ impl<C: Contents> Vfs<C> {
         let sb = self.super_of(place)?;
         let magic = match sb.kind {
             MountKind::Proc => PROC_MAGIC,
-            _ if place.mount == self.pipe_mount => PIPEFS_MAGIC,
+            _ if place.mount == self.pipe_mount => match place.inode().map(|id| self.inode(id)).transpose()? {
+                Some(Inode { body: Body::Socket, .. }) => SOCKFS_MAGIC,
+                _ => PIPEFS_MAGIC,
+            },
             _ => TMPFS_MAGIC,
         };
         let capacity = match sb.kind {
             MountKind::Tmpfs | MountKind::Dev if magic == TMPFS_MAGIC => self.contents.capacity(),
             _ => crate::contents::Capacity::default(),
         };
-        // An inode takes memory of its own; one per page is what tmpfs allows by default.
-        let files = capacity.total;
+        // Without a limit of their own: one per page is what tmpfs allows by default.
+        let by_page = (capacity.total, capacity.total.saturating_sub(sb.inodes));
+        let (files, files_free) = self.room.files().filter(|_| capacity.total > 0).unwrap_or(by_page);
         Ok(StatFs {
             kind: magic,
             bsize: BLOCK,
@@ -134,7 +139,7 @@ impl<C: Contents> Vfs<C> {
             bfree: capacity.free,
             bavail: capacity.free,
             files,
-            ffree: files.saturating_sub(sb.inodes),
+            ffree: files_free,
             fsid: sb.dev,
             namelen: NAME_MAX as u64,
             flags: 0x20,
@@ -184,7 +189,7 @@ impl<C: Contents> Vfs<C> {
                 if ctx.cred.uid != 0 && !ctx.cred.in_group(inode.gid) {
                     inode.perm &= !sys::S_ISGID;
                 }
-                inode.ctime = ctx.now;
+                inode.ctime = ctx.now();
                 Ok(Outcome::Done(()))
             }
             Walked::Remote(spot) => {
@@ -234,7 +239,7 @@ impl<C: Contents> Vfs<C> {
         if !inode.is_dir() {
             inode.drop_setid();
         }
-        inode.ctime = ctx.now;
+        inode.ctime = ctx.now();
         Ok(())
     }
 
@@ -251,7 +256,7 @@ impl<C: Contents> Vfs<C> {
         match self.walk_at(ctx, dirfd, path, flags | sys::AT_EMPTY_PATH)? {
             Walked::Local(spot) => {
                 let place = spot.existing()?;
-                let now = ctx.now;
+                let now = ctx.now();
                 let id = self.to_change(place)?;
                 let inode = self.inode_mut(id)?;
                 check_utimens(inode.owned_by(ctx.cred), inode.permits(ctx.cred, WRITE), atime, mtime)?;

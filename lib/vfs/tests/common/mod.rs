@@ -34,11 +34,12 @@ impl World {
     /// Makes one call; the clock moves a second each time.
     pub fn call<T>(&mut self, f: impl FnOnce(&mut Vfs<HeapContents>, &Ctx) -> T) -> T {
         self.clock += 1;
+        let now = Time { sec: self.clock, nsec: 5 };
         let ctx = Ctx {
             cred: &self.cred,
             fs: self.fs,
             files: self.files,
-            now: Time { sec: self.clock, nsec: 5 },
+            clock: &now,
             nofile: self.nofile,
             fsize: self.fsize,
             pid: self.pid,

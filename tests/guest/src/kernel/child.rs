@@ -69,6 +69,7 @@ impl<'a> Plan<'a> {
             budget,
             notice: self.notice.0,
             death_bits: self.notice.1,
+            own_priority: false,
             priority: self.priority,
             wired: false,
             incarnation: 1,

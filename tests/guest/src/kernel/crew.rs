@@ -1,6 +1,6 @@
 //! Threads of this process that work on a test, and waiting for them with a limit.
 
-use crate::harness::{Step, cpus};
+use crate::harness::{Step, cpus, ensure};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,8 @@ use sal_sys::page;
 
 /// A second, in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
+/// How long [`until`] waits: reached only where something is wrong.
+const PATIENCE: u64 = 20 * SECOND;
 /// A millisecond.
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 
@@ -111,6 +113,16 @@ impl Crew {
 /// Sleeps.
 pub(crate) fn pause(nanoseconds: u64) -> Result<(), String> {
     clock::sleep_until(clock::now() + nanoseconds).step("sleep")
+}
+
+/// Waits until something holds, for [`PATIENCE`] at most: it may be another CPU's turn, and the emulator's host busy.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+    let limit = clock::now() + PATIENCE;
+    while !holds()? {
+        ensure!(clock::now() < limit, "it never came: {what}");
+        pause(MILLISECOND / 10)?;
+    }
+    Ok(())
 }
 
 /// Computes for so long.

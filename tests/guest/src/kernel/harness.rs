@@ -1,6 +1,6 @@
 //! Which tests there are, and how they are run and reported.
 
-use crate::{handles, memory, message, order, roles, stress};
+use crate::{handles, heir, memory, message, order, roles, stress};
 use alloc::string::{String, ToString};
 use sal_rt::abi::Handle;
 use sal_rt::abi::boot::Startup;
@@ -29,6 +29,7 @@ impl Test {
 /// All groups: `tools/sal` boots a machine for each.
 const GROUPS: &[(&str, &[Test])] = &[
     ("handles", handles::TESTS),
+    ("heir", heir::TESTS),
     ("memory", memory::TESTS),
     ("message", message::TESTS),
     ("order", order::TESTS),

@@ -16,6 +16,8 @@ mod handles;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod heir;
+#[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
 mod message;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "it maps, unmaps and touches pages of its own by address")]
 
 use crate::child::{Plan, give, pages};
-use crate::crew::{Crew, MILLISECOND, Place, SECOND, pause};
+use crate::crew::{Crew, MILLISECOND, Place, SECOND, pause, until};
 use crate::harness::{Step, Test, Verdict, cpus, ensure, same};
 use crate::roles::Role;
 use alloc::format;
@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("L3-pager", pager),
     Test::new("X4-trespass", trespass),
     Test::new("Q15-crash", crash),
+    Test::new("Q15-killed", killed),
     Test::new("budget", budget),
 ];
 
@@ -152,12 +153,7 @@ fn protect_everywhere() -> Verdict {
         pause(2 * MILLISECOND)?;
         run.store(false, Ordering::SeqCst);
         stopped.store(0, Ordering::SeqCst);
-        let limit = clock::now() + SECOND;
-        while stopped.load(Ordering::SeqCst) != (1 << writers) - 1 {
-            ensure!(clock::now() < limit, "a writer is stuck");
-            sal_sys::process::yield_now();
-            pause(MILLISECOND / 10)?;
-        }
+        until("all writers have stopped", || Ok(stopped.load(Ordering::SeqCst) == (1 << writers) - 1))?;
         // SAFETY: all writers have stopped; they go on when another page is there. Their TLBs still have the old one.
         unsafe { memory::unmap(own::space(), address, PAGE) }.step("unmap")?;
         let (from, to) = if turn % 2 == 0 { (&old, &new) } else { (&new, &old) };
@@ -184,11 +180,7 @@ fn pager() -> Verdict {
     let rows = [give("paged", paged, BOTH), give("out", out.handle(), Rights::SEND)];
     let first = Plan::new(Role::Mute, &[give("endpoint", endpoint.handle(), Rights::RECEIVE)]).start()?;
     let _child = Plan::new(Role::Toucher, &rows).argument(3).start()?;
-    let limit = clock::now() + SECOND;
-    while endpoint.info().step("info")?.in_service == 0 {
-        ensure!(clock::now() < limit, "the fault never reached the pager");
-        pause(MILLISECOND)?;
-    }
+    until("the fault at the pager", || Ok(endpoint.info().step("info")?.in_service != 0))?;
     first.kill(0)?;
     page::set_deadline(clock::now() + SECOND);
     let fault = ipc::receive(endpoint.handle(), Extras::NONE.with_deadline()).step("the fault, again")?;
@@ -253,6 +245,24 @@ fn crash() -> Verdict {
     let mut frame = [0; 16];
     let count = memory::space_read(child.running.space, info.rbp, &mut frame).step("its stack")?;
     same!(count, 16, "bytes of its frame");
+    Ok(String::new())
+}
+
+/// A process that somebody kills says where it was, waiting or computing, and what it was called from.
+fn killed() -> Verdict {
+    for (role, what) in [(Role::Mute, "waits"), (Role::Spin, "computes")] {
+        let endpoint = Endpoint::create().step("endpoint")?;
+        let rows = [give("endpoint", endpoint.handle(), Rights::RECEIVE)];
+        let child = Plan::new(role, &rows).start()?;
+        pause(5 * MILLISECOND)?;
+        child.kill(7)?;
+        let info = child.info()?;
+        same!(info.reason, DeathKind::Killed as u64 | 7 << 8, "reason of one that {what}");
+        ensure!(info.rip.wrapping_sub(child.running.image) < 1 << 24, "one that {what} was killed at {:#x}", info.rip);
+        let mut frame = [0; 16];
+        let count = memory::space_read(child.running.space, info.rbp, &mut frame).step("its stack")?;
+        same!(count, 16, "bytes of the frame of one that {what}");
+    }
     Ok(String::new())
 }
 

@@ -1,14 +1,14 @@
 //! Waiting: who is served when, what ends a wait, what a death leaves.
 
 use crate::child::{Plan, give};
-use crate::crew::{Crew, MILLISECOND, Place, SECOND, burn, pause};
+use crate::crew::{Crew, MILLISECOND, Place, SECOND, burn, pause, until};
 use crate::harness::{Step, Test, Verdict, cpus, ensure, same};
 use crate::roles::Role;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sal_rt::abi::{CapArg, Error, Handle, Rights, Words};
 use sal_rt::clock;
 use sal_rt::handle::{Endpoint, Notification, Reply};
@@ -268,9 +268,10 @@ fn server_died() -> Verdict {
             other => Err(format!("caller {n}: {other:?}")),
         })?;
     }
-    pause(5 * MILLISECOND)?;
-    let info = endpoint.info().step("info")?;
-    same!((info.queued, info.in_service), (3, 1), "queued and in service before the death");
+    until("one caller is served and three wait", || {
+        let info = endpoint.info().step("info")?;
+        Ok((info.queued, info.in_service) == (3, 1))
+    })?;
     first.kill(42)?;
     ensure!(first.is_dead()?, "kill returned and it lives");
     same!(first.info()?.reason, 1 | 42 << 8, "reason");
@@ -303,12 +304,15 @@ fn priority_inherited() -> Verdict {
     let store = Arc::clone(&took);
     // The low client's call is in service when the hog starts; then the high client queues behind it.
     crew.add(20, Place::On(0), move || ipc::call(handle, &[1; 8], Extras::NONE).map(drop).step("low"))?;
-    pause(2 * MILLISECOND)?;
+    until("the low call is in service", || Ok(endpoint.info().step("info")?.in_service == 1))?;
+    let hogging = Arc::new(AtomicBool::new(false));
+    let started = Arc::clone(&hogging);
     crew.add(100, Place::On(0), move || {
+        started.store(true, Ordering::SeqCst);
         burn(300 * MILLISECOND);
         Ok(())
     })?;
-    pause(2 * MILLISECOND)?;
+    until("the hog runs", || Ok(hogging.load(Ordering::SeqCst)))?;
     crew.add(200, Place::On(0), move || {
         let start = clock::now();
         ipc::call(handle, &[2; 8], Extras::NONE).step("high")?;

@@ -27,6 +27,10 @@ pub(crate) enum Role {
     Trespass = 6,
     /// Touches new pages for ever.
     Spend = 7,
+    /// Computes for ever.
+    Spin = 8,
+    /// Asks at `from` for the right to receive, serves with it, gives it on at `out` (see [`crate::heir`]).
+    Heir = 9,
 }
 
 /// Exit reason of a child whose role is unknown, or that lacks what the role needs.
@@ -42,6 +46,10 @@ pub(crate) fn play(startup: &'static Startup) {
         n if n == Role::Toucher as u64 => touch(grants.find("paged"), argument, grants.find("out")),
         n if n == Role::Trespass as u64 => trespass(argument),
         n if n == Role::Spend as u64 => spend(),
+        n if n == Role::Heir as u64 => heir(grants.find("from"), grants.find("out"), argument),
+        n if n == Role::Spin as u64 => loop {
+            core::hint::spin_loop();
+        },
         n if n == Role::Echo as u64 => echo(grants.find("endpoint")),
         n if n == Role::Guess as u64 => guess(grants.find("out")),
         n if n == Role::Lent as u64 => lent(grants.find("endpoint")),
@@ -171,6 +179,17 @@ fn trespass(address: u64) {
     } else {
         // SAFETY: as above.
         unsafe { (address as *const u64).read_volatile() };
+    }
+}
+
+fn heir(from: Handle, out: Handle, mark: u64) {
+    let served = crate::heir::inherit(from).and_then(|(right, next)| {
+        let next = crate::heir::serve(right, next, mark)?;
+        crate::heir::hand_on(out, right, next)
+    });
+    if let Err(reason) = served {
+        sal_rt::logger::line(format_args!("heir {mark}: {reason}"));
+        start::exit(MISCAST);
     }
 }
 

@@ -27,6 +27,7 @@ const ROOMS: &[Room] = &[
     Room { path: "user/load", because: "it fills other programs' memories and starts threads in them" },
     Room { path: "servers/root/src/raw.rs", because: "the boot image, where the kernel mapped it" },
     Room { path: "servers/supervisor/src/raw.rs", because: "its vault and modules, where the root task mapped them" },
+    Room { path: "tests/linux/src/registers.rs", because: "it fills the processor's registers around a system call" },
     Room { path: "tests/guest", because: "it provokes what safe calls can't" },
 ];
 

@@ -133,6 +133,11 @@ impl Running {
         self.child.stderr.take()
     }
 
+    /// QEMU's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once.
     pub(crate) fn kill(&mut self) -> Result<ExitStatus> {
         // It may have ended by itself in the meantime: then there is nothing to kill.

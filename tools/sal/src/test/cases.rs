@@ -1,7 +1,7 @@
 //! The tests in the machine. Each names the rows of heritage.md that it shows.
 
 use super::report::Finding;
-use super::{Job, Lab, applets, commands, image, kills, native, refusals, std_program, terminal};
+use super::{Job, Lab, applets, commands, frames, image, kills, native, refusals, services, std_program, terminal};
 use crate::cli::Firmware;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub(crate) struct Case {
     pub(crate) run: fn(&Lab) -> Result<Option<String>, String>,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case { name: "kernel/selftest", rows: &[], exists: kernel_exists, run: |lab| selftest(lab, 1, None) },
     Case { name: "kernel/selftest-4-cpus", rows: &[], exists: kernel_exists, run: |lab| selftest(lab, 4, None) },
     Case {
@@ -32,6 +32,7 @@ const CASES: [Case; 6] = [
         run: |lab| selftest(lab, 2, Some(Firmware::Uefi)),
     },
     Case { name: "kernel/debugger", rows: &[], exists: kernel_exists, run: debugger },
+    Case { name: "kernel/stack-frames", rows: &[], exists: kernel_exists, run: frames::check },
     Case { name: "kernel/stack-overflow", rows: &[], exists: kernel_exists, run: overflow },
 ];
 
@@ -42,7 +43,9 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
         .chain(image::CASES)
         .chain(refusals::CASES)
         .chain(terminal::CASES)
-        .chain(kills::CASES)
+        .chain(kills::cases())
+        .chain(services::CASES)
+        .chain(std_program::CASES)
         .filter(|case| (case.exists)(lab))
         .map(job);
     cases

@@ -27,6 +27,8 @@ struct Command {
     status: u8,
     /// Changes how it boots.
     boot: fn(&mut Run),
+    /// Only with `--long`.
+    long: bool,
 }
 
 /// Prints a word and ends.
@@ -39,6 +41,7 @@ const PLAIN: Command = Command {
     error: "",
     status: 0,
     boot: |_| (),
+    long: false,
 };
 
 const COMMANDS: &[Command] = &[
@@ -76,7 +79,40 @@ const COMMANDS: &[Command] = &[
         output: || b"a b||\"'%$|".to_vec(),
         ..PLAIN
     },
+    Command {
+        name: "run/full-of-files",
+        command: &["sh", "-c", FULL_OF_FILES, "sh", "20000", "7777"],
+        output: || b"7777\nfull\nsame\n".to_vec(),
+        boot: |run| (run.mem, run.timeout) = (64, Some(4 * LIMIT)),
+        ..PLAIN
+    },
+    Command {
+        name: "run/hundred-thousand-files",
+        command: &["sh", "-c", FULL_OF_FILES, "sh", "100000", "77777"],
+        output: || b"77777\nfull\nsame\n".to_vec(),
+        boot: |run| run.timeout = Some(10 * LIMIT),
+        long: true,
+        ..PLAIN
+    },
+    // What a program misses is counted by name, where everybody can read it, and a supervisor's death forgets nothing.
+    Command {
+        name: "run/missing-calls",
+        command: &["sh", "-c", MISSING_CALLS],
+        output: || b"enosys_ioprio_get 1\nenosys_ioprio_get 2\n".to_vec(),
+        ..PLAIN
+    },
 ];
+
+/// Makes files until there is no room, at least `$1`, of which it reads `$2`; then removes them: what the root has in use is the same as
+/// before.
+const FULL_OF_FILES: &str = "mkdir /m; df / | awk 'END { print $3 }' > /before; \
+    awk 'BEGIN { for (i = 0; i < 300000; i++) { f = \"/m/\" i; print i > f; close(f) } }' 2>/dev/null; \
+    [ $(ls /m | wc -l) -ge $1 ] && cat /m/$2; mkdir /n 2>/dev/null || echo full; rm -r /m; mkdir /n && \
+    df / | awk 'END { print $3 }' | cmp - /before && echo same";
+
+/// Makes the same missing call before and after the supervisor is killed.
+const MISSING_CALLS: &str = "ask() { ionice -p 1 2>/dev/null; grep ioprio /svc/linux/stats; }; ask; \
+    echo kill > /svc/supervisor/ctl; ask";
 
 /// 200,000 bytes, all values in changing neighbourhoods.
 fn every_byte() -> Vec<u8> {
@@ -88,7 +124,8 @@ pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {
     if !lab.has_system(SYSTEM) {
         return Vec::new();
     }
-    let commands = COMMANDS.iter().map(|command| job(command.name, command.rows, move |lab| check(lab, command)));
+    let commands = COMMANDS.iter().filter(|command| lab.long || !command.long);
+    let commands = commands.map(|command| job(command.name, command.rows, move |lab| check(lab, command)));
     let others = [job("run/no-such-command", &[], no_such_command), job("run/timeout", &[], timeout)];
     commands.chain(others).collect()
 }

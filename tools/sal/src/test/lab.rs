@@ -7,12 +7,12 @@ use crate::gdb::Debugger;
 use crate::iso;
 use crate::machine::log::Log;
 use crate::machine::outcome::Outcome;
-use crate::machine::qemu::{Boot, DebugServer, Machine};
+use crate::machine::qemu::{Boot, DebugServer, Machine, Running};
 use crate::machine::session::{self, Signals, Streams};
 use crate::manifest;
 use crate::run;
 use crate::workspace::Workspace;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::os::unix::net::UnixStream;
@@ -140,16 +140,37 @@ impl Lab {
         command_line: &str,
         act: impl FnOnce(Debugger<UnixStream>) -> Result<()> + Send,
     ) -> Result<Finished> {
-        let folder = tempfile::tempdir()?;
-        let socket = folder.path().join("debug");
-        let mut machine = self.kernel_machine(command_line)?;
-        machine.debug = Some(DebugServer::Socket(socket.clone()));
+        debugged(self.kernel_machine(command_line)?, Vec::new(), KERNEL_LIMIT, act)
+    }
+
+    /// As [`Lab::run`], without input; QEMU is stopped for `still`, `after` so long.
+    pub(crate) fn run_stopped(&self, options: &Run, after: Duration, still: Duration) -> Result<Finished> {
+        let machine = self.machine(options, None)?;
+        let running = machine.start()?;
+        let qemu = rustix::process::Pid::from_raw(running.id() as i32).context("QEMU has no process number")?;
         std::thread::scope(|scope| {
-            let debugger = scope.spawn(move || act(Debugger::connect_socket(&socket, KERNEL_LIMIT)?));
-            let finished = boot(&machine, Vec::new(), Some(KERNEL_LIMIT));
-            debugger.join().map_err(|_| anyhow!("the debugging thread panicked"))??;
-            finished
+            let stopper = scope.spawn(move || -> Result<()> {
+                std::thread::sleep(after);
+                rustix::process::kill_process(qemu, rustix::process::Signal::STOP)?;
+                std::thread::sleep(still);
+                Ok(rustix::process::kill_process(qemu, rustix::process::Signal::CONT)?)
+            });
+            let finished = converse(running, Vec::new(), options.timeout.map(Duration::from_secs))?;
+            stopper.join().map_err(|_| anyhow!("the stopping thread panicked"))??;
+            Ok(finished)
         })
+    }
+
+    /// As [`Lab::run`], with a debugger: `act` gets the machine stopped before its first instruction, and what it boots.
+    pub(crate) fn debug(
+        &self,
+        options: &Run,
+        input: Vec<u8>,
+        act: impl FnOnce(Debugger<UnixStream>, &Bundle) -> Result<()> + Send,
+    ) -> Result<Finished> {
+        let bundle = self.bundle(&options.contents)?;
+        let limit = options.timeout.map_or(KERNEL_LIMIT, Duration::from_secs);
+        debugged(self.machine(options, None)?, input, limit, |debugger| act(debugger, &bundle))
     }
 
     /// Boots the kernel with that program as the root task, alone.
@@ -185,7 +206,31 @@ fn plain(boot: Boot) -> Machine {
     Machine { boot, smp: 1, mem: 256, debug: None, icount: false }
 }
 
+/// Boots with a debug server, and runs `act` beside the machine. When `act` fails, what the machine said until then is told too.
+fn debugged(
+    mut machine: Machine,
+    input: Vec<u8>,
+    limit: Duration,
+    act: impl FnOnce(Debugger<UnixStream>) -> Result<()> + Send,
+) -> Result<Finished> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("debug");
+    machine.debug = Some(DebugServer::Socket(socket.clone()));
+    std::thread::scope(|scope| {
+        let debugger = scope.spawn(move || act(Debugger::connect_socket(&socket, KERNEL_LIMIT)?));
+        let finished = boot(&machine, input, Some(limit))?;
+        let acted = debugger.join().map_err(|_| anyhow!("the debugging thread panicked"))?;
+        acted.with_context(|| format!("the debugger; the machine: {:?}, {}", finished.outcome, finished.console()))?;
+        Ok(finished)
+    })
+}
+
 fn boot(machine: &Machine, input: Vec<u8>, timeout: Option<Duration>) -> Result<Finished> {
+    converse(machine.start()?, input, timeout)
+}
+
+/// Speaks with a machine until its end.
+fn converse(machine: Running, input: Vec<u8>, timeout: Option<Duration>) -> Result<Finished> {
     let (mut output, mut error, mut log) = (Vec::new(), Vec::new(), Log::default());
     let streams = Streams {
         console: Console::Streams,
@@ -195,6 +240,6 @@ fn boot(machine: &Machine, input: Vec<u8>, timeout: Option<Duration>) -> Result<
         signals: Signals::Ignored,
         timeout,
     };
-    let outcome = session::run(machine.start()?, streams, &mut log)?;
+    let outcome = session::run(machine, streams, &mut log)?;
     Ok(Finished { outcome, output, error, log })
 }

@@ -6,6 +6,7 @@
 mod applets;
 mod cases;
 mod commands;
+mod frames;
 mod host;
 mod image;
 mod kills;
@@ -15,6 +16,7 @@ mod native;
 mod pool;
 mod refusals;
 mod report;
+mod services;
 mod std_program;
 mod terminal;
 

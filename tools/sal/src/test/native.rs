@@ -10,8 +10,14 @@ use std::time::Instant;
 const PROGRAM: &str = "kernel-tests";
 
 /// The groups, and on how many processors each is run.
-const GROUPS: &[(&str, &[u32])] =
-    &[("handles", &[1]), ("memory", &[1, 4]), ("message", &[1, 4]), ("order", &[1, 4]), ("stress", &[1, 2, 4])];
+const GROUPS: &[(&str, &[u32])] = &[
+    ("handles", &[1]),
+    ("heir", &[1, 4]),
+    ("memory", &[1, 4]),
+    ("message", &[1, 4]),
+    ("order", &[1, 4]),
+    ("stress", &[1, 2, 4]),
+];
 
 /// One job per machine.
 pub(crate) fn jobs(lab: &Lab) -> Vec<Job> {

@@ -1,10 +1,11 @@
 //! `tests/linux`: a program over Rust's standard library, linked statically in both ways, run in the machine. It says for each of its
 //! checks `check NAME ok` or `check NAME FAILED why`, and at its end `all COUNT`.
 
-use super::cases::text;
+use super::cases::{Case, text};
 use super::linux::{Root, SYSTEM};
 use super::report::Finding;
 use super::{Job, Lab};
+use crate::cli::Run;
 use crate::command::output;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -22,6 +23,32 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// It may take so long, in seconds.
 const LIMIT: u64 = 120;
+
+/// Instructions that `getppid` may take: twice Linux's 338, and a little (docs/bench.md has the whole table).
+const SYSTEM_CALL: u64 = 700;
+
+/// Tests of what the program does when it is told to.
+pub(super) const CASES: &[Case] = &[Case {
+    name: "guest/system-call",
+    rows: &["L9"],
+    exists: |lab| lab.has_system(SYSTEM),
+    run: |lab| system_call(lab).map_err(text)?,
+}];
+
+/// What a Linux program's system call costs on a virtual processor of the kernel's, in a machine that counts instructions.
+fn system_call(lab: &Lab) -> Result<Result<Option<String>, String>> {
+    let root = Root::new()?;
+    root.add("bin/linux-std", &std::fs::read(build_static(lab)?)?)?;
+    let options = Run { icount: true, ..root.options(&["/bin/linux-std", "calls"], LIMIT) };
+    let finished = lab.run(&options, Vec::new())?;
+    let told = String::from_utf8_lossy(&finished.output).trim().parse::<u64>();
+    Ok(match (finished.status(), told) {
+        (Ok(0), Ok(cost)) if (1..=SYSTEM_CALL).contains(&cost) => Ok(Some(format!("{cost} instructions"))),
+        (status, told) => {
+            Err(format!("{status:?}, {told:?} instructions, at most {SYSTEM_CALL}\n{}", finished.console()))
+        }
+    })
+}
 
 /// How it is linked, beside statically.
 const KINDS: [(&str, &[&str]); 2] = [("static", &["-Crelocation-model=static"]), ("static-pie", &[])];
@@ -46,6 +73,12 @@ fn job(kind: &'static str, flags: &'static [&'static str]) -> Job {
             all
         }),
     }
+}
+
+/// Builds it for the host's Linux, linked statically at fixed addresses.
+pub(super) fn build_static(lab: &Lab) -> Result<PathBuf> {
+    let [(kind, flags), _] = KINDS;
+    build(lab, kind, flags)
 }
 
 /// Builds it for the host's Linux.

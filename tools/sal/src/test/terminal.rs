@@ -132,7 +132,8 @@ impl Typist {
         self.see(PROMPT)?;
         self.line("echo status $?", r"\r\nstatus 130\r\n")?;
         // A program that handles it goes on; a pipeline dies as a whole.
-        self.keys("sh -c 'trap \"echo caught\" INT; echo ready; sleep 100; echo after'\r")?;
+        // The child says that it runs: a shell that has no child yet would start it after the key, and wait for it.
+        self.keys("sh -c 'trap \"echo caught\" INT; sh -c \"echo ready; exec sleep 100\"; echo after'\r")?;
         self.see(r"\r\nready\r\n")?;
         self.keys(INTERRUPT)?;
         self.see(r"caught\r\n")?;

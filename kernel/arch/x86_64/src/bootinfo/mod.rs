@@ -10,7 +10,7 @@ use arrayvec::{ArrayString, ArrayVec};
 use core::fmt;
 
 /// `eax` at the kernel's entry by multiboot2.
-pub const MULTIBOOT2_TAG: u32 = 0x36d7_6289;
+const MULTIBOOT2_TAG: u32 = 0x36d7_6289;
 /// Put in `eax` by our own PVH entry.
 pub const PVH_TAG: u32 = 0x5056_4821;
 
@@ -49,22 +49,14 @@ pub enum Use {
     Reserved,
 }
 
-impl Use {
-    /// From an E820 type.
-    fn from_e820(kind: u32) -> Use {
-        match kind {
-            1 => Use::Free,
-            3 => Use::Acpi,
-            _ => Use::Reserved,
-        }
-    }
-}
+/// Ranges of memory that are understood.
+pub const RANGES: usize = 128;
 
 /// What the boot loader says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BootInfo {
     /// Memory as the firmware sees it, unsorted.
-    pub ranges: ArrayVec<(Span, Use), 128>,
+    pub ranges: ArrayVec<(Span, Use), RANGES>,
     /// The boot image (the first module).
     pub module: Option<Span>,
     /// The kernel's command line.
@@ -74,12 +66,24 @@ pub struct BootInfo {
 }
 
 impl BootInfo {
+    /// Nothing said.
+    pub const EMPTY: BootInfo =
+        BootInfo { ranges: ArrayVec::new_const(), module: None, cmdline: ArrayString::new_const(), rsdp: None };
+
     /// Is `word` one of the command line's words?
     pub fn has_word(&self, word: &str) -> bool {
         self.cmdline.split_ascii_whitespace().any(|w| w == word)
     }
 
-    fn add_range(&mut self, span: Span, usage: Use) -> Result<(), BadBoot> {
+    /// Adds an entry of a memory map as E820 has it, which both protocols use: start, length, kind.
+    fn add_range(&mut self, entry: &[u8]) -> Result<(), BadBoot> {
+        let field = |offset| u64_at(entry, offset).unwrap_or(0);
+        let span = Span::sized(field(0), field(8));
+        let usage = match u32_at(entry, 16) {
+            Some(1) => Use::Free,
+            Some(3) => Use::Acpi,
+            _ => Use::Reserved,
+        };
         if span.length() == 0 {
             return Ok(());
         }
@@ -109,16 +113,17 @@ impl fmt::Display for BadBoot {
     }
 }
 
-/// Reads what the loader left: `tag` and `address` are `eax` and `ebx` at the entry.
+/// Reads what the loader left into `info`: `tag` and `address` are `eax` and `ebx` at the entry.
 ///
 /// # Errors
 /// `BadBoot` if the loader is unknown, or its information doesn't parse.
-pub fn parse(tag: u32, address: u64, memory: &Physical<'_>) -> Result<BootInfo, BadBoot> {
+pub fn parse(info: &mut BootInfo, tag: u32, address: u64, memory: &Physical<'_>) -> Result<(), BadBoot> {
     match tag {
-        PVH_TAG => pvh::parse(address, memory),
-        MULTIBOOT2_TAG => multiboot2::parse(address, memory),
-        _ => Err(BadBoot { what: "the loader speaks neither PVH nor multiboot2", at: address }),
+        PVH_TAG => pvh::parse(info, address, memory)?,
+        MULTIBOOT2_TAG => multiboot2::parse(info, address, memory)?,
+        _ => return Err(BadBoot { what: "the loader speaks neither PVH nor multiboot2", at: address }),
     }
+    if info.ranges.is_empty() { Err(BadBoot { what: "the loader gives no memory map", at: address }) } else { Ok(()) }
 }
 
 /// Little-endian fields of a byte string.

@@ -1,12 +1,12 @@
 //! Multiboot2 information (GNU Multiboot2 Specification 2.0, section 3.6): a total length, then tags on 8-byte boundaries.
 
-use super::{BadBoot, BootInfo, Physical, Span, Use, u32_at, u64_at};
+use super::{BadBoot, BootInfo, Physical, Span, u32_at};
 
 /// More than any loader writes; a larger length is rubbish.
 const LIMIT: usize = 1 << 20;
 
 /// Reads the information at `address`.
-pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, BadBoot> {
+pub(super) fn parse(info: &mut BootInfo, address: u64, memory: &Physical<'_>) -> Result<(), BadBoot> {
     let bad = |what, at| BadBoot { what, at };
     let head = memory(address, 8).ok_or(bad("multiboot2 information is unreadable", address))?;
     let total = u32_at(head, 0).unwrap_or(0) as usize;
@@ -14,7 +14,6 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
         return Err(bad("multiboot2 information has an absurd length", address));
     }
     let all = memory(address, total).ok_or(bad("multiboot2 information is cut off", address))?;
-    let mut info = BootInfo::default();
     let mut offset = 8;
     while let (Some(kind), Some(size)) = (u32_at(all, offset), u32_at(all, offset + 4)) {
         let at = address + offset as u64;
@@ -22,9 +21,9 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
         let body = if size < 8 { None } else { all.get(offset + 8..offset.saturating_add(size)) };
         let body = body.ok_or(bad("multiboot2 tag has a wrong size", at))?;
         if kind == 0 {
-            return finish(info, at);
+            return Ok(());
         }
-        tag(&mut info, kind, body, at + 8)?;
+        tag(info, kind, body, at + 8)?;
         offset += size.next_multiple_of(8);
     }
     Err(bad("multiboot2 tags have no end", address))
@@ -32,52 +31,26 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
 
 fn tag(info: &mut BootInfo, kind: u32, body: &[u8], at: u64) -> Result<(), BadBoot> {
     match kind {
-        1 => info.set_cmdline(until_zero(body), at),
-        3 if info.module.is_none() => module(info, body, at),
-        6 => ranges(info, body, at),
-        14 if info.rsdp.is_none() => {
-            info.rsdp = Some(at);
-            Ok(())
-        }
-        15 => {
-            info.rsdp = Some(at);
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn until_zero(body: &[u8]) -> &[u8] {
-    body.split(|b| *b == 0).next().unwrap_or(&[])
-}
-
-fn module(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
-    let start = u32_at(body, 0).map(u64::from);
-    let end = u32_at(body, 4).map(u64::from);
-    match (start, end) {
-        (Some(start), Some(end)) if start <= end => {
-            info.module = Some(Span { start, end });
-            Ok(())
-        }
-        _ => Err(BadBoot { what: "multiboot2 module ends before it starts", at }),
-    }
-}
-
-fn ranges(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
-    let bad = BadBoot { what: "multiboot2 memory map has a wrong entry size", at };
-    let size = u32_at(body, 0).ok_or(bad)? as usize;
-    if size < 24 {
-        return Err(bad);
-    }
-    for entry in body.get(8..).unwrap_or(&[]).chunks_exact(size) {
-        let (start, length) = (u64_at(entry, 0).unwrap_or(0), u64_at(entry, 8).unwrap_or(0));
-        info.add_range(Span::sized(start, length), Use::from_e820(u32_at(entry, 16).unwrap_or(0)))?;
+        1 => info.set_cmdline(body.split(|byte| *byte == 0).next().unwrap_or(&[]), at)?,
+        3 if info.module.is_none() => module(info, body, at)?,
+        6 => ranges(info, body, at)?,
+        14 if info.rsdp.is_none() => info.rsdp = Some(at),
+        15 => info.rsdp = Some(at),
+        _ => {}
     }
     Ok(())
 }
 
-fn finish(info: BootInfo, at: u64) -> Result<BootInfo, BadBoot> {
-    if info.ranges.is_empty() { Err(BadBoot { what: "multiboot2 memory map is missing", at }) } else { Ok(info) }
+fn module(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
+    let [start, end] = [0, 4].map(|offset| u32_at(body, offset).map(u64::from));
+    info.module = start.zip(end).filter(|(start, end)| start <= end).map(|(start, end)| Span { start, end });
+    info.module.map(|_| ()).ok_or(BadBoot { what: "multiboot2 module ends before it starts", at })
+}
+
+fn ranges(info: &mut BootInfo, body: &[u8], at: u64) -> Result<(), BadBoot> {
+    let bad = BadBoot { what: "multiboot2 memory map has a wrong entry size", at };
+    let size = u32_at(body, 0).filter(|size| *size >= 24).ok_or(bad)?;
+    body.get(8..).unwrap_or(&[]).chunks_exact(size as usize).try_for_each(|entry| info.add_range(entry))
 }
 
 #[cfg(test)]
@@ -114,7 +87,8 @@ mod tests {
 
     fn read(m: &[u8]) -> Result<super::BootInfo, super::BadBoot> {
         let memory = |a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?);
-        parse(MULTIBOOT2_TAG, 0, &memory)
+        let mut info = super::BootInfo::EMPTY;
+        parse(&mut info, MULTIBOOT2_TAG, 0, &memory).map(|()| info)
     }
 
     #[test]

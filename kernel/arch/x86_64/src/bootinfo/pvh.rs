@@ -1,6 +1,6 @@
 //! PVH: `struct hvm_start_info` (Xen, `public/arch-x86/hvm/start_info.h`), versions 0 and 1.
 
-use super::{BadBoot, BootInfo, Physical, Span, Use, u32_at, u64_at};
+use super::{BadBoot, BootInfo, Physical, Span, u32_at, u64_at};
 
 const MAGIC: u32 = 0x336e_c578;
 const HEAD: usize = 40;
@@ -9,7 +9,7 @@ const MODULE: usize = 32;
 const RANGE: usize = 24;
 
 /// Reads the structure at `address`.
-pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, BadBoot> {
+pub(super) fn parse(info: &mut BootInfo, address: u64, memory: &Physical<'_>) -> Result<(), BadBoot> {
     let bad = |what| BadBoot { what, at: address };
     let head = memory(address, HEAD).ok_or(bad("PVH start_info is unreadable"))?;
     let field32 = |offset| u32_at(head, offset).unwrap_or(0);
@@ -20,17 +20,21 @@ pub(super) fn parse(address: u64, memory: &Physical<'_>) -> Result<BootInfo, Bad
     if field32(4) == 0 {
         return Err(bad("PVH start_info of version 0 has no memory map"));
     }
-    let mut info = BootInfo { rsdp: Some(field64(32)).filter(|a| *a != 0), ..BootInfo::default() };
+    info.rsdp = Some(field64(32)).filter(|a| *a != 0);
     if field32(12) > 0 {
         info.module = Some(module(field64(16), memory)?);
     }
     if field64(24) != 0 {
-        cmdline(&mut info, field64(24), memory)?;
+        cmdline(info, field64(24), memory)?;
     }
     let tail_at = address.saturating_add(HEAD as u64);
     let tail = memory(tail_at, TAIL).ok_or(bad("PVH start_info is cut off"))?;
-    ranges(&mut info, u64_at(tail, 0).unwrap_or(0), u32_at(tail, 8).unwrap_or(0), memory)?;
-    Ok(info)
+    let (map, count) = (u64_at(tail, 0).unwrap_or(0), u32_at(tail, 8).unwrap_or(0));
+    for i in 0..u64::from(count) {
+        let entry = map.checked_add(i * RANGE as u64).and_then(|at| memory(at, RANGE));
+        info.add_range(entry.ok_or(BadBoot { what: "PVH memory map is unreadable", at: map })?)?;
+    }
+    Ok(())
 }
 
 fn module(at: u64, memory: &Physical<'_>) -> Result<Span, BadBoot> {
@@ -40,24 +44,13 @@ fn module(at: u64, memory: &Physical<'_>) -> Result<Span, BadBoot> {
 }
 
 fn cmdline(info: &mut BootInfo, at: u64, memory: &Physical<'_>) -> Result<(), BadBoot> {
-    let limit = info.cmdline.capacity();
-    for length in 0..=limit {
+    for length in 0..=info.cmdline.capacity() {
         let text = memory(at, length + 1).ok_or(BadBoot { what: "command line is unreadable", at })?;
         if let Some((0, text)) = text.split_last() {
             return info.set_cmdline(text, at);
         }
     }
     Err(BadBoot { what: "command line is longer than 1024 bytes", at })
-}
-
-fn ranges(info: &mut BootInfo, at: u64, count: u32, memory: &Physical<'_>) -> Result<(), BadBoot> {
-    let bad = BadBoot { what: "PVH memory map is unreadable", at };
-    for i in 0..u64::from(count) {
-        let entry = memory(at.checked_add(i * RANGE as u64).ok_or(bad)?, RANGE).ok_or(bad)?;
-        let (start, length) = (u64_at(entry, 0).unwrap_or(0), u64_at(entry, 8).unwrap_or(0));
-        info.add_range(Span::sized(start, length), Use::from_e820(u32_at(entry, 16).unwrap_or(0)))?;
-    }
-    if info.ranges.is_empty() { Err(BadBoot { what: "PVH memory map is empty", at }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -92,7 +85,8 @@ mod tests {
 
     fn read(m: &[u8], address: u64) -> Result<super::BootInfo, super::BadBoot> {
         let memory = |a: u64, n: usize| m.get(a as usize..(a as usize).checked_add(n)?);
-        parse(PVH_TAG, address, &memory)
+        let mut info = super::BootInfo::EMPTY;
+        parse(&mut info, PVH_TAG, address, &memory).map(|()| info)
     }
 
     #[test]
