@@ -68,11 +68,12 @@ impl Story {
         let piece = [&JOURNAL_MAGIC[..], &[5; 1020]].concat();
         fs::write(&magic, piece.repeat(size / 1024 * 3)).unwrap();
         let second = first.copy();
-        second.debugfs(&format!(
-            "write {} magic\nrm \"/dir/file 3\"\nmkdir /new\nsymlink /new/link {}\nsif \"/dir/file 4\" mode 0100600\n",
-            magic.display(),
-            "to/".repeat(100)
-        ));
+        let commands = format!(
+            "write {} magic\nrm \"/dir/file 3\"\nmkdir /new\nsif \"/dir/file 4\" mode 0100600\nsymlink /new/link ",
+            magic.display()
+        );
+        // Its target's block is escaped too: that one is read by the library, not by us.
+        second.debugfs([commands.as_bytes(), &JOURNAL_MAGIC, "to/".repeat(100).as_bytes(), b"\n"].concat());
         let third = second.copy();
         third.debugfs("rm \"/dir/file 7\"\nln \"/dir/file 8\" /new/hard\nea_set /new user.a b\nsif /magic uid 77\n");
         let (one, two, three) = (bytes, second.bytes(), third.bytes());
@@ -128,6 +129,8 @@ impl Story {
             );
         }
         assert!(ours == self.states[2], "{name}: not the third state");
+        let target = ours[&b"/new/link"[..]].target.as_ref().unwrap();
+        assert!(target.len() == 304 && target.starts_with(&JOURNAL_MAGIC), "{name}: {target:x?}");
         assert!(ours == Self::replayed_by_e2fsck(bytes), "{name}: not what e2fsck makes of it");
         let (fs, _) = mount(bytes).unwrap();
         assert!(fs.replayed().iter().any(|entry| entry.escaped.get() == 1), "{name}: nothing was escaped");
@@ -237,6 +240,25 @@ fn flipped_bits_in_a_journal_give_a_whole_state_or_name_the_block() {
         bytes[place] = story.unclean[place];
     }
     assert!(told > 50 && earlier < told / 10, "only {told} found, {earlier} taken for the end");
+}
+
+/// Behind its end a journal has what an older one left there: of the same numbers, perhaps, but written earlier.
+#[test]
+fn what_an_older_journal_left_is_not_replayed() {
+    let story = Story::new("-t ext4 -b 1024", "-c -v 3");
+    let mut bytes = story.unclean.clone();
+    let commit = [&JOURNAL_MAGIC[..], &2_u32.to_be_bytes(), &2_u32.to_be_bytes()].concat();
+    let is_commit = |block: &&u64| bytes[**block as usize * 1024..].starts_with(&commit);
+    let block = *story.ring.iter().find(is_commit).expect("the second commit");
+    // Its time is 0, and its checksum is that of another journal.
+    bytes[block as usize * 1024 + 48..][..8].fill(0);
+    let tree = whole(&bytes);
+    assert!(tree == story.states[1], "not the second state");
+    assert!(tree == Story::replayed_by_e2fsck(&bytes), "not what e2fsck makes of it");
+    // With a time that goes on from the first it is damage.
+    bytes[block as usize * 1024 + 48..][..8].fill(0x7f);
+    let said = mount(&bytes).map(drop).unwrap_err().to_string();
+    assert_eq!(said, format!("ext4: journal: journal commit block {block}: checksum is wrong"));
 }
 
 /// Without checksums a damaged journal may lead to anything but a panic, a loop, or a block outside the device.

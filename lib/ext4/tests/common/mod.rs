@@ -85,7 +85,7 @@ impl Image {
     }
 
     /// Runs commands of debugfs that may change the image; what they printed.
-    pub fn debugfs(&self, commands: &str) -> String {
+    pub fn debugfs(&self, commands: impl AsRef<[u8]>) -> String {
         let list = self.path.with_extension("commands");
         fs::write(&list, commands).unwrap();
         let mut command = tool("debugfs");
