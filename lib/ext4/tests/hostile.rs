@@ -27,7 +27,7 @@ fn small(options: &str) -> Image {
     let value = image.path.with_extension("value");
     fs::write(&value, random.bytes(600)).unwrap();
     let value = value.display();
-    image.debugfs(&format!("ea_set /a/empty user.small x\nea_set -f {value} /a/empty user.large\nmknod /dev c 1 2\n"));
+    image.debugfs(format!("ea_set /a/empty user.small x\nea_set -f {value} /a/empty user.large\nmknod /dev c 1 2\n"));
     image.index_directories();
     image
 }

@@ -54,8 +54,8 @@ fn image(options: &str) -> Image {
     fs::write(&value, Random(7).bytes(700)).unwrap();
     let list = image.path.with_extension("list");
     fs::write(&list, ACCESS_LIST).unwrap();
-    image.debugfs(&format!("ea_set -f {} \"/file 1024\" system.posix_acl_access\n", list.display()));
-    image.debugfs(&format!("ea_set -f {} \"/file 4096\" user.large\n", value.display()));
+    image.debugfs(format!("ea_set -f {} \"/file 1024\" system.posix_acl_access\n", list.display()));
+    image.debugfs(format!("ea_set -f {} \"/file 4096\" user.large\n", value.display()));
     image
 }
 
@@ -199,7 +199,7 @@ fn names_are_found_by_all_hashes() {
         for flags in [1, 2] {
             let image = image("-t ext4 -b 1024");
             image.tune(&format!("-E hash_alg={algorithm}"));
-            image.debugfs(&format!("set_super_value flags {flags}\n"));
+            image.debugfs(format!("set_super_value flags {flags}\n"));
             image.index_directories();
             let name = format!("{algorithm} {flags}");
             let tree = check(&image, &name);
@@ -395,7 +395,7 @@ fn times_before_1970_and_after_2038_are_right() {
     for (raw, epoch, nanoseconds, seconds) in cases {
         let extra = nanoseconds << 2 | epoch;
         for field in ["atime", "mtime", "ctime", "crtime"] {
-            image.debugfs(&format!("sif /file {field} @{raw}\nsif /file {field}_extra {extra}\n"));
+            image.debugfs(format!("sif /file {field} @{raw}\nsif /file {field}_extra {extra}\n"));
         }
         let tree = whole(&image.bytes());
         let inode = &tree[&b"/file"[..]].inode;
