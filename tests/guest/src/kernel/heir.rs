@@ -34,7 +34,8 @@ pub(crate) fn serve(endpoint: Handle, from: u64, mark: u64) -> Result<u64, Strin
 /// Gives the right on to whoever asks at `out`, with the number of the next call. The giver has it no more.
 pub(crate) fn hand_on(out: Handle, endpoint: Handle, next: u64) -> Result<(), String> {
     ipc::receive(out, Extras::NONE).step("who asks for the right")?;
-    let count = page::set_send(&[CapArg { handle: endpoint, rights: Rights::RECEIVE.0, moved: 1 }]);
+    let count =
+        page::set_send(&[CapArg { handle: endpoint, rights: Rights::RECEIVE.or(Rights::TRANSFER).0, moved: 1 }]);
     ipc::reply(Handle::NONE, &[next, 0, 0, 0, 0, 0, 0, 0], Extras::new(0, count, 0)).step("the right")?;
     same!(capability::identify(endpoint).map(drop), Err(Error::BadHandle), "the right after it went");
     Ok(())

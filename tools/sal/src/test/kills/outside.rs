@@ -4,7 +4,8 @@
 //! Nothing in the machine helps. The victim is known by its code: at a system call from the native window, the page that the call returns
 //! to is compared with the pages of the victim's program in the boot image, which gives the base of this incarnation. Then breakpoints
 //! stand at random instructions of the program, few or many; the first that the victim comes to is where it dies: in a request, a commit,
-//! a heartbeat, or, if it was found before its first wait, an adoption. Nothing is stepped: QEMU translates all code anew when stepping
+//! a heartbeat, or, before its first wait for a message, an adoption. No request meets two deaths in a row, or it would be poison, rightly:
+//! after it has begun to wait an incarnation is left alone for some messages, among which is what its predecessor left. Nothing is stepped: QEMU translates all code anew when stepping
 //! begins and ends, and services that get slower by that much look hung.
 
 use super::pipeline::{self, Killer};
@@ -18,8 +19,8 @@ use crate::test::linux::options;
 use crate::test::services::{SYSTEM, in_test_system};
 use anyhow::{Context, Result, bail, ensure};
 use iced_x86::{Decoder, DecoderOptions};
-use sal_abi::Rights;
 use sal_abi::x86_64::{NATIVE_END, NATIVE_START};
+use sal_abi::{Op, Rights};
 use sal_bootimage::{Image, PAGE, Program};
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
@@ -57,6 +58,15 @@ const PAUSE_MS: u64 = 150;
 const GATE: &str = "trap_syscall";
 const GATE_LENGTH: u64 = 3;
 
+/// Messages that an incarnation gets before it may die: more than there are clients.
+const MESSAGES: u32 = 8;
+
+/// One death in so many is to be one in an adoption, if the victim is met there.
+const ADOPTIONS: u64 = 3;
+
+/// Breakpoints for an adoption: it is short.
+const IN_ADOPTION: usize = 512;
+
 /// System calls that are looked at without a pause, and at most.
 const CALLS_AT_ONCE: u32 = 200;
 const CALLS_MOST: u32 = 20_000;
@@ -65,6 +75,7 @@ const CALLS_MOST: u32 = 20_000;
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// QEMU's numbers of registers.
+const RAX: u32 = 0;
 const RCX: u32 = 2;
 const RSP: u32 = 7;
 const RIP: u32 = 16;
@@ -236,11 +247,19 @@ impl<'a> Hunt<'a> {
         Ok(found)
     }
 
-    /// Kills the victim after a random pause; the function in which it was.
+    /// Does the machine stand where a program begins to wait for a message?
+    fn waits(&mut self) -> Result<bool> {
+        let operation = self.debugger.register(RAX)? & 0xff;
+        Ok([Op::Receive, Op::ReplyReceive].iter().any(|op| *op as u64 == operation))
+    }
+
+    /// Kills the victim, in its adoption or after a random pause; the function in which it was.
     fn kill(&mut self, random: &mut Random) -> Result<String> {
-        self.run_for(Duration::from_millis(random.below(PAUSE_MS)))?;
-        let base = self.until_call(random)?;
-        let rip = self.ambush(base, random)?;
+        let early = if random.below(ADOPTIONS) == 0 { self.ambush_in_adoption(random)? } else { None };
+        let (base, rip) = match early {
+            Some(met) => met,
+            None => self.ambush_at_work(random)?,
+        };
         ensure!(self.in_user_mode()?, "the victim is not in user mode at {rip:#x}");
         let nowhere = match random.below(4) {
             0 => 0,
@@ -255,12 +274,64 @@ impl<'a> Hunt<'a> {
         Ok(format!("{function}+{within:#x}, went on at {nowhere:#x}"))
     }
 
+    /// Meets the victim before it first waits for a message, if its start can still be seen: its base, and where it is.
+    fn ambush_in_adoption(&mut self, random: &mut Random) -> Result<Option<(u64, u64)>> {
+        let base = self.until_call(random)?;
+        let chosen = self.choose(base, IN_ADOPTION, random);
+        for _ in 0..CALLS_AT_ONCE {
+            if self.waits()? && self.base_of_caller()? == Some(base) {
+                return Ok(None);
+            }
+            self.run_to(self.gate + GATE_LENGTH)?;
+            let places = chosen.iter().copied().chain([self.gate]).collect::<BTreeSet<_>>();
+            let rip = self.run_to_any(&places)?;
+            if chosen.contains(&rip) {
+                return Ok(Some((base, rip)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn base_of_caller(&mut self) -> Result<Option<u64>> {
+        let caller = self.debugger.register(RCX)?;
+        self.base(caller)
+    }
+
+    /// Lets the machine run to one of these instructions; which one.
+    fn run_to_any(&mut self, places: &BTreeSet<u64>) -> Result<u64> {
+        places.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
+        let stopped = self.debugger.resume_until_stop()?;
+        places.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
+        let rip = self.debugger.register(RIP)?;
+        ensure!(places.contains(&rip), "the machine stopped at {rip:#x}: {stopped}");
+        Ok(rip)
+    }
+
+    /// Meets the victim after a random pause and some messages.
+    fn ambush_at_work(&mut self, random: &mut Random) -> Result<(u64, u64)> {
+        self.run_for(Duration::from_millis(random.below(PAUSE_MS)))?;
+        let mut messages = 0;
+        loop {
+            let base = self.until_call(random)?;
+            messages += u32::from(self.waits()?);
+            if messages >= MESSAGES {
+                return Ok((base, self.ambush(base, random)?));
+            }
+            self.run_to(self.gate + GATE_LENGTH)?;
+        }
+    }
+
+    /// Instructions of the victim's chosen at random.
+    fn choose(&self, base: u64, count: usize, random: &mut Random) -> BTreeSet<u64> {
+        let choose = |_| self.instructions.get(random.below(self.instructions.len() as u64) as usize);
+        (0..count).filter_map(choose).map(|offset| base + offset).collect()
+    }
+
     /// Lets the machine run until the victim comes to one of some instructions chosen at random; which one.
     fn ambush(&mut self, base: u64, random: &mut Random) -> Result<u64> {
         for _ in 0..ROUNDS {
             let count = FEWEST << random.below(DOUBLED);
-            let choose = |_| self.instructions.get(random.below(self.instructions.len() as u64) as usize);
-            let chosen = (0..count).filter_map(choose).map(|offset| base + offset).collect::<BTreeSet<_>>();
+            let chosen = self.choose(base, count, random);
             chosen.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
             let stopped = self.debugger.resume_for(PATIENCE)?;
             chosen.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
