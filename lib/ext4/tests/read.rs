@@ -44,7 +44,9 @@ const ACCESS_LIST: [u8; 44] = [
 /// An image of the source folder, half of them with indexed directories.
 fn image(options: &str) -> Image {
     // Of 17 groups the last has a superblock if two groups have, and the second block of descriptors.
-    let image = Image::make(options, source(), if options.contains("sparse_super2") { "17M" } else { "48M" });
+    let sizes = [("sparse_super2", "17M"), ("65536", "48M"), ("", "24M")];
+    let size = sizes.into_iter().find(|(option, _)| options.contains(option)).map_or("", |(_, size)| size);
+    let image = Image::make(options, source(), size);
     image.debugfs(
         "mknod pipe p\nmknod tty c 4 300\nmknod disk b 259 60000\nmknod old c 5 1\n\
          ea_set \"/file 0\" user.comment short\nea_set \"/file 0\" security.thing \"with spaces\"\n\
