@@ -123,6 +123,14 @@ impl Cell {
         Some(Held { index: (word & INDEX) as u32 - 1 })
     }
 
+    /// The caller that is held, again; and whether somebody has cancelled: for explorers that let others work while a copy is under way.
+    #[cfg(feature = "check")]
+    pub(crate) fn held(&self) -> Option<(Held, u8)> {
+        let word = self.0.load(Ordering::Acquire);
+        let why = ((word & CANCEL) >> CANCEL_SHIFT) as u8;
+        (word & BUSY != 0).then(|| (Held { index: (word & INDEX) as u32 - 1 }, why))
+    }
+
     /// Ends the copy. If somebody cancelled meanwhile: the caller, won, and the reason.
     pub fn release(&self, held: Held) -> Option<(Won, u8)> {
         loop {

@@ -322,6 +322,8 @@ impl<H: Hardware> Kernel<H> {
         let asked = self.pending_of(index);
         let told = self.is_poked(index);
         rule(told == self.in_pokes(index), "a thread is marked poked exactly while it is in a list", index)?;
+        // Who copies from it has been told by a mark in its cell.
+        let told = told || self.cell_at(at).and_then(|cell| cell.held()).is_some_and(|(_, why)| why != 0);
         rule(told || asked & pending::KILL == 0, "a CPU knows of every kill", index)?;
         let later = matches!(at, Location::Served(_) | Location::Kept(_) | Location::Parked);
         rule(later || told || asked & pending::BOOST == 0, "a CPU knows of every boost", index)?;
@@ -487,6 +489,20 @@ impl<H: Hardware> Kernel<H> {
         feed(u64::from(self.reaping.load(Ordering::Acquire)));
     }
 
+    /// A loan's copy begins: the caller in service of the running thread is held. Its index.
+    pub fn begin_copy(&self, cpu: &Cpu<H>) -> Option<u32> {
+        self.threads.slot(cpu.current)?.cell.hold().map(|held| held.index())
+    }
+
+    /// The copy ends, and what was put off until then happens.
+    pub fn finish_copy(&self, cpu: &mut Cpu<H>) {
+        let Some(slot) = self.threads.slot(cpu.current) else { return };
+        if let Some((held, _)) = slot.cell.held() {
+            self.end_copy(cpu, &slot.cell, held);
+        }
+        self.settle(cpu);
+    }
+
     /// The next deadline on a CPU whose wait goes on.
     pub fn counting_deadline(&mut self, cpu: &Cpu<H>) -> Option<u64> {
         let mut next = None;
@@ -504,6 +520,7 @@ impl<H: Hardware> Kernel<H> {
         let word = slot.location().0 as u32;
         let (caller, boost) = (slot.cell.peek().map_or(NONE, |c| c.0), slot.boost.load(Ordering::Acquire));
         feed(word as u64 | (caller as u64) << 32);
+        feed(slot.cell.held().map_or(0, |(_, why)| 1 | u64::from(why) << 1));
         let asked = load(&slot.pending);
         let Some(t) = self.view(index) else { return };
         if word == 0 {

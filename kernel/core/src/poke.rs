@@ -3,7 +3,7 @@
 //! What must always hold: a request sticks in the thread's pending word before anybody looks where the thread is, so wherever it goes
 //! meanwhile, its next owner finds it; a wait is ended only by whoever won the thread from its queue or cell, for that wait's number.
 
-use crate::cell::{Cancel, Cell};
+use crate::cell::{Cancel, Cell, Held};
 use crate::cpu::Cpu;
 use crate::endpoint::SERVERS;
 use crate::hw::Hardware;
@@ -115,7 +115,7 @@ impl<H: Hardware> Kernel<H> {
     }
 
     /// The cell that a location names.
-    fn cell_at(&self, at: Location) -> Option<&Cell> {
+    pub(crate) fn cell_at(&self, at: Location) -> Option<&Cell> {
         match at {
             Location::Served(server) => Some(&self.threads.slot(server)?.cell),
             Location::Kept(reply) => Some(&self.replies.slot(reply)?.cell),
@@ -128,16 +128,35 @@ impl<H: Hardware> Kernel<H> {
         self.cell_at(word.at()).and_then(Cell::peek) == Some((index, word.sequence()))
     }
 
-    /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
-    pub(crate) fn end_wait(&self, cpu: &mut Cpu<H>, index: u32, word: Word, error: Error) -> bool {
-        if self.win(cpu, index, word, error).is_none() {
-            return false;
+    /// Ends the copy from what a caller lent. A cancellation that came meanwhile is carried out now, with all that it is due: whoever cancelled
+    /// has left it to the mark.
+    pub(crate) fn end_copy(&self, cpu: &mut Cpu<H>, cell: &Cell, held: Held) {
+        let Some((won, why)) = cell.release(held) else { return };
+        let error = Error::from_number(i64::from(why)).unwrap_or(Error::Interrupted);
+        let index = self.threads.adopt(&cpu.hold, won);
+        if error == Error::Interrupted
+            && let Some(slot) = self.threads.slot(index)
+        {
+            slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
         }
+        self.end_won(cpu, index, error);
+    }
+
+    /// A thread was won from its wait: it goes on with an error, or is gone if it was killed.
+    fn end_won(&self, cpu: &mut Cpu<H>, index: u32, error: Error) {
         if self.is_killed(index) {
             self.destroy_thread(cpu, index);
         } else {
             self.finish_with_error(cpu, index, error, 0);
         }
+    }
+
+    /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
+    pub(crate) fn end_wait(&self, cpu: &mut Cpu<H>, index: u32, word: Word, error: Error) -> bool {
+        if self.win(cpu, index, word, error).is_none() {
+            return false;
+        }
+        self.end_won(cpu, index, error);
         true
     }
 

@@ -88,6 +88,8 @@ pub struct Scene {
     pub slices: bool,
     /// Interrupt line 1 is an event.
     pub line: bool,
+    /// Servers copy from what their callers lent: a copy begins and ends, and the other CPUs go on in between.
+    pub copies: bool,
     /// More states than this are a failure of the scene.
     pub limit: usize,
 }
@@ -112,6 +114,8 @@ struct Node {
     kept: Vec<Option<u32>>,
     processes: Vec<u32>,
     handles: Vec<Vec<Handle>>,
+    /// Whose memory each CPU walks, in the kernel.
+    copying: Vec<Option<u32>>,
 }
 
 /// Something that happens.
@@ -131,6 +135,10 @@ enum Happening {
     Line(usize),
     /// A dead process starts again.
     Restart(usize),
+    /// The running thread copies from what its caller lent.
+    CopyBegins(usize),
+    /// It has copied.
+    CopyEnds(usize),
 }
 
 /// How much there was.
@@ -229,7 +237,7 @@ impl Node {
         let handles = (scene.furnish)(&mut world, &processes);
         // Threads that were handed over at their start.
         world.settle();
-        Node { world, actors, kept: vec![None; 2], processes, handles }
+        Node { world, actors, kept: vec![None; 2], processes, handles, copying: vec![None; scene.cpus as usize] }
     }
 
     fn duplicate(&mut self) -> Node {
@@ -239,6 +247,7 @@ impl Node {
             kept: self.kept.clone(),
             processes: self.processes.clone(),
             handles: self.handles.clone(),
+            copying: self.copying.clone(),
         }
     }
 
@@ -249,7 +258,7 @@ impl Node {
             let issued = a.issued.map_or(0, |s| s as u64 + 1);
             print.add(serving | issued << 8 | u64::from(a.alive) << 16 | u64::from(a.thread) << 24);
         }
-        for k in &self.kept {
+        for k in self.kept.iter().chain(&self.copying) {
             print.add(k.map_or(0, |k| u64::from(k) + 1));
         }
         for (p, handles) in self.processes.iter().zip(&self.handles) {
@@ -276,8 +285,16 @@ impl Node {
         let mut all = Vec::new();
         let interrupted = self.world.machine.kernel.hw.interrupted.load(Ordering::Acquire);
         for cpu in 0..scene.cpus as usize {
+            // Interrupts are off in the kernel.
+            if self.copying[cpu].is_some() {
+                all.push(Happening::CopyEnds(cpu));
+                continue;
+            }
             let current = self.world.machine.cpus[cpu].current;
             if let Some(a) = self.actor(current) {
+                if scene.copies && self.actors[a].serving.is_some() && self.actors[a].issued.is_none() {
+                    all.push(Happening::CopyBegins(cpu));
+                }
                 if self.world.registers(current).repeat {
                     all.push(Happening::Repeat(cpu));
                 } else {
@@ -294,7 +311,8 @@ impl Node {
                 all.push(Happening::Deadline(cpu));
             }
         }
-        if scene.line && self.world.machine.kernel.hw.open.load(Ordering::Acquire) & 2 != 0 {
+        if scene.line && self.copying[0].is_none() && self.world.machine.kernel.hw.open.load(Ordering::Acquire) & 2 != 0
+        {
             all.push(Happening::Line(0));
         }
         if scene.restarts.is_some() {
@@ -329,10 +347,32 @@ impl Node {
             Happening::Deadline(cpu) => self.pass_deadline(cpu),
             Happening::Line(cpu) => self.world.step(cpu, Event::Line(1)),
             Happening::Restart(p) => self.restart(scene, p),
+            Happening::CopyBegins(cpu) => {
+                let Machine { kernel, cpus } = &self.world.machine;
+                self.copying[cpu] = kernel.begin_copy(&cpus[cpu]);
+            }
+            Happening::CopyEnds(cpu) => {
+                self.copying[cpu] = None;
+                let Machine { kernel, cpus } = &mut self.world.machine;
+                kernel.finish_copy(&mut cpus[cpu]);
+            }
         }
+        self.lenders_wait()?;
         self.observe(scene)?;
         let Machine { kernel, cpus } = &mut self.world.machine;
         kernel.check(cpus).map_err(|b| format!("{} (index {})", b.rule, b.index))
+    }
+
+    /// A caller whose memory is walked neither returns nor dies meanwhile.
+    fn lenders_wait(&mut self) -> Result<(), String> {
+        for (cpu, lender) in self.copying.clone().into_iter().enumerate() {
+            let Some(lender) = lender else { continue };
+            let by = self.world.machine.cpus[cpu].current;
+            if self.world.at(lender) != Location::Served(by) || self.world.wait(lender) != Wait::Call {
+                return Err(format!("thread {lender} is {:?} while CPU {cpu} copies from it", self.world.at(lender)));
+            }
+        }
+        Ok(())
     }
 
     fn pass_deadline(&mut self, cpu: usize) {

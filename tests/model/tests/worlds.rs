@@ -12,7 +12,17 @@ fn role(process: usize, priority: u8, cpu: Option<u32>, menu: &[Choice]) -> Role
 }
 
 const fn scene(name: &'static str, cpus: u32, furnish: fn(&mut World, &[u32]) -> Vec<Vec<Handle>>) -> Scene {
-    Scene { name, cpus, roles: Vec::new(), furnish, restarts: None, slices: false, line: false, limit: 400_000 }
+    Scene {
+        name,
+        cpus,
+        roles: Vec::new(),
+        furnish,
+        restarts: None,
+        slices: false,
+        line: false,
+        copies: false,
+        limit: 400_000,
+    }
 }
 
 fn one_endpoint(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
@@ -181,6 +191,32 @@ fn a_client_is_interrupted_at_any_moment_and_its_endpoint_fails_and_is_mended() 
             ],
             slices: true,
             ..scene("interrupt and fail", cpus, with_power)
+        });
+    }
+}
+
+/// As [`with_power`], and process 2 may kill the client's process too.
+fn with_all_power(world: &mut World, processes: &[u32]) -> Vec<Vec<Handle>> {
+    let mut handles = with_power(world, processes);
+    handles[2].push(world.process_cap(processes[2], processes[1]));
+    handles
+}
+
+#[test]
+fn a_server_copies_from_a_loan_while_the_call_is_cancelled_on_another_cpu() {
+    let interrupt = Choice::on(Op::Interrupt, 2);
+    let (kill_server, kill_client) = (Choice::on(Op::Kill, 1), Choice::on(Op::Kill, 3));
+    for menu in [&[interrupt, kill_client][..], &[kill_server], &[kill_client, kill_server, interrupt, CALL]] {
+        explore(&Scene {
+            roles: vec![
+                role(0, 5, Some(0), &[SERVE, REPLY]),
+                role(1, 5, Some(1), &[CALL, CALL.deadline()]),
+                role(2, 5, Some(1), &[menu, &[YIELD]].concat()),
+                role(1, 5, Some(1), &[CALL]),
+            ],
+            slices: true,
+            copies: true,
+            ..scene("lending", 2, with_all_power)
         });
     }
 }

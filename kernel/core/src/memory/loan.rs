@@ -22,10 +22,7 @@ impl<H: MemoryHardware> Kernel<H> {
         let cell = self.reply_cell(cpu, args)?;
         let mut held = cell.hold().ok_or(Error::LoanEnded)?;
         let copied = self.copy_held(cpu, args, &mut held, rights);
-        if let Some((won, why)) = cell.release(held) {
-            let error = Error::from_number(why as i64).unwrap_or(Error::Interrupted);
-            self.finish_won(cpu, won, error);
-        }
+        self.end_copy(cpu, cell, held);
         copied.map(After::status)
     }
 
