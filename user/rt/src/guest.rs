@@ -98,27 +98,32 @@ pub enum Access {
     Write,
 }
 
-/// Adds zero to a byte, atomically: others may be writing it. `false` if the access is refused.
-pub(crate) fn touch_write(address: u64) -> bool {
-    let refused: u64;
-    // SAFETY: the byte keeps its value, whoever it belongs to; a refused access goes on at the label.
-    unsafe {
+/// One instruction that touches the guest; `$refused` is not 0 afterwards if it was refused: then execution went on behind it, at the fixup.
+macro_rules! guarded {
+    ($refused:ident, $instruction:literal, $($operands:tt)*) => {
         core::arch::asm!(
             "lea {label}, [rip + 2f]",
             "mov qword ptr [{page} + {fixup}], {label}",
             "mov {refused:e}, 1",
-            "lock add byte ptr [{address}], 0",
+            $instruction,
             "mov {refused:e}, 0",
             "2:",
             "mov qword ptr [{page} + {fixup}], 0",
             label = out(reg) _,
             page = in(reg) sal_sys::page::pointer(),
             fixup = const FIXUP,
-            address = in(reg) address,
-            refused = out(reg) refused,
+            refused = out(reg) $refused,
+            $($operands)*,
             options(nostack)
-        );
-    }
+        )
+    };
+}
+
+/// Adds zero to a byte, atomically: others may be writing it. `false` if the access is refused.
+pub(crate) fn touch_write(address: u64) -> bool {
+    let refused: u64;
+    // SAFETY: the byte keeps its value, whoever it belongs to; a refused access goes on at the fixup.
+    unsafe { guarded!(refused, "lock add byte ptr [{address}], 0", address = in(reg) address) };
     refused == 0
 }
 
@@ -139,46 +144,23 @@ fn exchange(address: u64, change: Option<(u32, u32)>) -> Option<u32> {
     }
     let (expected, new) = change.unwrap_or_default();
     let (refused, seen): (u64, u32);
-    match change {
-        // SAFETY: an aligned word in the guest half; a refused access goes on at the fixup.
-        None => unsafe {
-            core::arch::asm!(
-                "lea {label}, [rip + 2f]",
-                "mov qword ptr [{page} + {fixup}], {label}",
-                "mov {refused:e}, 1",
+    // SAFETY: an aligned word in the guest half; a refused access goes on at the fixup.
+    unsafe {
+        match change {
+            None => guarded!(
+                refused,
                 "mov {seen:e}, dword ptr [{address}]",
-                "mov {refused:e}, 0",
-                "2:",
-                "mov qword ptr [{page} + {fixup}], 0",
-                label = out(reg) _,
-                page = in(reg) sal_sys::page::pointer(),
-                fixup = const FIXUP,
                 address = in(reg) address,
-                refused = out(reg) refused,
-                seen = inout(reg) 0u32 => seen,
-                options(nostack)
-            );
-        },
-        // SAFETY: as above.
-        Some(_) => unsafe {
-            core::arch::asm!(
-                "lea {label}, [rip + 2f]",
-                "mov qword ptr [{page} + {fixup}], {label}",
-                "mov {refused:e}, 1",
+                seen = inout(reg) 0u32 => seen
+            ),
+            Some(_) => guarded!(
+                refused,
                 "lock cmpxchg dword ptr [{address}], {new:e}",
-                "mov {refused:e}, 0",
-                "2:",
-                "mov qword ptr [{page} + {fixup}], 0",
-                label = out(reg) _,
-                page = in(reg) sal_sys::page::pointer(),
-                fixup = const FIXUP,
                 address = in(reg) address,
-                refused = out(reg) refused,
                 new = in(reg) new,
-                inout("eax") expected => seen,
-                options(nostack)
-            );
-        },
+                inout("eax") expected => seen
+            ),
+        }
     }
     (refused == 0).then_some(seen)
 }

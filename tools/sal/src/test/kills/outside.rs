@@ -28,8 +28,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kills in the ordinary run, and in the long one.
-const KILLS: u32 = 6;
-const MANY: u32 = 100;
+const KILLS: u32 = 4;
+const MANY: u32 = 40;
 
 /// Bytes of standard input. Few: while the machine is stopped the host sends again what is not acknowledged, and each byte of that is two
 /// system calls of the driver's to look at.
@@ -37,7 +37,7 @@ const INPUT: usize = 600;
 
 /// Seconds that a machine may take, and how many more per kill.
 const LIMIT: u64 = 120;
-const LIMIT_PER_KILL: u64 = 5;
+const LIMIT_PER_KILL: u64 = 15;
 
 /// So many breakpoints are set at least, and how many times that number may be doubled. The programs have some ten thousand instructions,
 /// an idle one uses a hundred; QEMU looks through all breakpoints at every jump, so more of them make the machine slow.
@@ -49,6 +49,9 @@ const ROUNDS: u32 = 100;
 
 /// How long the victim may take to come to one of them; then others are chosen.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long the machine runs to get off a breakpoint.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// Most milliseconds between two kills. A service that made no progress (some 60 ms) between ten deaths is given up: half of the pauses
 /// are longer than that.
@@ -310,14 +313,32 @@ impl<'a> Hunt<'a> {
     /// Meets the victim after a random pause and some messages.
     fn ambush_at_work(&mut self, random: &mut Random) -> Result<(u64, u64)> {
         self.run_for(Duration::from_millis(random.below(PAUSE_MS)))?;
-        let mut messages = 0;
-        loop {
-            let base = self.until_call(random)?;
-            messages += u32::from(self.waits()?);
-            if messages >= MESSAGES {
-                return Ok((base, self.ambush(base, random)?));
-            }
+        let mut base = self.until_call(random)?;
+        while !self.waits()? {
             self.run_to(self.gate + GATE_LENGTH)?;
+            base = self.until_call(random)?;
+        }
+        let waits = BTreeSet::from([self.debugger.register(RCX)?]);
+        for _ in 0..MESSAGES {
+            // It may wait in another place; it has had time for many messages then.
+            if self.run_until_any(&waits)?.is_none() {
+                break;
+            }
+            self.run_for(BREATH)?;
+        }
+        Ok((base, self.ambush(base, random)?))
+    }
+
+    /// Lets the machine run to one of these instructions, for [`PATIENCE`] at most; which one.
+    fn run_until_any(&mut self, places: &BTreeSet<u64>) -> Result<Option<u64>> {
+        places.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
+        let stopped = self.debugger.resume_for(PATIENCE)?;
+        places.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
+        let rip = self.debugger.register(RIP)?;
+        match stopped {
+            Some(_) if places.contains(&rip) => Ok(Some(rip)),
+            Some(stopped) => bail!("the machine stopped at {rip:#x}: {stopped}"),
+            None => Ok(None),
         }
     }
 
@@ -332,14 +353,8 @@ impl<'a> Hunt<'a> {
         for _ in 0..ROUNDS {
             let count = FEWEST << random.below(DOUBLED);
             let chosen = self.choose(base, count, random);
-            chosen.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
-            let stopped = self.debugger.resume_for(PATIENCE)?;
-            chosen.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
-            let rip = self.debugger.register(RIP)?;
-            match stopped {
-                Some(_) if chosen.contains(&rip) => return Ok(rip),
-                Some(stopped) => bail!("the machine stopped at {rip:#x}: {stopped}"),
-                None => (),
+            if let Some(rip) = self.run_until_any(&chosen)? {
+                return Ok(rip);
             }
         }
         bail!("the victim came to none of the instructions chosen in {ROUNDS} rounds")
