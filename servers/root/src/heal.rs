@@ -18,8 +18,8 @@ use crate::entry::{Died, Entry, Means, Shape};
 use crate::raw;
 use crate::serve::{Root, place};
 
-/// A supervisor that lived so long has got through its start: its earlier deaths don't count any more.
-const HEALTHY_NS: u64 = 1_000_000_000;
+/// A supervisor that lived so long (one of its ticks) has adopted and looked after everybody once: its earlier deaths don't count any more.
+const HEALTHY_NS: u64 = 10_000_000;
 /// So many deaths in a row by its own fault, none of them healthy: it would go on like this for ever.
 const DEATHS_MOST: u32 = 10;
 /// Status with which the machine ends when the root task gives up.
