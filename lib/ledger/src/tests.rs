@@ -13,7 +13,6 @@ fn blank() -> Box<Vault> {
     Box::new(Vault::new_zeroed())
 }
 
-
 fn create(ledger: &mut Ledger<'_>, account: u64, pages: u64, limit: u64) -> Result<u32, Error> {
     ledger.create((account, Client::NOBODY), pages, limit, || Some(77), |_| [0; 8])
 }

@@ -53,6 +53,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Priority of its first thread.
+    #[allow(dead_code, reason = "the benchmark, which shares this file, sets it")]
     pub(crate) fn priority(self, priority: u8) -> Plan<'a> {
         Plan { priority, ..self }
     }

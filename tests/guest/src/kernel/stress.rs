@@ -95,12 +95,12 @@ fn states(ends: &[Endpoint], clients: &Crew, servers: &Crew) -> String {
 
 /// One call, checked.
 fn one(to: &Endpoint, client: u64, count: u64, pattern: Pattern) -> Result<(), String> {
-    if pattern.notify && count % 3 == 0 {
+    if pattern.notify && count.is_multiple_of(3) {
         let notification = Notification::create(to.handle(), 5).step("notification")?;
         notification.raise(1).step("raise")?;
     }
     let words = [count, client, 0, 0, 0, 0, 0, 0];
-    let reply = if pattern.caps && count % 2 == 0 {
+    let reply = if pattern.caps && count.is_multiple_of(2) {
         let memory = Memory::create(4096 * (1 + client)).step("memory")?;
         let cap = CapArg { handle: memory.handle(), rights: Rights::READ.or(Rights::TRANSFER).0, moved: 0 };
         let sent = page::set_send(&[cap]);
