@@ -13,6 +13,7 @@ use crate::machine::outcome::Outcome;
 use crate::machine::qemu::{Boot, Machine};
 use crate::machine::session::{self, Signals, Streams};
 use crate::progress::Step;
+use crate::say::say;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use std::time::Duration;
@@ -82,7 +83,7 @@ pub(crate) fn bench(options: &Bench) -> Result<u8> {
         figure.wall = same.and_then(|timed| timed.wall);
     }
     for line in counted.lines().filter(|line| line.starts_with("failed ")) {
-        println!("{line}");
+        say!("{line}");
     }
     if figures.is_empty() {
         bail!("no figure of that name: nothing was measured");
@@ -136,9 +137,15 @@ fn figure(line: &str) -> Option<Figure> {
 /// Prints the table; says whether a figure is above its bound.
 fn print(figures: &[Figure]) -> bool {
     let count = |value: Option<u32>| value.map_or_else(|| "-".to_string(), |value| value.to_string());
-    println!(
+    say!(
         "{:24} {:>12} {:>6} {:>8} {:>8} {:>8} {:>8}",
-        "instructions", "salamandra", "cr3", "wall ns", "seL4", "Linux", "bound"
+        "instructions",
+        "salamandra",
+        "cr3",
+        "wall ns",
+        "seL4",
+        "Linux",
+        "bound"
     );
     let mut above = false;
     for figure in figures {
@@ -146,7 +153,7 @@ fn print(figures: &[Figure]) -> bool {
         let bound = peer.and_then(|peer| peer.bound);
         let missed = bound.is_some_and(|bound| figure.instructions > f64::from(bound));
         let shown = |value: Option<f64>| value.map_or_else(|| "-".to_string(), |value| format!("{value:.0}"));
-        println!(
+        say!(
             "{:24} {:>12.0} {:>6} {:>8} {:>8} {:>8} {:>8}{}",
             figure.name,
             figure.instructions,

@@ -16,6 +16,7 @@ use crate::machine::session::{self, Signals, Streams};
 use crate::progress::Step;
 use crate::ramdisk;
 use crate::run;
+use crate::say::say;
 use crate::workspace::Workspace;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, bail};
@@ -109,10 +110,7 @@ pub(crate) fn bench() -> Result<u8> {
     let [_, reset, _, clock] = words[..] else {
         bail!("since_reset says `{start}`");
     };
-    anstream::println!(
-        "{:22} {reset:>12} ns after reset, {clock} ns of the kernel's clock",
-        "a program of the shell's"
-    );
+    say!("{:22} {reset:>12} ns after reset, {clock} ns of the kernel's clock", "a program of the shell's");
     Ok(u8::from(above))
 }
 
@@ -172,18 +170,10 @@ const FAINT: Style = Style::new().dimmed();
 /// Prints the table; says whether a figure is above its bound.
 fn print(lines: &[Line]) -> bool {
     let mut above = false;
-    anstream::println!(
-        "{:22} {:>12} {:>10} {:>10} {:>7} {:>7}",
-        "instructions",
-        "salamandra",
-        "Linux",
-        "erms off",
-        "ratio",
-        "bound"
-    );
+    say!("{:22} {:>12} {:>10} {:>10} {:>7} {:>7}", "instructions", "salamandra", "Linux", "erms off", "ratio", "bound");
     for line in lines {
         match line {
-            Line::Skipped(name, why) => anstream::println!("{FAINT}{name:22} skipped: {why}{FAINT:#}"),
+            Line::Skipped(name, why) => say!("{FAINT}{name:22} skipped: {why}{FAINT:#}"),
             Line::Figure(name, here) => {
                 let peer = PEERS.iter().find(|peer| peer.name == name);
                 let missed = peer.and_then(|peer| peer.bound).is_some_and(|most| *here > f64::from(most));
@@ -197,7 +187,7 @@ fn print(lines: &[Line]) -> bool {
 
 fn figure(name: &str, here: f64, peer: Option<&Peer>, missed: bool) {
     let Some(peer) = peer else {
-        return anstream::println!("{name:22} {here:>12.0}");
+        return say!("{name:22} {here:>12.0}");
     };
     let ratio = here / f64::from(peer.default.min(peer.without));
     let style = match ratio {
@@ -207,7 +197,7 @@ fn figure(name: &str, here: f64, peer: Option<&Peer>, missed: bool) {
         _ => PLAIN,
     };
     let bound = peer.bound.map_or_else(String::new, |most| most.to_string());
-    anstream::println!(
+    say!(
         "{name:22} {here:>12.0} {:>10} {:>10} {style}{ratio:>7.2}{style:#} {bound:>7}{}",
         peer.default,
         peer.without,

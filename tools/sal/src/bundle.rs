@@ -5,6 +5,7 @@ use crate::cli::{Build, Contents};
 use crate::elf;
 use crate::manifest::{self, Checked};
 use crate::ramdisk;
+use crate::say::say;
 use crate::toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, anyhow};
@@ -148,7 +149,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 pub(crate) fn build(options: &Build) -> Result<u8> {
     let bundle = make(&Workspace::open()?, &options.contents)?;
     for (what, file) in [("kernel", &bundle.kernel), ("image", &bundle.image)] {
-        println!("{what} {} sha256 {}", file.display(), digest(&read(file)?));
+        say!("{what} {} sha256 {}", file.display(), digest(&read(file)?));
     }
     Ok(0)
 }

@@ -24,6 +24,7 @@ mod manifest;
 mod progress;
 mod ramdisk;
 mod run;
+mod say;
 mod test;
 mod toolchain;
 mod workspace;

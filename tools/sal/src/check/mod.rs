@@ -12,6 +12,7 @@ mod size;
 mod source;
 
 use crate::cli::Check;
+use crate::say::say;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -28,11 +29,11 @@ pub(crate) fn check(options: &Check) -> Result<u8> {
     faults.extend(links::faults(root)?);
     for section in sections(root, &metadata)? {
         if options.write && section.write(root)? {
-            println!("{}: {} written", section.page, section.name);
+            say!("{}: {} written", section.page, section.name);
         }
         faults.extend(section.fault(root)?);
     }
-    println!("{}", size::Kernel::count(root)?.sentence());
+    say!("{}", size::Kernel::count(root)?.sentence());
     if faults.is_empty() {
         return Ok(0);
     }

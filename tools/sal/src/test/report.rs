@@ -1,5 +1,6 @@
 //! What came out of the tests, as the user sees it.
 
+use crate::say::say;
 use std::time::Duration;
 
 /// What came out of one test.
@@ -34,11 +35,11 @@ impl<'a> Report<'a> {
         match &finding.result {
             Ok(note) => {
                 let note = note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
-                println!("test {} ... ok{time}{note}", finding.name);
+                say!("test {} ... ok{time}{note}", finding.name);
                 self.passed += 1;
             }
             Err(why) => {
-                println!("test {} ... FAILED{time}\n{}", finding.name, indent(why));
+                say!("test {} ... FAILED{time}\n{}", finding.name, indent(why));
                 self.failed.push(finding);
             }
         }
@@ -47,10 +48,10 @@ impl<'a> Report<'a> {
     /// Prints what failed once more, and the closing line; returns the status to exit with.
     pub(crate) fn finish(self) -> u8 {
         if !self.failed.is_empty() {
-            println!("\nfailed:");
-            self.failed.iter().for_each(|finding| println!("  {}", finding.name));
+            say!("\nfailed:");
+            self.failed.iter().for_each(|finding| say!("  {}", finding.name));
         }
-        println!("{} passed, {} failed", self.passed, self.failed.len());
+        say!("{} passed, {} failed", self.passed, self.failed.len());
         u8::from(!self.failed.is_empty())
     }
 }
