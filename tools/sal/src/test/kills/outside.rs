@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// Kills in the ordinary run, and in the long one.
 const KILLS: u32 = 4;
-const MANY: u32 = 40;
+const MANY: u32 = 20;
 
 /// Bytes of standard input. Few: while the machine is stopped the host sends again what is not acknowledged, and each byte of that is two
 /// system calls of the driver's to look at.
@@ -37,7 +37,7 @@ const INPUT: usize = 600;
 
 /// Seconds that a machine may take, and how many more per kill.
 const LIMIT: u64 = 120;
-const LIMIT_PER_KILL: u64 = 15;
+const LIMIT_PER_KILL: u64 = 20;
 
 /// So many breakpoints are set at least, and how many times that number may be doubled. The programs have some ten thousand instructions,
 /// an idle one uses a hundred; QEMU looks through all breakpoints at every jump, so more of them make the machine slow.
