@@ -45,9 +45,11 @@ enum Step {
     Close,
 }
 
+/// No empty packets: whether one that nobody read makes a close a reset differs between Linux's versions (6.1, which is told here, says so; since the
+/// out-of-band byte's repair in 6.12 one at the queue's head is passed over).
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0usize..300).prop_map(Step::Write),
+        6 => (1usize..300).prop_map(Step::Write),
         4 => (0usize..300).prop_map(Step::Read),
         3 => ((1usize..300), any::<bool>()).prop_map(|(len, peek)| Step::Recv { len, peek }),
         1 => prop_oneof![Just(Ends::Read), Just(Ends::Write), Just(Ends::Both)].prop_map(Step::Shut),
