@@ -86,8 +86,6 @@ impl<H: Hardware> Kernel<H> {
         if asked & (pending::KILL | pending::INTERRUPT) != 0 {
             if !self.end_wait(cpu, index, word, Error::Interrupted) {
                 self.follow(cpu, index, word);
-            } else if asked & pending::KILL == 0 {
-                slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
             }
         } else if asked & pending::BOOST != 0 {
             self.raise_waiting(cpu, index, word, slot.boost.load(Ordering::Acquire), 0);
@@ -134,21 +132,20 @@ impl<H: Hardware> Kernel<H> {
         let Some((won, why)) = cell.release(held) else { return };
         let error = Error::from_number(i64::from(why)).unwrap_or(Error::Interrupted);
         let index = self.threads.adopt(&cpu.hold, won);
+        self.end_won(cpu, index, error);
+    }
+
+    /// A thread was won from its wait: it goes on with an error, or is gone if it was killed. `Interrupted` is what an interrupt asked for.
+    fn end_won(&self, cpu: &mut Cpu<H>, index: u32, error: Error) {
+        if self.is_killed(index) {
+            return self.destroy_thread(cpu, index);
+        }
         if error == Error::Interrupted
             && let Some(slot) = self.threads.slot(index)
         {
             slot.pending.fetch_and(!pending::INTERRUPT, Ordering::AcqRel);
         }
-        self.end_won(cpu, index, error);
-    }
-
-    /// A thread was won from its wait: it goes on with an error, or is gone if it was killed.
-    fn end_won(&self, cpu: &mut Cpu<H>, index: u32, error: Error) {
-        if self.is_killed(index) {
-            self.destroy_thread(cpu, index);
-        } else {
-            self.finish_with_error(cpu, index, error, 0);
-        }
+        self.finish_with_error(cpu, index, error, 0);
     }
 
     /// Ends a wait with an error, if it is still that wait. The thread is ready then (or gone, if it was killed).
