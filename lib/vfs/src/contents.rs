@@ -26,17 +26,10 @@ pub trait Dest {
     /// Appends `count` zero bytes; as `put`.
     fn put_zeros(&mut self, count: usize) -> Result<usize, Errno> {
         const ZEROS: [u8; 512] = [0; 512];
-        let mut done = 0;
-        while done < count {
+        in_pieces(count, |done| {
             let piece = ZEROS.get(..(count - done).min(ZEROS.len())).unwrap_or(&[]);
-            match self.put(piece) {
-                Ok(n) if n < piece.len() => return Ok(done + n),
-                Ok(n) => done += n,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (piece.len(), self.put(piece))
+        })
     }
 }
 
@@ -215,36 +208,21 @@ impl Contents for HeapContents {
 
     fn read(&mut self, id: ContentId, offset: u64, len: usize, to: &mut dyn Dest) -> Result<usize, Errno> {
         let file = self.files.get(&id.0).ok_or(Errno::EIO)?;
-        let mut done = 0;
-        while done < len {
+        in_pieces(len, |done| {
             let (index, at, n) = piece(offset + done as u64, len - done);
             let got = match file.get(&index).and_then(|p| p.get(at..at + n)) {
                 Some(bytes) => to.put(bytes),
                 None => to.put_zeros(n),
             };
-            match got {
-                Ok(m) if m < n => return Ok(done + m),
-                Ok(m) => done += m,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (n, got)
+        })
     }
 
     fn write(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Source) -> Result<usize, Errno> {
-        let mut done = 0;
-        while done < len {
+        in_pieces(len, |done| {
             let (index, at, n) = piece(offset + done as u64, len - done);
-            let got = self.page(id, index).and_then(|p| from.take(p.get_mut(at..at + n).unwrap_or(&mut [])));
-            match got {
-                Ok(m) if m < n => return Ok(done + m),
-                Ok(m) => done += m,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (n, self.page(id, index).and_then(|p| from.take(p.get_mut(at..at + n).unwrap_or(&mut []))))
+        })
     }
 
     fn punch(&mut self, id: ContentId, offset: u64, len: u64) -> Result<(), Errno> {
@@ -298,8 +276,26 @@ impl Contents for HeapContents {
     }
 }
 
+/// Copies `len` bytes in pieces: `copy` is given how many are done, and says how many it asked for and how many came. A short piece ends the
+/// copy; so does an error, which is told only if nothing came before it.
+pub(crate) fn in_pieces(
+    len: usize,
+    mut copy: impl FnMut(usize) -> (usize, Result<usize, Errno>),
+) -> Result<usize, Errno> {
+    let mut done = 0;
+    while done < len {
+        match copy(done) {
+            (asked, Ok(came)) if came < asked => return Ok(done + came),
+            (_, Ok(came)) => done += came,
+            (_, Err(_)) if done > 0 => return Ok(done),
+            (_, Err(e)) => return Err(e),
+        }
+    }
+    Ok(done)
+}
+
 /// Splits a range at page boundaries: page index, offset in it, bytes of this piece.
-fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
+pub(crate) fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
     let at = (offset % PAGE as u64) as usize;
     (offset / PAGE as u64, at, len.min(PAGE - at))
 }

@@ -1,6 +1,6 @@
 //! The state of all files, and the life of tables and contexts.
 
-use crate::contents::{Contents, Dest};
+use crate::contents::{Contents, Dest, in_pieces};
 use crate::errno::Errno;
 use crate::fd::{FdTable, FsContext};
 use crate::file::Description;
@@ -105,19 +105,12 @@ impl<C: Contents> Vfs<C> {
 
     /// Random bytes into all of `to`'s room: getrandom(2).
     pub fn random(&mut self, to: &mut dyn Dest) -> Result<usize, Errno> {
-        let mut done = 0;
-        while to.room() > 0 {
+        in_pieces(to.room(), |_| {
             let mut bytes = [0; 64];
             self.random.fill_bytes(&mut bytes);
             let n = to.room().min(bytes.len());
-            match to.put(bytes.get(..n).unwrap_or(&[])) {
-                Ok(m) if m < n => return Ok(done + m),
-                Ok(m) => done += m,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (n, to.put(bytes.get(..n).unwrap_or(&[])))
+        })
     }
 
     /// A new, empty descriptor table with one user.

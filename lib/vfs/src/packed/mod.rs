@@ -6,7 +6,7 @@
 
 mod pages;
 
-use crate::contents::{Capacity, ContentId, Contents, Dest, Extent, PAGE, SliceSource, Source};
+use crate::contents::{Capacity, ContentId, Contents, Dest, Extent, PAGE, SliceSource, Source, in_pieces, piece};
 use crate::errno::Errno;
 use alloc::vec::Vec;
 pub use pages::{Bank, CHUNK_PAGES};
@@ -44,12 +44,6 @@ pub struct Packed<B: Bank, L> {
 
 fn file_id(id: ContentId) -> Id<File> {
     Id::from_raw(id.0)
-}
-
-/// Splits a range at page boundaries: page, offset in it, bytes of this piece.
-fn piece(offset: u64, len: usize) -> (usize, usize, usize) {
-    let at = (offset % PAGE as u64) as usize;
-    ((offset / PAGE as u64) as usize, at, len.min(PAGE - at))
 }
 
 impl<B: Bank, L: Contents> Packed<B, L> {
@@ -190,6 +184,7 @@ impl<B: Bank, L: Contents> Packed<B, L> {
 
     fn write_piece(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Source) -> Result<usize, Errno> {
         let (index, at, n) = piece(offset, len);
+        let index = index as usize;
         let cover = if n == PAGE { Cover::Whole } else { Cover::Part };
         let (page, fresh) = self.page_for(id, index, cover)?;
         let place = self.pages.bytes_mut(page).get_mut(at..at + n).unwrap_or(&mut []);
@@ -239,17 +234,19 @@ impl<B: Bank, L: Contents> Contents for Packed<B, L> {
     }
 
     fn read(&mut self, id: ContentId, offset: u64, len: usize, to: &mut dyn Dest) -> Result<usize, Errno> {
-        let mut done = 0;
-        while done < len {
+        let file = match self.file(id)? {
+            File::Large(content) => return self.large.read(*content, offset, len, to),
+            small => small,
+        };
+        in_pieces(len, |done| {
             let (index, at, mut n) = piece(offset + done as u64, len - done);
-            let bytes = match self.file(id)? {
-                File::Large(content) => return self.large.read(*content, offset, len, to),
+            let bytes = match file {
                 File::Cell(cell) if index == 0 => self.pages.cell(*cell).get(at..),
-                File::Pages(list) => match list.get(index) {
+                File::Pages(list) => match list.get(index as usize) {
                     Some(page) if *page != HOLE => self.pages.bytes(*page).get(at..),
                     _ => None,
                 },
-                File::Cell(_) => None,
+                File::Cell(_) | File::Large(_) => None,
             };
             let got = match bytes.filter(|bytes| !bytes.is_empty()) {
                 Some(bytes) => {
@@ -258,14 +255,8 @@ impl<B: Bank, L: Contents> Contents for Packed<B, L> {
                 }
                 None => to.put_zeros(n),
             };
-            match got {
-                Ok(m) if m < n => return Ok(done + m),
-                Ok(m) => done += m,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (n, got)
+        })
     }
 
     fn write(&mut self, id: ContentId, offset: u64, len: usize, from: &mut dyn Source) -> Result<usize, Errno> {
@@ -281,17 +272,10 @@ impl<B: Bank, L: Contents> Contents for Packed<B, L> {
             let at = offset as usize;
             return from.take(self.pages.cell_mut(cell).get_mut(at..at + len).unwrap_or(&mut []));
         }
-        let mut done = 0;
-        while done < len {
+        in_pieces(len, |done| {
             let (_, _, n) = piece(offset + done as u64, len - done);
-            match self.write_piece(id, offset + done as u64, n, from) {
-                Ok(m) if m < n => return Ok(done + m),
-                Ok(m) => done += m,
-                Err(_) if done > 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+            (n, self.write_piece(id, offset + done as u64, n, from))
+        })
     }
 
     fn punch(&mut self, id: ContentId, offset: u64, len: u64) -> Result<(), Errno> {
