@@ -212,8 +212,7 @@ impl<'a> Hunt<'a> {
                 self.run_for(Duration::from_millis(5 + random.below(30)))?;
             }
             self.run_to(self.gate)?;
-            let caller = self.debugger.register(RCX)?;
-            if let Some(base) = self.base(caller)? {
+            if let Some(base) = self.base_of_caller()? {
                 return Ok(base);
             }
             // Past the breakpoint by another one.
@@ -224,12 +223,7 @@ impl<'a> Hunt<'a> {
 
     /// Lets the machine run to that instruction.
     fn run_to(&mut self, address: u64) -> Result<()> {
-        self.debugger.set_breakpoint(address)?;
-        let stopped = self.debugger.resume_until_stop()?;
-        self.debugger.remove_breakpoint(address)?;
-        let rip = self.debugger.register(RIP)?;
-        ensure!(rip == address, "the machine stopped at {rip:#x} and not at {address:#x}: {stopped}");
-        Ok(())
+        self.run_to_any(&BTreeSet::from([address])).map(drop)
     }
 
     /// The victim's base, if its code is at this address.
@@ -302,12 +296,28 @@ impl<'a> Hunt<'a> {
 
     /// Lets the machine run to one of these instructions; which one.
     fn run_to_any(&mut self, places: &BTreeSet<u64>) -> Result<u64> {
+        let met = self.meet(places, |debugger| debugger.resume_until_stop().map(Some))?;
+        met.context("the machine does not stop")
+    }
+
+    /// Lets the machine run to one of these instructions, for [`PATIENCE`] at most; which one.
+    fn run_until_any(&mut self, places: &BTreeSet<u64>) -> Result<Option<u64>> {
+        self.meet(places, |debugger| debugger.resume_for(PATIENCE))
+    }
+
+    /// Sets breakpoints at these instructions while the machine runs; at which it stopped, if it did by itself.
+    fn meet(
+        &mut self,
+        places: &BTreeSet<u64>,
+        run: impl FnOnce(&mut Debugger<UnixStream>) -> Result<Option<String>>,
+    ) -> Result<Option<u64>> {
         places.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
-        let stopped = self.debugger.resume_until_stop()?;
+        let stopped = run(&mut self.debugger)?;
         places.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
+        let Some(stopped) = stopped else { return Ok(None) };
         let rip = self.debugger.register(RIP)?;
         ensure!(places.contains(&rip), "the machine stopped at {rip:#x}: {stopped}");
-        Ok(rip)
+        Ok(Some(rip))
     }
 
     /// Meets the victim after a random pause and some messages.
@@ -327,19 +337,6 @@ impl<'a> Hunt<'a> {
             self.run_for(BREATH)?;
         }
         Ok((base, self.ambush(base, random)?))
-    }
-
-    /// Lets the machine run to one of these instructions, for [`PATIENCE`] at most; which one.
-    fn run_until_any(&mut self, places: &BTreeSet<u64>) -> Result<Option<u64>> {
-        places.iter().try_for_each(|address| self.debugger.set_breakpoint(*address))?;
-        let stopped = self.debugger.resume_for(PATIENCE)?;
-        places.iter().try_for_each(|address| self.debugger.remove_breakpoint(*address))?;
-        let rip = self.debugger.register(RIP)?;
-        match stopped {
-            Some(_) if places.contains(&rip) => Ok(Some(rip)),
-            Some(stopped) => bail!("the machine stopped at {rip:#x}: {stopped}"),
-            None => Ok(None),
-        }
     }
 
     /// Instructions of the victim's chosen at random.
